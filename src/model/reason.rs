@@ -1,0 +1,220 @@
+//! Why a run failed: a closed set, because it becomes a label.
+
+/// Declares the reasons with their label values, once.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
+        /// Why a run did not succeed. The set is closed: free text goes to logs and the API.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, the targets' faults first.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The value of the label `reason`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $label,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The name does not exist, or has no address of the asked family.
+    DnsNotFound = "dns_not_found",
+    /// The resolver answered with an error, or with something unreadable.
+    DnsFailed = "dns_failed",
+    /// No answer to the name in time.
+    TimeoutResolve = "timeout_resolve",
+    /// The target refused the connection.
+    Refused = "refused",
+    /// The network says that the target cannot be reached.
+    Unreachable = "unreachable",
+    /// No connection in time.
+    TimeoutConnect = "timeout_connect",
+    /// The target reset the connection.
+    Reset = "reset",
+    /// The target closed the connection before the answer was complete.
+    Eof = "eof",
+    /// The target's certificate is not valid for the name, the time or the authority.
+    TlsCertificate = "tls_certificate",
+    /// The TLS handshake failed for another reason than the certificate.
+    TlsHandshake = "tls_handshake",
+    /// The server does not offer TLS although the settings ask for it.
+    TlsRefused = "tls_refused",
+    /// No TLS session in time.
+    TimeoutTls = "timeout_tls",
+    /// The server refused the credentials.
+    Auth = "auth",
+    /// No end of the login in time.
+    TimeoutAuth = "timeout_auth",
+    /// The answer broke the rules of its protocol.
+    Protocol = "protocol",
+    /// The answer was larger than its cap.
+    TooLarge = "too_large",
+    /// No first byte of the answer in time.
+    TimeoutProcessing = "timeout_processing",
+    /// The answer did not end in time.
+    TimeoutTransfer = "timeout_transfer",
+    /// The query had no answer in time.
+    TimeoutQuery = "timeout_query",
+    /// The status was not one of the valid ones.
+    Status = "status",
+    /// A header was not as expected.
+    Header = "header",
+    /// The body was not as expected.
+    Body = "body",
+    /// Too many redirects, or one to where the probe may not go.
+    Redirect = "redirect",
+    /// The server answered the query with an error.
+    Query = "query",
+    /// The answer (of a query, a DNS question or a dialogue) was not the expected one.
+    Answer = "answer",
+    /// None of the packets came back in time.
+    Lost = "lost",
+    /// The packet's time to live ended on the way.
+    TtlExceeded = "ttl_exceeded",
+
+    // From here on: our own faults. They make a result unknown, never down.
+    /// This process may not open the socket that the probe needs.
+    NoPermission = "no_permission",
+    /// This host ran out of file descriptors, buffers or memory.
+    LocalResources = "local_resources",
+    /// This host cannot send from the configured source address, or has no such address family.
+    LocalAddress = "local_address",
+    /// The runtime was held up for longer than the run could bear.
+    Stalled = "stalled",
+    /// The probe's own code failed; the daemon caught it.
+    Panic = "panic",
+}
+
+impl Reason {
+    /// Whether the fault is this daemon's or this host's own, so that nothing is known of the target.
+    pub const fn is_own(self) -> bool {
+        self as u8 >= Self::NoPermission as u8
+    }
+
+    /// Our own faults.
+    pub fn own() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|r| r.is_own())
+    }
+
+    /// The reason for a deadline that passed in the given phase.
+    pub const fn timeout_in(phase: Option<super::Phase>) -> Self {
+        use super::Phase;
+        match phase {
+            Some(Phase::Resolve) => Self::TimeoutResolve,
+            None | Some(Phase::Connect) => Self::TimeoutConnect,
+            Some(Phase::Tls) => Self::TimeoutTls,
+            Some(Phase::Auth) => Self::TimeoutAuth,
+            Some(Phase::Processing) => Self::TimeoutProcessing,
+            Some(Phase::Transfer) => Self::TimeoutTransfer,
+            Some(Phase::QueryRead | Phase::QueryWrite) => Self::TimeoutQuery,
+        }
+    }
+
+    const fn bit(self) -> u64 {
+        1 << self as u8
+    }
+}
+
+/// Which reasons a target's runs can end with; what its failure counters start with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReasonSet(u64);
+
+impl ReasonSet {
+    /// A name that has to be resolved first.
+    pub const RESOLVE: Self = Self::of(&[
+        Reason::DnsNotFound,
+        Reason::DnsFailed,
+        Reason::TimeoutResolve,
+    ]);
+    /// A stream connection.
+    pub const CONNECT: Self = Self::of(&[
+        Reason::Refused,
+        Reason::Unreachable,
+        Reason::TimeoutConnect,
+        Reason::Reset,
+        Reason::Eof,
+    ]);
+    /// A TLS session on top of it.
+    pub const TLS: Self = Self::of(&[
+        Reason::TlsCertificate,
+        Reason::TlsHandshake,
+        Reason::TimeoutTls,
+    ]);
+
+    /// The set of the given reasons.
+    pub const fn of(reasons: &[Reason]) -> Self {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < reasons.len() {
+            bits |= reasons[i].bit();
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    /// Both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This set and the other, if `included`.
+    #[must_use]
+    pub const fn and_if(self, included: bool, other: Self) -> Self {
+        if included { self.and(other) } else { self }
+    }
+
+    /// Whether the reason is in the set.
+    pub const fn contains(self, reason: Reason) -> bool {
+        self.0 & reason.bit() != 0
+    }
+
+    /// The reasons in order.
+    pub fn iter(self) -> impl Iterator<Item = Reason> {
+        Reason::ALL
+            .iter()
+            .copied()
+            .filter(move |r| self.contains(*r))
+    }
+
+    /// How many reasons there are in the set.
+    pub const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether the set has no reason.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_unique_and_fit_a_set() {
+        let labels: std::collections::HashSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        assert_eq!(labels.len(), Reason::ALL.len());
+        assert!(Reason::ALL.len() <= 64, "ReasonSet is a u64");
+    }
+
+    #[test]
+    fn own_faults_are_the_last_ones() {
+        let own: Vec<_> = Reason::own().map(Reason::as_str).collect();
+        assert_eq!(
+            own,
+            [
+                "no_permission",
+                "local_resources",
+                "local_address",
+                "stalled",
+                "panic"
+            ]
+        );
+    }
+}

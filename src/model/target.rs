@@ -1,0 +1,54 @@
+//! Who is measured.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The place of a target in the daemon's tables; valid for one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetKey(pub u32);
+
+impl TargetKey {
+    /// The key as an index.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The endpoint of a probe in one region, seen from this daemon's region: what names its series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The probe's name in the configuration.
+    pub probe: Arc<str>,
+    /// The probe's kind: `ping`, `http`, ...
+    pub kind: &'static str,
+    /// The region in which this daemon runs.
+    pub source_region: Arc<str>,
+    /// The region in which the endpoint is.
+    pub target_region: Arc<str>,
+    /// The endpoint's name, unique within its probe; its region's name where it is the only one.
+    pub name: Arc<str>,
+    /// The endpoint itself as configured, without credentials.
+    pub address: Arc<str>,
+    /// Labels of the operator's own, for the info series.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Target {
+    /// What tells this target from every other, over restarts and reloads. The parts are joined by
+    /// a byte that names cannot have, so that no two targets share an identity.
+    pub fn identity(&self) -> String {
+        [
+            &*self.probe,
+            &*self.source_region,
+            &*self.target_region,
+            &*self.name,
+        ]
+        .join("\u{1f}")
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.probe, self.name)
+    }
+}

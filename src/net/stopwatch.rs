@@ -1,0 +1,84 @@
+//! Times the phases of one run.
+
+use tokio::time::Instant;
+
+use crate::model::{Laps, Phase};
+
+/// The clock of one run. Whoever holds it says which phase begins; it knows which one the run was
+/// in when its deadline passed.
+#[derive(Debug)]
+pub struct Stopwatch {
+    started: Instant,
+    entered: Option<(Phase, Instant)>,
+    laps: Laps,
+}
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            entered: None,
+            laps: Laps::default(),
+        }
+    }
+
+    /// When the run started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Ends the current phase, if any, and begins the next.
+    pub fn enter(&mut self, phase: Phase) {
+        let now = Instant::now();
+        self.close(now);
+        self.entered = Some((phase, now));
+    }
+
+    /// Ends the current phase.
+    pub fn leave(&mut self) {
+        self.close(Instant::now());
+    }
+
+    /// The phase that the run is in.
+    pub fn current(&self) -> Option<Phase> {
+        self.entered.map(|(phase, _)| phase)
+    }
+
+    /// The phases that have ended.
+    pub fn laps(&self) -> Laps {
+        self.laps
+    }
+
+    fn close(&mut self, now: Instant) {
+        if let Some((phase, since)) = self.entered.take() {
+            self.laps.add(phase, now - since);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unfinished_phase_is_current_but_has_no_time() {
+        let mut watch = Stopwatch::start();
+        watch.enter(Phase::Resolve);
+        tokio::time::advance(Duration::from_millis(3)).await;
+        watch.enter(Phase::Connect);
+        tokio::time::advance(Duration::from_millis(4)).await;
+        assert_eq!(watch.current(), Some(Phase::Connect));
+        assert_eq!(
+            watch.laps().iter().collect::<Vec<_>>(),
+            [(Phase::Resolve, Duration::from_millis(3))]
+        );
+        watch.leave();
+        assert_eq!(watch.current(), None);
+        assert_eq!(
+            watch.laps().get(Phase::Connect),
+            Some(Duration::from_millis(4))
+        );
+    }
+}

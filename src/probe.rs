@@ -1,0 +1,116 @@
+//! What a probe is, and the list of kinds. A kind is one file in `probe/` and one line here.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::files::Files;
+use crate::model::{Failure, Reply, Shape};
+use crate::net::{Resolver, Roots, Stopwatch};
+
+/// One run under way.
+pub type Run<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'a>>;
+
+/// Measures one target. It knows no schedule, no deadline, no label and no log line.
+pub trait Probe: Send + Sync {
+    /// Does one exchange and says how it went.
+    ///
+    /// The future is dropped when the deadline passes, wherever it is: what it holds (sockets
+    /// above all) must end with it. The stopwatch tells in which phase that was.
+    fn run<'a>(&'a self, watch: &'a mut Stopwatch) -> Run<'a>;
+
+    /// What a run can bring, so that its series exist from the start.
+    fn shape(&self) -> Shape;
+
+    /// Which thread the runs belong on.
+    fn lane(&self) -> Lane {
+        Lane::Stream
+    }
+}
+
+/// The threads that probes run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Short exchanges of single packets that share sockets: their times must not wait for anyone's
+    /// TLS handshake.
+    Packet,
+    /// Connections.
+    Stream,
+}
+
+/// A probe whose settings have been read and found good: it makes the probes of its targets.
+pub trait Template: Send + Sync {
+    /// The probe of the target with the given address, as configured.
+    ///
+    /// The error says what is wrong with the address.
+    fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String>;
+}
+
+/// What kinds share, and what they may need to know to be prepared.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Turns names into addresses.
+    pub resolver: Arc<Resolver>,
+    /// The system's certificate authorities.
+    pub roots: Arc<Roots>,
+    /// Where files that the settings name are found.
+    pub files: Files,
+    /// The deadline of a run, counted from its start.
+    pub timeout: Duration,
+}
+
+/// Something wrong with a probe's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The path below the kind's settings: `tls.ca_file`.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem with the given field.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Declares the kinds: the `check` of a probe is one of them.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident($module:ident),)*) => {
+        $(mod $module;)*
+
+        /// What a probe does: the one field of `check`.
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Check {
+            $($(#[$doc])* $variant($module::Settings),)*
+        }
+
+        impl Check {
+            /// The names of the kinds.
+            pub const KINDS: &[&str] = &[$(stringify!($module),)*];
+
+            /// The kind's name, the value of the label `kind`.
+            pub const fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => stringify!($module),)* }
+            }
+
+            /// Reads what the settings name (files, patterns) and checks them against each other.
+            pub fn prepare(&self, context: &Context) -> Result<Box<dyn Template>, Vec<Problem>> {
+                match self { $(Self::$variant(settings) => settings.prepare(context),)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A TCP connection, with TLS and a dialogue if asked.
+    Tcp(tcp),
+}
