@@ -70,7 +70,8 @@ pub fn display(duration: Duration) -> String {
     for (name, unit) in UNITS.iter().rev().filter(|(name, _)| *name != "µs") {
         let count = nanos / unit;
         if count > 0 {
-            text.push_str(&format!("{count}{name}"));
+            text += &count.to_string();
+            text += name;
             nanos -= count * unit;
         }
     }

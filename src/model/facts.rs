@@ -25,6 +25,10 @@ pub struct Facts {
 
 /// Which groups of facts a target's runs can bring: what its fact series start with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a set: one flag for each group of facts"
+)]
 pub struct FactSet {
     /// The target is a name, so that its addresses can change.
     pub addresses: bool,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Stopwatch;
-use super::capped::{Capped, TooLarge};
+use super::capped::{Capped, is_too_large};
 use crate::model::{Failure, Phase, Reason};
 
 /// Which addresses of a name a probe uses.
@@ -88,13 +88,14 @@ pub fn failure_of(error: &io::Error, doing: &str) -> Failure {
 }
 
 fn reason_of(error: &io::Error) -> Reason {
-    if error.get_ref().is_some_and(|e| e.is::<TooLarge>()) {
+    if is_too_large(error) {
         return Reason::TooLarge;
     }
-    if let Some(errno) = error.raw_os_error() {
-        if let Some(reason) = reason_of_errno(rustix::io::Errno::from_raw_os_error(errno)) {
-            return reason;
-        }
+    let errno = error
+        .raw_os_error()
+        .map(rustix::io::Errno::from_raw_os_error);
+    if let Some(reason) = errno.and_then(reason_of_errno) {
+        return reason;
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Reason::Refused,
