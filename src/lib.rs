@@ -5,3 +5,4 @@ pub mod files;
 pub mod model;
 pub mod net;
 pub mod probe;
+pub mod schedule;

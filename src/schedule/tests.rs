@@ -1,0 +1,206 @@
+//! The schedule under a paused clock, with probes that only wait.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use smallvec::smallvec;
+
+use super::*;
+use crate::model::{Facts, Phase, Reply, Shape};
+use crate::net::Stopwatch;
+use crate::probe::Run;
+
+/// What a fake probe does in a run.
+#[derive(Clone, Copy)]
+enum Act {
+    Reply(Duration),
+    Hang(Phase),
+    Panic,
+    /// Holds up the whole thread, as a bug would.
+    Block(Duration),
+}
+
+struct Fake {
+    act: Act,
+    under_way: AtomicUsize,
+}
+
+impl Fake {
+    fn new(act: Act) -> Arc<Self> {
+        Arc::new(Self {
+            act,
+            under_way: AtomicUsize::new(0),
+        })
+    }
+}
+
+impl Probe for Fake {
+    fn run<'a>(&'a self, watch: &'a mut Stopwatch) -> Run<'a> {
+        Box::pin(async move {
+            assert_eq!(
+                self.under_way.fetch_add(1, Ordering::SeqCst),
+                0,
+                "two in flight"
+            );
+            let _ended = Ended(&self.under_way);
+            match self.act {
+                Act::Reply(after) => tokio::time::sleep(after).await,
+                Act::Hang(phase) => {
+                    watch.enter(phase);
+                    std::future::pending::<()>().await;
+                }
+                Act::Panic => panic!("a bug"),
+                Act::Block(time) => tokio::time::advance(time).await,
+            }
+            Ok(Reply {
+                latencies: smallvec![Duration::from_millis(1)],
+                facts: Facts::default(),
+            })
+        })
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::default()
+    }
+}
+
+struct Ended<'a>(&'a AtomicUsize);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn job(index: u32, interval: Duration, timeout: Duration, act: Act) -> Job {
+    Job {
+        target: TargetKey(index),
+        identity: format!("job {index}"),
+        interval,
+        timeout,
+        probe: Fake::new(act),
+    }
+}
+
+/// Runs the jobs for so long and returns what was observed, with what was dropped.
+async fn observe(jobs: Vec<Job>, max_in_flight: usize, time: Duration) -> Vec<Observation> {
+    let (observations, mut seen) = mpsc::channel(100_000);
+    let dropped = IntCounter::new("dropped", "dropped").expect("valid");
+    let outlet = Outlet {
+        observations,
+        dropped: dropped.clone(),
+    };
+    let gauges = Gauges {
+        in_flight: IntGauge::new("in_flight", "in flight").expect("valid"),
+        lag: Histogram::with_opts(prometheus::HistogramOpts::new("lag", "lag")).expect("valid"),
+    };
+    let stop = tokio::time::sleep(time);
+    lane(jobs, max_in_flight, Alarm::Tokio, outlet, gauges, stop).await;
+    assert_eq!(dropped.get(), 0);
+    let mut all = Vec::new();
+    while let Some(observation) = seen.recv().await {
+        all.push(observation);
+    }
+    all
+}
+
+fn samples(observations: &[Observation], target: u32) -> Vec<&Sample> {
+    observations
+        .iter()
+        .filter_map(|o| match o {
+            Observation::Sample(s) if s.target == TargetKey(target) => Some(&**s),
+            _ => None,
+        })
+        .collect()
+}
+
+fn missed(observations: &[Observation], target: u32, cause: Missed) -> u64 {
+    observations
+        .iter()
+        .filter_map(|o| match o {
+            Observation::Missed {
+                target: t,
+                slots,
+                cause: c,
+            } if *t == TargetKey(target) && *c == cause => Some(*slots),
+            _ => None,
+        })
+        .sum()
+}
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn every_target_runs_once_an_interval_and_never_drifts() {
+    let jobs = (0..50).map(|i| job(i, SECOND, 900 * MS, Act::Reply(300 * MS)));
+    let seen = observe(jobs.collect(), 1000, SECOND * 20).await;
+    for target in 0..50 {
+        let samples = samples(&seen, target);
+        assert!((19..=20).contains(&samples.len()), "{}", samples.len());
+        for (k, sample) in (0_u32..).zip(&samples) {
+            assert_eq!(sample.due, samples[0].due + SECOND * k);
+            assert!(sample.started - sample.due <= 2 * MS);
+        }
+    }
+    assert!(!seen.iter().any(|o| matches!(o, Observation::Missed { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_target_ends_at_its_deadline_with_its_phase_and_disturbs_nobody() {
+    let jobs = vec![
+        job(0, SECOND, 700 * MS, Act::Hang(Phase::Tls)),
+        job(1, SECOND, 700 * MS, Act::Reply(MS)),
+    ];
+    let seen = observe(jobs, 10, SECOND * 10).await;
+    for sample in samples(&seen, 0) {
+        let failure = sample.outcome.as_ref().expect_err("timed out");
+        assert_eq!(failure.reason, Reason::TimeoutTls);
+        assert!(sample.ended - sample.started <= 702 * MS);
+    }
+    assert!(samples(&seen, 0).len() >= 9);
+    assert!(samples(&seen, 1).len() >= 9);
+    assert!(samples(&seen, 1).iter().all(|s| s.outcome.is_ok()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_one_unknown_run_and_the_next_slot_comes() {
+    let seen = observe(vec![job(0, SECOND, SECOND, Act::Panic)], 10, SECOND * 5).await;
+    let samples = samples(&seen, 0);
+    assert!(samples.len() >= 4);
+    for sample in samples {
+        let failure = sample.outcome.as_ref().expect_err("panicked");
+        assert_eq!(failure.reason, Reason::Panic);
+        assert!(failure.detail.contains("a bug"), "{}", failure.detail);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn black_holes_take_at_most_half_of_the_places() {
+    let hang = Act::Hang(Phase::Connect);
+    let mut jobs: Vec<_> = (0..100).map(|i| job(i, SECOND, SECOND, hang)).collect();
+    jobs.extend((100..104).map(|i| job(i, SECOND, SECOND, Act::Reply(10 * MS))));
+    let seen = observe(jobs, 20, SECOND * 30).await;
+    let full: u64 = (0..100).map(|t| missed(&seen, t, Missed::Full)).sum();
+    assert!(full > 0, "the cap was never reached");
+    for target in 100..104 {
+        // It takes five rounds of twenty until all hundred are known to hang.
+        assert!(missed(&seen, target, Missed::Full) <= 5);
+        assert!(samples(&seen, target).len() >= 24);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thread_that_was_held_up_blames_itself_and_not_the_target() {
+    let jobs = vec![
+        job(0, SECOND * 10, 9 * SECOND, Act::Block(8 * SECOND)),
+        job(1, SECOND, 900 * MS, Act::Hang(Phase::Connect)),
+    ];
+    let seen = observe(jobs, 10, SECOND * 40).await;
+    let reasons: Vec<_> = samples(&seen, 1)
+        .iter()
+        .filter_map(|s| s.outcome.as_ref().err().map(|f| f.reason))
+        .collect();
+    assert!(reasons.contains(&Reason::Stalled), "{reasons:?}");
+    assert!(reasons.contains(&Reason::TimeoutConnect), "{reasons:?}");
+    assert!(missed(&seen, 1, Missed::Late) >= 6);
+}
