@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod files;
+pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod probe;

@@ -87,6 +87,11 @@ impl PhaseSet {
         self.0 & phase.bit() != 0
     }
 
+    /// How many phases of the set come before the given one.
+    pub const fn rank(self, phase: Phase) -> usize {
+        (self.0 & (phase.bit() - 1)).count_ones() as usize
+    }
+
     /// The phases in order.
     pub fn iter(self) -> impl Iterator<Item = Phase> {
         Phase::ALL.into_iter().filter(move |p| self.contains(*p))

@@ -173,6 +173,17 @@ impl ReasonSet {
         self.0 & reason.bit() != 0
     }
 
+    /// The targets' faults of this set, without our own.
+    #[must_use]
+    pub const fn without_own(self) -> Self {
+        Self(self.0 & (Reason::NoPermission.bit() - 1))
+    }
+
+    /// How many reasons of the set come before the given one.
+    pub const fn rank(self, reason: Reason) -> usize {
+        (self.0 & (reason.bit() - 1)).count_ones() as usize
+    }
+
     /// The reasons in order.
     pub fn iter(self) -> impl Iterator<Item = Reason> {
         Reason::ALL
@@ -201,6 +212,15 @@ mod tests {
         let labels: std::collections::HashSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
         assert_eq!(labels.len(), Reason::ALL.len());
         assert!(Reason::ALL.len() <= 64, "ReasonSet is a u64");
+    }
+
+    #[test]
+    fn a_set_knows_the_place_of_a_reason_and_leaves_own_faults_out() {
+        let set = ReasonSet::of(&[Reason::Refused, Reason::Auth, Reason::Panic]);
+        let places: Vec<_> = set.iter().map(|reason| set.rank(reason)).collect();
+        assert_eq!(places, [0, 1, 2]);
+        let kept: Vec<_> = set.without_own().iter().collect();
+        assert_eq!(kept, [Reason::Refused, Reason::Auth]);
     }
 
     #[test]

@@ -1,0 +1,23 @@
+//! Every metric family, where their values live, and how they become a page for Prometheus.
+//!
+//! What the daemon tells of itself is in [`Own`], on the `prometheus` crate. What it tells of its
+//! targets is in [`Store`]: many series, written by one task and read by a scrape, so they are
+//! plain numbers beside labels that were rendered once. Both end up on one page through the same
+//! writer, see [`Exposition`].
+
+mod accept;
+mod buckets;
+mod exposition;
+mod families;
+mod own;
+mod page;
+mod process;
+mod series;
+mod store;
+
+pub use accept::{accepts_gzip, negotiate};
+pub use buckets::{Buckets, DURATION_BUCKETS, PHASE_BUCKETS};
+pub use exposition::{Exposition, Refresh, Snapshot, encode};
+pub use own::{Own, raise_to};
+pub use page::Format;
+pub use store::{Store, check_label};

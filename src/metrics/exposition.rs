@@ -1,0 +1,193 @@
+//! The page that a scrape gets: made off the runtime's threads, once for all who ask within a
+//! second.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::page::Page;
+use super::{Format, Own, Store};
+
+/// Brings counters up to date that other modules keep, before a page is made.
+pub type Refresh = Box<dyn Fn(&Own) + Send + Sync>;
+
+/// A finished page. Clones share its bytes.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// How it is written.
+    pub format: Format,
+    /// Whether it is compressed.
+    pub gzip: bool,
+    /// The page in order, in parts.
+    pub parts: Arc<[Bytes]>,
+}
+
+impl Snapshot {
+    /// The length of the page as it is sent, in bytes.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there is nothing on the page.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Makes pages and keeps the newest of each format and coding.
+pub struct Exposition {
+    store: Arc<Store>,
+    own: Arc<Own>,
+    refresh: Refresh,
+    max_age: Duration,
+    /// By format, then by coding. The lock is held while a page is made: whoever asks meanwhile
+    /// waits for that one.
+    kept: [Arc<Mutex<Option<Kept>>>; 4],
+}
+
+#[derive(Debug)]
+struct Kept {
+    made: Instant,
+    page: Snapshot,
+}
+
+impl Exposition {
+    /// How long a page is handed out: at most one of each kind is made in this time.
+    pub const MAX_AGE: Duration = Duration::from_secs(1);
+
+    /// Pages of this store and these metrics. A page older than `max_age` is not handed out.
+    pub fn new(store: Arc<Store>, own: Arc<Own>, refresh: Refresh, max_age: Duration) -> Self {
+        Self {
+            store,
+            own,
+            refresh,
+            max_age,
+            kept: Default::default(),
+        }
+    }
+
+    /// The page as it is, or was up to `max_age` ago.
+    ///
+    /// The error tells that making it failed, which is a mistake of this program.
+    pub async fn page(self: &Arc<Self>, format: Format, gzip: bool) -> Result<Snapshot, String> {
+        let place = usize::from(format == Format::OpenMetrics) * 2 + usize::from(gzip);
+        let mut kept = Arc::clone(&self.kept[place]).lock_owned().await;
+        if let Some(Kept { made, page }) = &*kept
+            && made.elapsed() < self.max_age
+        {
+            return Ok(page.clone());
+        }
+        // The lock goes with the work: a client that leaves does not make the next one start over.
+        let this = Arc::clone(self);
+        let work = tokio::task::spawn_blocking(move || {
+            let page = this.make(format, gzip)?;
+            *kept = Some(Kept {
+                made: Instant::now(),
+                page: page.clone(),
+            });
+            Ok(page)
+        });
+        work.await
+            .map_err(|error| format!("the page could not be made: {error}"))?
+            .map_err(|error: io::Error| format!("the page could not be made: {error}"))
+    }
+
+    fn make(&self, format: Format, gzip: bool) -> io::Result<Snapshot> {
+        let started = Instant::now();
+        (self.refresh)(&self.own);
+        let parts = encode(&self.store, &self.own, format, gzip)?;
+        let took = started.elapsed().as_secs_f64();
+        self.own.scrape_duration_seconds.observe(took);
+        Ok(Snapshot {
+            format,
+            gzip,
+            parts: parts.into(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Exposition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exposition")
+            .field("max_age", &self.max_age)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes the whole page, in parts. It takes tens of milliseconds for thousands of targets, so it
+/// does not belong on a thread of the runtime.
+///
+/// Writing into memory does not fail; the error is that of the compressor's interface.
+pub fn encode(store: &Store, own: &Own, format: Format, gzip: bool) -> io::Result<Vec<Bytes>> {
+    let mut page = Page::new(format);
+    if gzip {
+        // Compressed as it is written, so that the long plain page never exists.
+        let mut coder = GzEncoder::new(Parts::default(), Compression::fast());
+        let mut result = Ok(());
+        fill(store, own, &mut page, |page| {
+            let part = page.swap(Vec::new());
+            if result.is_ok() {
+                result = coder.write_all(&part);
+            }
+            page.swap(part);
+            page.clear();
+        });
+        result?;
+        Ok(coder.finish()?.finish())
+    } else {
+        let mut parts = Vec::new();
+        fill(store, own, &mut page, |page| {
+            parts.push(Bytes::from(page.swap(Page::buffer())));
+        });
+        Ok(parts)
+    }
+}
+
+fn fill(store: &Store, own: &Own, page: &mut Page, mut full: impl FnMut(&mut Page)) {
+    store.write(page, &mut full);
+    own.series
+        .set(i64::try_from(page.rows()).unwrap_or(i64::MAX));
+    own.targets
+        .set(i64::try_from(store.targets()).unwrap_or(i64::MAX));
+    own.write(page);
+    page.end();
+    full(page);
+}
+
+/// Collects what is written in parts, so that a long page needs no long buffer.
+#[derive(Default)]
+struct Parts {
+    done: Vec<Bytes>,
+    current: Vec<u8>,
+}
+
+impl Parts {
+    fn finish(mut self) -> Vec<Bytes> {
+        self.current.shrink_to_fit();
+        self.done.push(self.current.into());
+        self.done
+    }
+}
+
+impl Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.current.len() + bytes.len() > Page::FULL {
+            self.done.push(std::mem::take(&mut self.current).into());
+        }
+        if self.current.capacity() == 0 {
+            self.current.reserve(Page::FULL.max(bytes.len()));
+        }
+        self.current.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

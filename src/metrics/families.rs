@@ -1,0 +1,258 @@
+//! The families of target series: a row each. A new fact is a new row.
+
+use super::page::{Head, Kind, Page, Value, push_label};
+use super::series::Series;
+
+/// A family, and how to write what one target has in it.
+pub(super) struct Family {
+    head: Head<'static>,
+    rows: fn(&Series, &mut Rows<'_>),
+}
+
+impl Family {
+    /// Writes the target's rows. `headed` tells whether the family was introduced before, so that
+    /// one without rows is not on the page at all.
+    pub(super) fn write(&self, series: &Series, headed: &mut bool, page: &mut Page) {
+        let mut rows = Rows {
+            head: &self.head,
+            labels: &series.labels,
+            headed,
+            page,
+        };
+        (self.rows)(series, &mut rows);
+    }
+}
+
+/// Where one target's rows of one family go.
+struct Rows<'a> {
+    head: &'a Head<'static>,
+    labels: &'a str,
+    headed: &'a mut bool,
+    page: &'a mut Page,
+}
+
+impl Rows<'_> {
+    fn begin(&mut self) {
+        if !*self.headed {
+            self.page.head(self.head);
+            *self.headed = true;
+        }
+    }
+
+    fn value(&mut self, value: impl Into<Value>) {
+        self.more(&[], value);
+    }
+
+    /// A row with one more label, whose value needs no escaping.
+    fn with(&mut self, label: &str, of: &str, value: impl Into<Value>) {
+        self.more(&[",", label, "=\"", of, "\""], value);
+    }
+
+    fn more(&mut self, more: &[&str], value: impl Into<Value>) {
+        self.begin();
+        let mut labels = [""; 6];
+        labels[0] = self.labels;
+        for (to, from) in labels[1..].iter_mut().zip(more) {
+            *to = from;
+        }
+        let name = [self.head.name, self.head.kind.suffix()];
+        self.page.sample(&name, &labels, value.into());
+    }
+
+    /// The row of an info family, whose values may come from a target.
+    fn info(&mut self, pairs: &[(&str, &str)]) {
+        let mut more = String::from(",");
+        let mut own = String::new();
+        for (name, value) in pairs {
+            push_label(&mut own, name, value);
+        }
+        more.push_str(&own);
+        self.more(&[&more], 1u64);
+    }
+}
+
+macro_rules! families {
+    ($($(#[doc = $help:literal])+ $kind:ident $name:ident: $rows:expr;)+) => {
+        /// Every family of target series, in the order of the page.
+        pub(super) const FAMILIES: &[Family] = &[$(Family {
+            head: Head {
+                name: concat!("hotspare_", stringify!($name)),
+                kind: Kind::$kind,
+                help: concat!($($help),+).trim_ascii(),
+            },
+            rows: $rows,
+        },)+];
+    };
+}
+
+families! {
+    /// Runs that told something of their target: replies and failures. Runs that an own fault made
+    /// unknown are not among them, so that failures per attempt is the target's share alone.
+    Counter probe_attempts: |s, rows| rows.value(s.attempts);
+
+    /// Runs that failed, by reason.
+    Counter probe_failures: |s, rows| {
+        for (reason, count) in s.failures() {
+            rows.with("reason", reason.as_str(), count);
+        }
+    };
+
+    /// Runs that a fault of this daemon or its host ended, so that they tell nothing of the target.
+    Counter probe_unknown: |s, rows| rows.value(s.unknown);
+
+    /// Slots of the schedule that passed without a run.
+    Counter probe_missed_slots: |s, rows| rows.value(s.missed);
+
+    /// How long successful runs took; for a ping, the round trip of every answered packet.
+    Histogram probe_duration_seconds: |s, rows| {
+        rows.begin();
+        let labels = [rows.labels];
+        rows.page.histogram(rows.head.name, &labels, &s.buckets, &s.durations);
+    };
+
+    /// How long the phases of successful runs took.
+    Histogram probe_phase_duration_seconds: |s, rows| {
+        for (phase, histogram) in s.phases() {
+            rows.begin();
+            let labels = [rows.labels, ",phase=\"", phase.as_str(), "\""];
+            rows.page.histogram(rows.head.name, &labels, &s.phase_buckets, histogram);
+        }
+    };
+
+    /// Whether the last run succeeded; NaN before the first and after one that an own fault ended.
+    Gauge probe_up: |s, rows| rows.value(s.up);
+
+    /// When the last run ended, whatever its outcome.
+    Gauge probe_last_run_timestamp_seconds: |s, rows| rows.value(s.last_run);
+
+    /// When the last successful run ended.
+    Gauge probe_last_success_timestamp_seconds: |s, rows| rows.value(s.last_success);
+
+    /// The time from one run to the next, as configured.
+    Gauge probe_interval_seconds: |s, rows| rows.value(s.interval);
+
+    /// The time after which a run fails, as configured.
+    Gauge probe_timeout_seconds: |s, rows| rows.value(s.timeout);
+
+    /// What a target is, with the address and labels of its configuration.
+    Info probe: |s, rows| rows.more(&[&s.info], 1u64);
+
+    /// How often the target's name came to have another set of addresses.
+    Counter probe_address_changes: |s, rows| if s.shape.facts.addresses {
+        rows.value(s.address_changes);
+    };
+
+    /// Packets that were to be sent: the sum of received, lost, late and errors.
+    Counter ping_packets_sent: |s, rows| if let Some(ping) = &s.ping {
+        rows.value(ping.sent);
+    };
+
+    /// Packets that were answered before their deadline.
+    Counter ping_packets_received: |s, rows| if let Some(ping) = &s.ping {
+        rows.value(ping.received);
+    };
+
+    /// Packets that were not answered when their run ended.
+    Counter ping_packets_lost: |s, rows| if let Some(ping) = &s.ping {
+        rows.value(ping.lost);
+    };
+
+    /// Packets that were answered after their deadline, but before their run ended.
+    Counter ping_packets_late: |s, rows| if let Some(ping) = &s.ping {
+        rows.value(ping.late);
+    };
+
+    /// Packets that could not be sent, or that the network sent back with an error.
+    Counter ping_packet_errors: |s, rows| if let Some(ping) = &s.ping {
+        rows.value(ping.errors);
+    };
+
+    /// Replies to packets that had been answered already.
+    Counter ping_duplicates: |s, rows| if let Some(ping) = &s.ping {
+        rows.value(ping.duplicates);
+    };
+
+    /// Mean difference of consecutive round trips in the last run; NaN below two replies.
+    Gauge ping_jitter_seconds: |s, rows| if let Some(ping) = &s.ping {
+        rows.value(ping.jitter);
+    };
+
+    /// The status of the last run's answer; NaN if it had none.
+    Gauge http_status_code: |s, rows| if s.shape.facts.http {
+        rows.value(s.http.map(|http| u64::from(http.status)));
+    };
+
+    /// Bytes of the last run's body as received; NaN without an answer.
+    Gauge http_body_bytes: |s, rows| if s.shape.facts.http {
+        rows.value(s.http.map(|http| http.body_bytes));
+    };
+
+    /// Redirects that the last run followed; NaN without an answer.
+    Gauge http_redirects: |s, rows| if s.shape.facts.http {
+        rows.value(s.http.map(|http| http.redirects));
+    };
+
+    /// The protocol version of the last run's answer.
+    Info http: |s, rows| if let Some(http) = &s.http {
+        rows.info(&[("version", http.version)]);
+    };
+
+    /// When the certificate last seen expires: the server's own, and the first of the sent chain.
+    Gauge tls_cert_not_after_timestamp_seconds: |s, rows| if s.shape.facts.tls {
+        let tls = s.tls.as_ref();
+        rows.with("position", "leaf", timestamp(tls.and_then(|tls| tls.leaf_not_after)));
+        rows.with("position", "chain_min", timestamp(tls.and_then(|tls| tls.chain_min_not_after)));
+    };
+
+    /// Whether the certificate last seen is valid for the name, the time and the authorities.
+    Gauge tls_verified: |s, rows| if s.shape.facts.tls {
+        rows.value(s.tls.as_ref().and_then(|tls| tls.verified));
+    };
+
+    /// Whether the configuration says not to verify the certificate.
+    Gauge tls_verification_disabled: |s, rows| if s.shape.facts.tls || s.shape.facts.tls_unverified {
+        rows.value(s.shape.facts.tls_unverified);
+    };
+
+    /// The TLS session last seen.
+    Info tls: |s, rows| if let Some(tls) = &s.tls
+        && let Some(version) = tls.version
+    {
+        let cipher = tls.cipher.unwrap_or("unknown");
+        rows.info(&[("version", version.as_str()), ("cipher", cipher)]);
+    };
+
+    /// The smallest time to live among the last run's answers; NaN without any.
+    Gauge dns_ttl_seconds: |s, rows| if s.shape.facts.dns {
+        rows.value(s.dns.and_then(|dns| dns.min_ttl_seconds));
+    };
+
+    /// Answers of the asked type in the last run; NaN without a response.
+    Gauge dns_answers: |s, rows| if s.shape.facts.dns {
+        rows.value(s.dns.map(|dns| dns.answers));
+    };
+
+    /// The response code of the last run by its number (0 is no error); NaN without a response.
+    Gauge dns_rcode: |s, rows| if s.shape.facts.dns {
+        rows.value(s.dns.map(|dns| u64::from(dns.rcode)));
+    };
+
+    /// Whether the last run's response was authoritative; NaN without a response.
+    Gauge dns_authoritative: |s, rows| if s.shape.facts.dns {
+        rows.value(s.dns.map(|dns| dns.authoritative));
+    };
+
+    /// The database last seen.
+    Info database: |s, rows| if let Some(database) = &s.database {
+        rows.info(&[("engine", database.engine), ("version", &database.version)]);
+    };
+}
+
+/// Seconds since 1970 as a value.
+fn timestamp(seconds: Option<i64>) -> Option<f64> {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact until the year 285 million"
+    )]
+    seconds.map(|seconds| seconds as f64)
+}

@@ -1,0 +1,250 @@
+//! What the daemon tells of itself.
+
+use std::time::SystemTime;
+
+use prometheus::proto::{Metric, MetricFamily, MetricType};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+use super::buckets::le;
+use super::page::{Head, Kind, Page, Value, push_label};
+use super::process::Process;
+use crate::model::{Missed, Observation, Reason};
+
+/// Bounds for waits of the daemon itself, in seconds.
+const LAG_BUCKETS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
+];
+
+/// Bounds for the making of a page, in seconds.
+const SCRAPE_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
+
+/// A type of metric that can be made from its name, its help and what else the type needs.
+///
+/// The crate's vectors hash label values without a separator, so that two sets of values can end
+/// up as one series. A vector here has either one label or values from closed sets.
+trait Declare: Sized {
+    type Settings;
+
+    fn declare(name: &str, help: &str, settings: Self::Settings) -> prometheus::Result<Self>;
+}
+
+macro_rules! declare {
+    ($($type:ty, $settings:ty: |$name:ident, $help:ident, $with:ident| $make:expr;)+) => {$(
+        impl Declare for $type {
+            type Settings = $settings;
+
+            fn declare(
+                $name: &str,
+                $help: &str,
+                $with: Self::Settings,
+            ) -> prometheus::Result<Self> {
+                $make
+            }
+        }
+    )+};
+}
+
+declare! {
+    IntCounter, (): |name, help, _nothing| Self::new(name, help);
+    IntGauge, (): |name, help, _nothing| Self::new(name, help);
+    IntCounterVec, &'static [&'static str]: |name, help, labels| Self::new(Opts::new(name, help), labels);
+    IntGaugeVec, &'static [&'static str]: |name, help, labels| Self::new(Opts::new(name, help), labels);
+    Histogram, &'static [f64]: |name, help, buckets| {
+        Self::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+    };
+    HistogramVec, (&'static [&'static str], &'static [f64]): |name, help, with| {
+        Self::new(HistogramOpts::new(name, help).buckets(with.1.to_vec()), with.0)
+    };
+}
+
+macro_rules! own {
+    ($($(#[doc = $help:literal])+ $field:ident: $type:ident = $settings:expr;)+) => {
+        /// Every metric of the daemon itself. A field's name with `hotspare_` before it is the
+        /// family's name, and its documentation is the family's help.
+        #[derive(Debug)]
+        pub struct Own {
+            registry: Registry,
+            $($(#[doc = $help])+ pub $field: $type,)+
+        }
+
+        impl Own {
+            fn declare() -> prometheus::Result<Self> {
+                $(let $field = $type::declare(
+                    concat!("hotspare_", stringify!($field)),
+                    concat!($($help),+).trim_ascii(),
+                    $settings,
+                )?;)+
+                let registry = Registry::new();
+                $(registry.register(Box::new($field.clone()))?;)+
+                Ok(Self { registry, $($field,)+ })
+            }
+        }
+    };
+}
+
+own! {
+    /// The version and source revision of this daemon.
+    build_info: IntGaugeVec = &["version", "revision"];
+    /// How long after its slot a run started.
+    schedule_lateness_seconds: Histogram = LAG_BUCKETS;
+    /// Slots of the schedule that passed without a run, by cause.
+    schedule_missed_slots_total: IntCounterVec = &["cause"];
+    /// Runs under way.
+    probes_in_flight: IntGauge = ();
+    /// Runs that a fault of this daemon or its host made unknown, by reason.
+    own_faults_total: IntCounterVec = &["reason"];
+    /// Outcomes of runs that were lost between the schedule and the counters.
+    samples_dropped_total: IntCounter = ();
+    /// How long after its time a timer of the runtime fired, by thread.
+    event_loop_lag_seconds: HistogramVec = (&["thread"], LAG_BUCKETS);
+    /// Names that were looked up.
+    resolver_queries_total: IntCounter = ();
+    /// Names whose look-up failed.
+    resolver_failures_total: IntCounter = ();
+    /// Echo replies that no run of this daemon was waiting for.
+    icmp_foreign_replies_total: IntCounter = ();
+    /// Packets that the kernel dropped because an ICMP socket's buffer was full: false losses.
+    icmp_socket_drops_total: IntCounter = ();
+    /// The ICMP sockets in use: their address family (ipv4, ipv6) and type (dgram, raw).
+    icmp_socket_info: IntGaugeVec = &["family", "type"];
+    /// Log lines dropped because nobody read them fast enough.
+    log_lines_dropped_total: IntCounter = ();
+    /// Connections to the daemon's own server.
+    http_connections: IntGauge = ();
+    /// Connections that the server did not take, by cause: too many in all (connections), too many
+    /// from one address (address), or an error of this host (accept).
+    http_connections_rejected_total: IntCounterVec = &["cause"];
+    /// How long it took to make a page; scrapes within a second share one.
+    scrape_duration_seconds: Histogram = SCRAPE_BUCKETS;
+    /// Series of all targets on the page.
+    series: IntGauge = ();
+    /// Targets that are probed from here.
+    targets: IntGauge = ();
+    /// Regions in the configuration.
+    configured_regions: IntGauge = ();
+}
+
+/// Why the server did not take a connection: the values of `cause`.
+pub(super) const REJECTIONS: [&str; 3] = ["connections", "address", "accept"];
+
+impl Own {
+    /// All families, at zero. `started` is when this process did: its host's boot time may be
+    /// hidden from it, so that `/proc` cannot tell.
+    ///
+    /// An error is a mistake in the declarations.
+    pub fn new(version: &str, revision: &str, started: SystemTime) -> Result<Self, String> {
+        let own = Self::declare().map_err(|error| error.to_string())?;
+        let process = Process::new(started).map_err(|error| error.to_string())?;
+        own.registry
+            .register(Box::new(process))
+            .map_err(|error| error.to_string())?;
+        own.build_info
+            .with_label_values(&[version, revision])
+            .set(1);
+        for cause in Missed::ALL {
+            own.schedule_missed_slots_total
+                .with_label_values(&[cause.as_str()]);
+        }
+        for reason in Reason::own() {
+            own.own_faults_total.with_label_values(&[reason.as_str()]);
+        }
+        for cause in REJECTIONS {
+            own.http_connections_rejected_total
+                .with_label_values(&[cause]);
+        }
+        Ok(own)
+    }
+
+    /// Counts what an observation tells of the daemon itself: lateness, missed slots, own faults.
+    pub fn observe(&self, observation: &Observation) {
+        match observation {
+            Observation::Sample(sample) => {
+                let late = sample.started.saturating_duration_since(sample.due);
+                self.schedule_lateness_seconds.observe(late.as_secs_f64());
+                if let Err(failure) = &sample.outcome
+                    && failure.reason.is_own()
+                {
+                    let reason = failure.reason.as_str();
+                    self.own_faults_total.with_label_values(&[reason]).inc();
+                }
+            }
+            Observation::Missed { slots, cause, .. } => self
+                .schedule_missed_slots_total
+                .with_label_values(&[cause.as_str()])
+                .inc_by(*slots),
+        }
+    }
+
+    /// Writes all families.
+    pub(super) fn write(&self, page: &mut Page) {
+        for family in self.registry.gather() {
+            write_family(&family, page);
+        }
+    }
+}
+
+/// Brings a counter to what another place has counted; a smaller value changes nothing.
+pub fn raise_to(counter: &IntCounter, value: u64) {
+    counter.inc_by(value.saturating_sub(counter.get()));
+}
+
+fn write_family(family: &MetricFamily, page: &mut Page) {
+    let name = family.name();
+    let kind = match family.get_field_type() {
+        MetricType::COUNTER => Kind::Counter,
+        MetricType::HISTOGRAM => Kind::Histogram,
+        _ if name.ends_with(Kind::Info.suffix()) => Kind::Info,
+        _ => Kind::Gauge,
+    };
+    let base = name.strip_suffix(kind.suffix()).unwrap_or(name);
+    page.head(&Head {
+        name: base,
+        kind,
+        help: family.help(),
+    });
+    for metric in family.get_metric() {
+        let labels = labels(metric);
+        match kind {
+            Kind::Histogram => write_histogram(base, &labels, metric, page),
+            Kind::Counter => {
+                let value = metric.get_counter().get_value();
+                page.sample(&[name], &[&labels], value.into());
+            }
+            Kind::Gauge | Kind::Info => {
+                let value = metric.get_gauge().get_value();
+                page.sample(&[name], &[&labels], value.into());
+            }
+        }
+    }
+}
+
+fn write_histogram(name: &str, labels: &str, metric: &Metric, page: &mut Page) {
+    let histogram = metric.get_histogram();
+    let total = histogram.get_sample_count();
+    let mut bucket = |bound: f64, count: u64| {
+        let mut labels = labels.to_owned();
+        push_label(&mut labels, "le", &le(bound));
+        page.sample(&[name, "_bucket"], &[&labels], Value::Int(count));
+    };
+    for each in histogram.get_bucket() {
+        bucket(each.upper_bound(), each.cumulative_count());
+    }
+    bucket(f64::INFINITY, total);
+    page.sample(
+        &[name, "_sum"],
+        &[labels],
+        histogram.get_sample_sum().into(),
+    );
+    page.sample(&[name, "_count"], &[labels], Value::Int(total));
+}
+
+fn labels(metric: &Metric) -> String {
+    let mut labels = String::new();
+    for pair in metric.get_label() {
+        push_label(&mut labels, pair.name(), pair.value());
+    }
+    labels
+}

@@ -1,0 +1,259 @@
+//! What is counted for one target.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use smallvec::SmallVec;
+
+use super::buckets::{Buckets, Histogram};
+use super::page::push_label;
+use crate::model::{
+    DatabaseFacts, DnsFacts, Facts, HttpFacts, Laps, Phase, PingFacts, Reason, ReasonSet, Reply,
+    Sample, Shape, Target, TlsFacts,
+};
+
+/// One target's numbers. They are written by one task; a scrape only reads.
+///
+/// A fact, phase or reason that the shape did not announce joins the shape when it is first seen,
+/// so that nothing observed is ever left out.
+#[derive(Debug)]
+pub(super) struct Series {
+    /// The labels of every sample, rendered: `probe="…",kind="…",…`.
+    pub(super) labels: Arc<str>,
+    /// The labels of the info series only, rendered, with a comma before.
+    pub(super) info: Box<str>,
+    pub(super) shape: Shape,
+    pub(super) buckets: Arc<Buckets>,
+    pub(super) phase_buckets: Arc<Buckets>,
+    pub(super) interval: f64,
+    pub(super) timeout: f64,
+
+    pub(super) attempts: u64,
+    pub(super) unknown: u64,
+    pub(super) missed: u64,
+    /// By the order of the shape's reasons.
+    failures: Vec<u64>,
+    pub(super) durations: Histogram,
+    /// By the order of the shape's phases.
+    phases: Vec<Histogram>,
+
+    /// The state after the last run; none before the first, and after one that tells nothing.
+    pub(super) up: Option<bool>,
+    pub(super) last_run: Option<f64>,
+    pub(super) last_success: Option<f64>,
+
+    addresses: SmallVec<[IpAddr; 1]>,
+    pub(super) address_changes: u64,
+    pub(super) ping: Option<Box<PingTotals>>,
+    /// Of the last run.
+    pub(super) http: Option<HttpFacts>,
+    /// Of the last run.
+    pub(super) dns: Option<DnsFacts>,
+    /// As last seen: a certificate keeps its date while its server is down.
+    pub(super) tls: Option<Box<TlsFacts>>,
+    /// As last seen.
+    pub(super) database: Option<Box<DatabaseFacts>>,
+}
+
+/// Packets of all runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PingTotals {
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) lost: u64,
+    pub(super) late: u64,
+    pub(super) errors: u64,
+    pub(super) duplicates: u64,
+    /// Of the last run.
+    pub(super) jitter: Option<f64>,
+}
+
+impl PingTotals {
+    fn add(&mut self, facts: &PingFacts) {
+        self.sent += u64::from(facts.sent);
+        self.received += u64::from(facts.received);
+        self.lost += u64::from(facts.lost);
+        self.late += u64::from(facts.late);
+        self.errors += u64::from(facts.errors);
+        self.duplicates += u64::from(facts.duplicates);
+        self.jitter = facts.jitter_seconds.filter(|jitter| jitter.is_finite());
+    }
+}
+
+impl Series {
+    pub(super) fn new(
+        target: &Target,
+        shape: &Shape,
+        buckets: Arc<Buckets>,
+        phase_buckets: Arc<Buckets>,
+        interval: Duration,
+        timeout: Duration,
+    ) -> Self {
+        let mut shape = *shape;
+        shape.reasons = shape.reasons.without_own();
+        Self {
+            labels: labels(target).into(),
+            info: info(target).into(),
+            failures: vec![0; shape.reasons.len()],
+            durations: Histogram::new(&buckets),
+            phases: shape
+                .phases
+                .iter()
+                .map(|_| Histogram::new(&phase_buckets))
+                .collect(),
+            shape,
+            buckets,
+            phase_buckets,
+            interval: interval.as_secs_f64(),
+            timeout: timeout.as_secs_f64(),
+            attempts: 0,
+            unknown: 0,
+            missed: 0,
+            up: None,
+            last_run: None,
+            last_success: None,
+            addresses: SmallVec::new(),
+            address_changes: 0,
+            ping: shape.facts.ping.then(Box::default),
+            http: None,
+            dns: None,
+            tls: None,
+            database: None,
+        }
+    }
+
+    /// Counts a run.
+    pub(super) fn observe(&mut self, sample: &Sample) {
+        let at = seconds_since_epoch(sample.at);
+        self.last_run = at;
+        match &sample.outcome {
+            Ok(reply) => {
+                self.attempts += 1;
+                self.up = Some(true);
+                self.last_success = at;
+                self.time(reply, &sample.laps);
+            }
+            Err(failure) if failure.reason.is_own() => {
+                self.unknown += 1;
+                self.up = None;
+            }
+            Err(failure) => {
+                self.attempts += 1;
+                self.up = Some(false);
+                *self.failures_of(failure.reason) += 1;
+            }
+        }
+        self.learn(sample.facts());
+    }
+
+    /// How often each reason was met.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        self.shape.reasons.iter().zip(self.failures.iter().copied())
+    }
+
+    /// How long each phase took.
+    pub(super) fn phases(&self) -> impl Iterator<Item = (Phase, &Histogram)> + '_ {
+        self.shape.phases.iter().zip(&self.phases)
+    }
+
+    fn time(&mut self, reply: &Reply, laps: &Laps) {
+        for latency in &reply.latencies {
+            self.durations.observe(&self.buckets, *latency);
+        }
+        let buckets = Arc::clone(&self.phase_buckets);
+        for (phase, spent) in laps.iter() {
+            self.phase(phase).observe(&buckets, spent);
+        }
+    }
+
+    fn phase(&mut self, phase: Phase) -> &mut Histogram {
+        let place = self.shape.phases.rank(phase);
+        if !self.shape.phases.contains(phase) {
+            self.shape.phases = self.shape.phases.with_if(true, phase);
+            self.phases
+                .insert(place, Histogram::new(&self.phase_buckets));
+        }
+        &mut self.phases[place]
+    }
+
+    fn failures_of(&mut self, reason: Reason) -> &mut u64 {
+        let place = self.shape.reasons.rank(reason);
+        if !self.shape.reasons.contains(reason) {
+            self.shape.reasons = self.shape.reasons.and(ReasonSet::of(&[reason]));
+            self.failures.insert(place, 0);
+        }
+        &mut self.failures[place]
+    }
+
+    fn learn(&mut self, facts: Option<&Facts>) {
+        self.http = facts.and_then(|facts| facts.http);
+        self.dns = facts.and_then(|facts| facts.dns);
+        if let Some(ping) = &mut self.ping {
+            ping.jitter = None;
+        }
+        let Some(facts) = facts else { return };
+        if let Some(ping) = &facts.ping {
+            self.ping.get_or_insert_default().add(ping);
+        }
+        if facts.tls.is_some() {
+            self.tls.clone_from(&facts.tls);
+        }
+        if facts.database.is_some() && self.database != facts.database {
+            self.database.clone_from(&facts.database);
+        }
+        if !facts.addresses.is_empty() {
+            self.resolved(&facts.addresses);
+        }
+        let known = &mut self.shape.facts;
+        known.http |= facts.http.is_some();
+        known.dns |= facts.dns.is_some();
+        known.tls |= facts.tls.is_some();
+        known.database |= facts.database.is_some();
+        known.addresses |= !facts.addresses.is_empty();
+    }
+
+    /// Compares the addresses as sets: a server that turns their order round changes nothing.
+    fn resolved(&mut self, addresses: &[IpAddr]) {
+        let mut set = SmallVec::<[IpAddr; 1]>::from_slice(addresses);
+        set.sort_unstable();
+        set.dedup();
+        if set != self.addresses {
+            self.address_changes += u64::from(!self.addresses.is_empty());
+            self.addresses = set;
+        }
+    }
+}
+
+/// The labels that tell a target's series from every other's.
+fn labels(target: &Target) -> String {
+    let mut labels = String::new();
+    push_label(&mut labels, "probe", &target.probe);
+    push_label(&mut labels, "kind", target.kind);
+    push_label(&mut labels, "source_region", &target.source_region);
+    push_label(&mut labels, "target_region", &target.target_region);
+    push_label(&mut labels, "target", &target.name);
+    labels
+}
+
+/// What is told once about a target rather than on each of its series.
+fn info(target: &Target) -> String {
+    let mut labels = String::new();
+    push_label(&mut labels, "address", &target.address);
+    for (name, value) in &target.labels {
+        push_label(&mut labels, name, value);
+    }
+    labels.insert(0, ',');
+    labels
+}
+
+fn seconds_since_epoch(at: SystemTime) -> Option<f64> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    // Milliseconds: finer digits would only be noise on the page.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact for 285,000 years of milliseconds"
+    )]
+    let seconds = since.as_millis() as f64 / 1_000.0;
+    Some(seconds)
+}
