@@ -1,6 +1,7 @@
 //! hotspare: can the standby take over right now?
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod files;
 pub mod metrics;
 pub mod model;

@@ -1,9 +1,10 @@
-//! Integration tests.
+//! Integration tests: one binary, so that it is linked once.
 #![expect(
     clippy::expect_used,
     clippy::panic,
     reason = "a test that cannot go on says so by a panic; clippy knows only functions marked as tests"
 )]
 
+mod config;
 mod metrics;
 mod page;

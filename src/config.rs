@@ -1,0 +1,140 @@
+//! The configuration: files, environment and flags in, a plan out.
+//!
+//! [`load`] reads the main file and those that it includes, lays the environment and the flags over
+//! it, and checks everything; [`plan`] prepares the probes and makes those of this region's
+//! targets. [`load_and_plan`] does both. All say everything that is wrong at once, each [`Problem`]
+//! with its place and the path in its file. Nothing is started before nothing is wrong.
+//!
+//! The `config` crate lays the layers over each other. The YAML is read here ([`document`]), so
+//! that every value knows its line, and turned into types here ([`strict`]), so that nothing is
+//! converted in silence.
+
+pub mod buckets;
+mod document;
+mod environment;
+pub mod host;
+mod include;
+mod load;
+mod place;
+mod plan;
+mod problem;
+mod schema;
+mod strict;
+pub mod summary;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use environment::{Overrides, RESERVED};
+pub use place::Place;
+pub use plan::{Plan, PlannedProbe, PlannedTarget, Shared};
+pub use problem::{Problem, Problems};
+
+use crate::probe::Check;
+
+/// A configuration that was read and found good, as far as it can be told without the files that
+/// its probes name.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The region of this daemon.
+    pub region: Arc<str>,
+    /// Every region, in the file's order.
+    pub regions: Vec<Region>,
+    /// What the daemon may use.
+    pub limits: Limits,
+    /// Every probe, in the files' order.
+    pub probes: Vec<Probe>,
+    /// The files it was read from, the main one first.
+    pub files: Vec<PathBuf>,
+    /// What is allowed but probably not meant.
+    pub warnings: Problems,
+    places: Arc<place::Places>,
+}
+
+/// A place where the service can run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whose law holds there.
+    pub jurisdiction: Option<Arc<str>>,
+}
+
+/// What the daemon may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Runs under way at once; a run beyond it is skipped and counted.
+    pub max_in_flight: usize,
+    /// Threads that connections are probed on.
+    pub probe_threads: usize,
+    /// Targets that may be probed from one region.
+    pub max_targets: usize,
+}
+
+/// A named kind of measurement, its schedule and its targets.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it does.
+    pub check: Check,
+    /// From the start of one run to the start of the next.
+    pub interval: Duration,
+    /// The deadline of a run; not longer than the interval.
+    pub timeout: Duration,
+    /// The regions it runs from.
+    pub from: Vec<Arc<str>>,
+    /// Bounds of the histogram of durations, in seconds.
+    pub buckets: Arc<[f64]>,
+    /// Bounds of the histograms of phases, in seconds.
+    pub phase_buckets: Arc<[f64]>,
+    /// Its targets in every region.
+    pub targets: Vec<Target>,
+    element: load::Element,
+}
+
+/// The endpoint of a probe in one region.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The region it is in.
+    pub region: Arc<str>,
+    /// Its name, unique within its probe.
+    pub name: Arc<str>,
+    /// The address as configured. It has no user or password, but its query may be private.
+    pub address: Arc<str>,
+    /// The operator's own labels, the probe's and its own.
+    pub labels: BTreeMap<String, String>,
+    /// Where its address is, below the probe.
+    path: place::Path,
+    /// Where it is, below the probe.
+    entry: place::Path,
+}
+
+/// Reads the configuration in `path` and checks everything that can be checked without the files
+/// that its probes name.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Problems> {
+    let (config, problems) = load::read(path, overrides);
+    problems.or(config)
+}
+
+/// Prepares every probe, wherever it runs, and makes the probes of the targets that are measured
+/// from this region.
+pub fn plan(config: &Config, shared: &Shared) -> Result<Plan, Problems> {
+    let (plan, problems) = plan::build(config, shared);
+    problems.or(plan)
+}
+
+/// [`load`] and [`plan`]: a fault that the first finds hides none that the second finds elsewhere.
+pub fn load_and_plan(
+    path: &Path,
+    overrides: &Overrides,
+    shared: &Shared,
+) -> Result<Plan, Problems> {
+    let (config, mut problems) = load::read(path, overrides);
+    let (plan, more) = plan::build(&config, shared);
+    problems.extend(more);
+    problems.or(plan)
+}

@@ -1,0 +1,274 @@
+//! Reads the files and the layers over them, and hands every part to its checks.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use ::config::{Map, Source as _, Value, ValueKind};
+
+use super::environment::{Layer, Overrides, variables};
+use super::place::{Lines, Path, Places, Source, Spot};
+use super::problem::{Problem, Problems, choices};
+use super::{Config, document, include, schema, strict, validate};
+
+/// An element of one of the lists that the files have in common, and where it is from.
+#[derive(Clone, Debug)]
+pub(super) struct Element {
+    pub(super) value: Value,
+    pub(super) path: Path,
+    /// The folder of its file: files that it names are relative to it.
+    pub(super) folder: PathBuf,
+}
+
+impl Element {
+    /// A problem at what is below this element.
+    pub(super) fn problem(
+        &self,
+        places: &Places,
+        below: &Path,
+        message: impl Into<String>,
+    ) -> Problem {
+        let place = places.of(below.deepest(&self.value));
+        Problem::new(place, &self.path.join(below), message)
+    }
+
+    /// Whether a key is there, be its value good or bad.
+    pub(super) fn has(&self, key: &str) -> bool {
+        matches!(&self.value.kind, ValueKind::Table(table) if table.contains_key(key))
+    }
+}
+
+/// The parts of the files.
+#[derive(Default)]
+struct Parts {
+    main: Map<String, Value>,
+    regions: Vec<Element>,
+    probes: Vec<Element>,
+    files: Vec<PathBuf>,
+}
+
+/// Reads everything. The configuration is good only if there are no problems; otherwise it holds
+/// what could be read, so that more can be said about it.
+pub(super) fn read(path: &FilePath, overrides: &Overrides) -> (Config, Problems) {
+    let mut reader = Reader::default();
+    let readable = reader.main_file(path).is_some();
+    reader.finish(readable, overrides)
+}
+
+#[derive(Default)]
+struct Reader {
+    places: Places,
+    problems: Problems,
+    parts: Parts,
+}
+
+impl Reader {
+    /// `None` if the file's lists are not known, for reasons that are noted.
+    fn main_file(&mut self, path: &FilePath) -> Option<()> {
+        let text = match include::read_main(path) {
+            Ok(text) => text,
+            Err(why) => {
+                let name = path.to_string_lossy();
+                let source = self.places.add_source(&name, Lines::Shown);
+                let place = self.places.place(source, Spot::default());
+                self.problems.push(Problem::new(place, &Path::default(), why));
+                return None;
+            }
+        };
+        self.parts.main = self.file(path, &text, &schema::MAIN, "unknown key")?;
+        if let Some(value) = self.parts.main.get("include").cloned() {
+            let path_to = Path::root("include");
+            let patterns: Option<Vec<String>> =
+                strict::read(&value, &path_to, &self.places, &mut self.problems);
+            self.includes(path, &value, &patterns.unwrap_or_default());
+        }
+        Some(())
+    }
+
+    fn includes(&mut self, main: &FilePath, value: &Value, patterns: &[String]) {
+        let mut seen = Vec::new();
+        for (i, pattern) in patterns.iter().enumerate() {
+            match include::expand(main, pattern, &mut seen) {
+                Ok(files) => {
+                    for file in files {
+                        match file.text {
+                            Ok(text) => {
+                                let unknown = "only the main file can have this key";
+                                self.file(&file.path, &text, &schema::INCLUDED, unknown);
+                            }
+                            Err(why) => {
+                                let why = format!("{}: {why}", file.path.display());
+                                self.bad_include(value, i, why);
+                            }
+                        }
+                    }
+                }
+                Err(why) => self.bad_include(value, i, why),
+            }
+        }
+    }
+
+    fn bad_include(&mut self, value: &Value, index: usize, why: String) {
+        let below = Path::default().index(index);
+        let place = self.places.of(below.deepest(value));
+        let path = Path::root("include").index(index);
+        self.problems.push(Problem::new(place, &path, why));
+    }
+
+    /// Reads one file: its lists are added to the parts, and what it has is returned.
+    fn file(
+        &mut self,
+        path: &FilePath,
+        text: &str,
+        keys: &[&'static str],
+        elsewhere: &str,
+    ) -> Option<Map<String, Value>> {
+        let source = self.places.add_source(&path.to_string_lossy(), Lines::Shown);
+        self.parts.files.push(path.to_owned());
+        let root = document::parse(text, source, &mut self.places, &mut self.problems)?;
+        let table = match root.kind {
+            ValueKind::Table(table) => table,
+            ValueKind::Nil => Map::new(),
+            _ => {
+                let message = "expected keys with values, like `region: eu-west`";
+                let place = self.places.of(&root);
+                self.problems
+                    .push(Problem::new(place, &Path::default(), message));
+                return None;
+            }
+        };
+        let table = self.known(table, keys, elsewhere);
+        let folder = path.parent().unwrap_or(FilePath::new("")).to_owned();
+        let regions = self.list(&table, "regions", &folder);
+        self.parts.regions.extend(regions);
+        let probes = self.list(&table, "probes", &folder);
+        self.parts.probes.extend(probes);
+        Some(table)
+    }
+
+    /// The table without the keys that a file cannot have.
+    fn known(
+        &mut self,
+        table: Map<String, Value>,
+        keys: &[&'static str],
+        elsewhere: &str,
+    ) -> Map<String, Value> {
+        let (known, unknown): (Map<_, _>, Map<_, _>) = table
+            .into_iter()
+            .partition(|(key, _)| keys.contains(&key.as_str()));
+        for (key, value) in &unknown {
+            let place = self.places.of_key(value);
+            let problem = if schema::MAIN.contains(&key.as_str()) {
+                Problem::new(place, &Path::root(key), elsewhere)
+            } else {
+                let mut problem = Problem::new(place, &Path::root(key), "unknown key");
+                problem.help = choices(key, keys.iter().copied());
+                problem
+            };
+            self.problems.push(problem);
+        }
+        known
+    }
+
+    fn list(&mut self, table: &Map<String, Value>, key: &str, folder: &FilePath) -> Vec<Element> {
+        let path = Path::root(key);
+        let items = match table.get(key).map(|value| (value, &value.kind)) {
+            None | Some((_, ValueKind::Nil)) => return Vec::new(),
+            Some((_, ValueKind::Array(items))) => items,
+            Some((value, _)) => {
+                let message = "expected a list: each element begins with `- `";
+                let place = self.places.of(value);
+                self.problems.push(Problem::new(place, &path, message));
+                return Vec::new();
+            }
+        };
+        let elements = items.iter().enumerate().map(|(i, value)| Element {
+            value: value.clone(),
+            path: path.index(i),
+            folder: folder.to_owned(),
+        });
+        elements.collect()
+    }
+
+    fn finish(mut self, readable: bool, overrides: &Overrides) -> (Config, Problems) {
+        let main = self.places.place(Source::MAIN, Spot::default());
+        let settings = self.layers(overrides);
+        let parts = std::mem::take(&mut self.parts);
+        for (key, list) in [("regions", &parts.regions), ("probes", &parts.probes)] {
+            // A file that cannot be read says nothing about what it lacks.
+            if readable && list.is_empty() && !self.problems.names(0, &Path::root(key)) {
+                let message = format!("there are no {key}");
+                self.problems
+                    .push(Problem::new(main.clone(), &Path::root(key), message));
+            }
+        }
+        let mut check = validate::Check {
+            places: &self.places,
+            problems: &mut self.problems,
+            warnings: Problems::default(),
+        };
+        let regions = check.regions(&parts.regions);
+        let defaults = check.defaults(&settings);
+        let limits = check.limits(&settings);
+        let probes = check.probes(parts.probes, &regions, &defaults);
+        check.targets(&probes, &regions, &limits);
+        let region = check.region(&settings, &regions, main);
+        let mut warnings = check.warnings;
+        warnings.sort();
+        let config = Config {
+            region: region.unwrap_or_default(),
+            regions,
+            limits,
+            probes,
+            files: parts.files,
+            warnings,
+            places: Arc::new(self.places),
+        };
+        (config, self.problems)
+    }
+
+    /// The main file's settings with the environment and the flags over them.
+    fn layers(&mut self, overrides: &Overrides) -> Map<String, Value> {
+        let mut named = Vec::new();
+        for element in &self.parts.probes {
+            named_variables(&element.value, &mut named);
+        }
+        let file = Layer(self.parts.main.clone());
+        let env = variables(&overrides.env, &named, &mut self.places, &mut self.problems);
+        let mut flags = Layer::default();
+        if let Some(region) = &overrides.region {
+            let source = self.places.add_source("--region", Lines::Hidden);
+            let value = self
+                .places
+                .value(source, Spot::default(), None, region.as_str());
+            flags.0.insert("region".to_owned(), value);
+        }
+        let layered = ::config::Config::builder()
+            .add_source(file)
+            .add_source(env)
+            .add_source(flags)
+            .build()
+            .and_then(|built| built.collect());
+        layered.unwrap_or_else(|e| {
+            let place = self.places.place(Source::MAIN, Spot::default());
+            self.problems
+                .push(Problem::new(place, &Path::default(), e.to_string()));
+            Map::new()
+        })
+    }
+}
+
+/// The variables that settings named `…_env` ask for.
+fn named_variables(value: &Value, names: &mut Vec<String>) {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            for (key, value) in table {
+                match &value.kind {
+                    ValueKind::String(name) if key.ends_with("_env") => names.push(name.clone()),
+                    _ => named_variables(value, names),
+                }
+            }
+        }
+        ValueKind::Array(list) => list.iter().for_each(|value| named_variables(value, names)),
+        _ => {}
+    }
+}

@@ -1,0 +1,216 @@
+//! From a configuration to probes that can run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::place::Path;
+use super::problem::Problem;
+use super::{Config, Limits, Probe, Problems, Target};
+use crate::files::Files;
+use crate::model;
+use crate::net::{Resolver, Roots};
+use crate::probe::{Context, Probe as Runner, Template};
+
+/// What every probe shares.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Turns names into addresses.
+    pub resolver: Arc<Resolver>,
+    /// The system's certificate authorities.
+    pub roots: Arc<Roots>,
+    /// systemd's `$CREDENTIALS_DIRECTORY`.
+    pub credentials: Option<PathBuf>,
+}
+
+impl Shared {
+    fn context(&self, probe: &Probe) -> Context {
+        Context {
+            resolver: Arc::clone(&self.resolver),
+            roots: Arc::clone(&self.roots),
+            files: Files::new(self.credentials.clone(), probe.element.folder.clone()),
+            timeout: probe.timeout,
+        }
+    }
+}
+
+/// What the daemon will do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The region of this daemon.
+    pub region: Arc<str>,
+    /// What it may use.
+    pub limits: Limits,
+    /// The targets that are probed from this region. A target's place is its `TargetKey`.
+    pub targets: Vec<PlannedTarget>,
+    /// Every probe, also those that do not run from this region.
+    pub probes: Vec<PlannedProbe>,
+    /// The files it was read from, the main one first.
+    pub files: Vec<PathBuf>,
+    /// What is allowed but probably not meant.
+    pub warnings: Problems,
+}
+
+/// A target, when it is probed, and how.
+#[derive(Clone)]
+pub struct PlannedTarget {
+    /// What names its series.
+    pub target: model::Target,
+    /// From the start of one run to the start of the next.
+    pub interval: Duration,
+    /// The deadline of a run.
+    pub timeout: Duration,
+    /// Bounds of the histogram of durations, in seconds.
+    pub buckets: Arc<[f64]>,
+    /// Bounds of the histograms of phases, in seconds.
+    pub phase_buckets: Arc<[f64]>,
+    /// Does the runs.
+    pub probe: Arc<dyn Runner>,
+}
+
+impl std::fmt::Debug for PlannedTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlannedTarget")
+            .field("target", &self.target)
+            .field("interval", &self.interval)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A probe as a whole: what `check` tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedProbe {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub kind: &'static str,
+    /// From the start of one run to the start of the next.
+    pub interval: Duration,
+    /// The deadline of a run.
+    pub timeout: Duration,
+    /// The regions that it runs from.
+    pub from: Vec<Arc<str>>,
+    /// How many targets it has in each region that it has any in.
+    pub targets: Vec<(Arc<str>, usize)>,
+}
+
+/// Prepares everything. The plan is good only if there are no problems.
+pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
+    let mut planner = Planner {
+        config,
+        problems: Problems::default(),
+        plan: Plan {
+            region: Arc::clone(&config.region),
+            limits: config.limits,
+            targets: Vec::new(),
+            probes: Vec::new(),
+            files: config.files.clone(),
+            warnings: config.warnings.clone(),
+        },
+    };
+    for probe in &config.probes {
+        planner.probe(probe, shared);
+    }
+    planner.plan.warnings.sort();
+    (planner.plan, planner.problems)
+}
+
+struct Planner<'a> {
+    config: &'a Config,
+    problems: Problems,
+    plan: Plan,
+}
+
+impl Planner<'_> {
+    fn probe(&mut self, probe: &Probe, shared: &Shared) {
+        let here = probe.from.contains(&self.config.region);
+        self.plan.probes.push(summary(probe));
+        let template = match probe.check.prepare(&shared.context(probe)) {
+            Ok(template) => template,
+            Err(faults) => {
+                for fault in faults {
+                    self.settings_fault(probe, &fault, here);
+                }
+                return;
+            }
+        };
+        for target in &probe.targets {
+            self.target(probe, &*template, target, here);
+        }
+    }
+
+    fn settings_fault(&mut self, probe: &Probe, fault: &crate::probe::Problem, here: bool) {
+        let path = Path::root("check")
+            .key(probe.check.kind())
+            .join(&Path::parse(&fault.field));
+        let problem = self.problem(probe, &path, &fault.message);
+        // Secrets and keys need not be on hosts that do not use them.
+        let of_host = fault.field.ends_with("_file") || fault.field.ends_with("_env");
+        if of_host && !here && !self.config.region.is_empty() {
+            self.plan.warnings.push(problem);
+        } else {
+            self.problems.push(problem);
+        }
+    }
+
+    fn target(&mut self, probe: &Probe, template: &dyn Template, target: &Target, here: bool) {
+        let runner = match template.target(&target.address) {
+            Ok(runner) => runner,
+            Err(why) => {
+                let problem = self.problem(probe, &target.path, &why);
+                self.problems.push(problem);
+                return;
+            }
+        };
+        if !here {
+            return;
+        }
+        self.plan.targets.push(PlannedTarget {
+            target: model::Target {
+                probe: Arc::clone(&probe.name),
+                kind: probe.check.kind(),
+                source_region: Arc::clone(&self.config.region),
+                target_region: Arc::clone(&target.region),
+                name: Arc::clone(&target.name),
+                address: shown(&target.address),
+                labels: target.labels.clone(),
+            },
+            interval: probe.interval,
+            timeout: probe.timeout,
+            buckets: Arc::clone(&probe.buckets),
+            phase_buckets: Arc::clone(&probe.phase_buckets),
+            probe: runner,
+        });
+    }
+
+    fn problem(&self, probe: &Probe, below: &Path, message: &str) -> Problem {
+        probe.element.problem(&self.config.places, below, message)
+    }
+}
+
+fn summary(probe: &Probe) -> PlannedProbe {
+    let mut targets: Vec<(Arc<str>, usize)> = Vec::new();
+    for target in &probe.targets {
+        match targets.iter_mut().find(|(region, _)| *region == target.region) {
+            Some((_, count)) => *count += 1,
+            None => targets.push((Arc::clone(&target.region), 1)),
+        }
+    }
+    PlannedProbe {
+        name: Arc::clone(&probe.name),
+        kind: probe.check.kind(),
+        interval: probe.interval,
+        timeout: probe.timeout,
+        from: probe.from.clone(),
+        targets,
+    }
+}
+
+/// The address without the query of a URL, which often holds a token.
+fn shown(address: &Arc<str>) -> Arc<str> {
+    match address.find(['?', '#']) {
+        Some(end) if address.contains("://") => address[..end].into(),
+        _ => Arc::clone(address),
+    }
+}

@@ -1,0 +1,144 @@
+//! What may be written in a file. What is needed but may be missing is an `Option`, so that one
+//! missing key does not hide what else is wrong.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use ::config::Map;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::model::duration;
+use crate::probe::Check;
+
+/// The keys of the main file.
+pub(super) const MAIN: [&str; 6] = [
+    "region", "regions", "defaults", "limits", "include", "probes",
+];
+/// The keys of an included file.
+pub(super) const INCLUDED: [&str; 2] = ["regions", "probes"];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Defaults {
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) interval: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) timeout: Option<Duration>,
+    pub(super) buckets: Option<Vec<f64>>,
+    pub(super) phase_buckets: Option<Vec<f64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Limits {
+    pub(super) max_in_flight: Option<i64>,
+    pub(super) probe_threads: Option<i64>,
+    pub(super) max_targets: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Region {
+    pub(super) name: Option<String>,
+    pub(super) jurisdiction: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Probe {
+    pub(super) name: Option<String>,
+    pub(super) check: Option<Check>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) interval: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) timeout: Option<Duration>,
+    pub(super) from: Option<Vec<String>>,
+    pub(super) buckets: Option<Vec<f64>>,
+    pub(super) phase_buckets: Option<Vec<f64>>,
+    pub(super) labels: BTreeMap<String, String>,
+    /// In the file's order: it is the order of the tables that people see.
+    pub(super) targets: Map<String, Targets>,
+}
+
+/// The targets of one region: an address, or a list.
+#[derive(Debug)]
+pub(super) enum Targets {
+    One(String),
+    Many(Vec<Target>),
+}
+
+/// An address, or an address with more to say.
+#[derive(Debug, Default)]
+pub(super) struct Target {
+    pub(super) plain: bool,
+    pub(super) entry: Entry,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Entry {
+    pub(super) name: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) variant: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+}
+
+impl<'de> Deserialize<'de> for Targets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Targets;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address or a list of targets")
+            }
+
+            fn visit_str<E>(self, address: &str) -> Result<Targets, E> {
+                Ok(Targets::One(address.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Targets, A::Error> {
+                let mut targets = Vec::new();
+                while let Some(target) = list.next_element()? {
+                    targets.push(target);
+                }
+                Ok(Targets::Many(targets))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Target;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address or { name, address, variant, labels }")
+            }
+
+            fn visit_str<E>(self, address: &str) -> Result<Target, E> {
+                Ok(Target {
+                    plain: true,
+                    entry: Entry {
+                        address: Some(address.to_owned()),
+                        ..Entry::default()
+                    },
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Target, A::Error> {
+                Ok(Target {
+                    plain: false,
+                    entry: Entry::deserialize(MapAccessDeserializer::new(map))?,
+                })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}

@@ -1,0 +1,1 @@
+//! What `hotspare check` prints of a good configuration.
