@@ -51,12 +51,17 @@ impl Socket {
                 format_args!("{name}: no tokio runtime"),
             ));
         }
-        open(options).map_err(|error| match crate::net::failure_of(&error, name) {
-            failure if error.kind() == io::ErrorKind::PermissionDenied => {
-                Failure::new(failure.reason, format_args!("{name}: {PERMISSION}"))
+        open(options).map_err(|error| {
+            // surge-ping words this one itself, so that it has no number.
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                return Failure::new(Reason::NoPermission, format_args!("{name}: {PERMISSION}"));
             }
-            failure if failure.reason.is_own() => failure,
-            failure => Failure::new(Reason::LocalAddress, failure.detail),
+            let failure = crate::net::failure_of(&error, name);
+            if failure.reason.is_own() {
+                failure
+            } else {
+                Failure::new(Reason::LocalAddress, failure.detail)
+            }
         })
     }
 
