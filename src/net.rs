@@ -3,6 +3,7 @@
 mod capped;
 mod dial;
 mod endpoint;
+mod icmp;
 mod resolve;
 mod stopwatch;
 mod tls;
@@ -10,6 +11,7 @@ mod tls;
 pub use capped::Capped;
 pub use dial::{Dial, IpVersion, Wire, failure_of};
 pub use endpoint::{Endpoint, Host};
+pub use icmp::{EchoPlan, Echoes, Family, Icmp, IcmpCounters, IcmpOptions, IcmpSocket, SocketType};
 pub use resolve::Resolver;
 pub use stopwatch::Stopwatch;
 pub use tls::{Handshake, Roots, Session, TlsClient, TlsSettings, tls_failure};

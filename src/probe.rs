@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::files::Files;
 use crate::model::{Failure, Reply, Shape};
-use crate::net::{Resolver, Roots, Stopwatch};
+use crate::net::{Icmp, Resolver, Roots, Stopwatch};
 
 /// One run under way.
 pub type Run<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'a>>;
@@ -54,6 +54,8 @@ pub trait Template: Send + Sync {
 pub struct Context {
     /// Turns names into addresses.
     pub resolver: Arc<Resolver>,
+    /// The sockets of echo requests.
+    pub icmp: Arc<Icmp>,
     /// The system's certificate authorities.
     pub roots: Arc<Roots>,
     /// Where files that the settings name are found.
@@ -111,6 +113,8 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// Echo requests (ICMP) and their replies.
+    Ping(ping),
     /// A TCP connection, with TLS and a dialogue if asked.
     Tcp(tcp),
 }

@@ -1,0 +1,49 @@
+//! The one place where a packet's two times are taken.
+//!
+//! Both come from the monotonic clock in user space: the first right before the system call that
+//! hands the packet to the kernel, the second right after the one that takes it back.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use rustix::net::SendFlags;
+use tokio::net::UdpSocket;
+use tokio::time::Instant;
+
+/// A packet as it came in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Received {
+    /// How many bytes of the buffer it fills.
+    pub(super) bytes: usize,
+    /// Who sent it.
+    pub(super) from: IpAddr,
+    /// When it came.
+    pub(super) at: Instant,
+}
+
+/// Sends a packet; `sent` is told when, before the packet can be answered.
+///
+/// [`io::ErrorKind::WouldBlock`] means that the send buffer is full.
+pub(super) fn send(
+    socket: &UdpSocket,
+    packet: &[u8],
+    to: IpAddr,
+    sent: impl FnOnce(Instant),
+) -> io::Result<()> {
+    sent(Instant::now());
+    rustix::net::sendto(socket, packet, SendFlags::empty(), &SocketAddr::new(to, 0))?;
+    Ok(())
+}
+
+/// Takes the next packet out of the socket.
+///
+/// [`io::ErrorKind::WouldBlock`] means that there is none.
+pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+    let (bytes, from) = socket.try_recv_from(buffer)?;
+    let at = Instant::now();
+    Ok(Received {
+        bytes,
+        from: from.ip(),
+        at,
+    })
+}
