@@ -90,7 +90,8 @@ macro_rules! kinds {
         #[derive(Clone, Debug, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Check {
-            $($(#[$doc])* $variant($module::Settings),)*
+            // Boxed, because the kinds' settings differ much in size.
+            $($(#[$doc])* $variant(Box<$module::Settings>),)*
         }
 
         impl Check {
@@ -113,4 +114,6 @@ macro_rules! kinds {
 kinds! {
     /// A TCP connection, with TLS and a dialogue if asked.
     Tcp(tcp),
+    /// An HTTP exchange.
+    Http(http),
 }
