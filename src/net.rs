@@ -3,6 +3,7 @@
 mod capped;
 mod dial;
 mod endpoint;
+pub mod http;
 mod icmp;
 mod resolve;
 mod stopwatch;

@@ -92,7 +92,8 @@ macro_rules! kinds {
         #[derive(Clone, Debug, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Check {
-            $($(#[$doc])* $variant($module::Settings),)*
+            // Boxed, because the kinds' settings differ much in size.
+            $($(#[$doc])* $variant(Box<$module::Settings>),)*
         }
 
         impl Check {
@@ -117,4 +118,6 @@ kinds! {
     Ping(ping),
     /// A TCP connection, with TLS and a dialogue if asked.
     Tcp(tcp),
+    /// An HTTP exchange.
+    Http(http),
 }

@@ -71,7 +71,11 @@ pub(super) fn variables(
         }
         let source = places.add_source(name, Lines::Hidden);
         if !VARIABLES.contains(&name.as_str()) {
-            problems.push(unknown(name, setting, places.place(source, Spot::default())));
+            problems.push(unknown(
+                name,
+                setting,
+                places.place(source, Spot::default()),
+            ));
             continue;
         }
         let value = if setting == "REGION" {

@@ -70,7 +70,8 @@ impl Reader {
                 let name = path.to_string_lossy();
                 let source = self.places.add_source(&name, Lines::Shown);
                 let place = self.places.place(source, Spot::default());
-                self.problems.push(Problem::new(place, &Path::default(), why));
+                self.problems
+                    .push(Problem::new(place, &Path::default(), why));
                 return None;
             }
         };
@@ -122,7 +123,9 @@ impl Reader {
         keys: &[&'static str],
         elsewhere: &str,
     ) -> Option<Map<String, Value>> {
-        let source = self.places.add_source(&path.to_string_lossy(), Lines::Shown);
+        let source = self
+            .places
+            .add_source(&path.to_string_lossy(), Lines::Shown);
         self.parts.files.push(path.to_owned());
         let root = document::parse(text, source, &mut self.places, &mut self.problems)?;
         let table = match root.kind {

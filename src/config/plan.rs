@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::{Config, Limits, Probe, Problems, Target};
 use crate::files::Files;
 use crate::model;
-use crate::net::{Resolver, Roots};
+use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{Context, Probe as Runner, Template};
 
 /// What every probe shares.
@@ -17,6 +17,8 @@ use crate::probe::{Context, Probe as Runner, Template};
 pub struct Shared {
     /// Turns names into addresses.
     pub resolver: Arc<Resolver>,
+    /// Sends echo requests.
+    pub icmp: Arc<Icmp>,
     /// The system's certificate authorities.
     pub roots: Arc<Roots>,
     /// systemd's `$CREDENTIALS_DIRECTORY`.
@@ -27,6 +29,7 @@ impl Shared {
     fn context(&self, probe: &Probe) -> Context {
         Context {
             resolver: Arc::clone(&self.resolver),
+            icmp: Arc::clone(&self.icmp),
             roots: Arc::clone(&self.roots),
             files: Files::new(self.credentials.clone(), probe.element.folder.clone()),
             timeout: probe.timeout,
@@ -192,7 +195,10 @@ impl Planner<'_> {
 fn summary(probe: &Probe) -> PlannedProbe {
     let mut targets: Vec<(Arc<str>, usize)> = Vec::new();
     for target in &probe.targets {
-        match targets.iter_mut().find(|(region, _)| *region == target.region) {
+        match targets
+            .iter_mut()
+            .find(|(region, _)| *region == target.region)
+        {
             Some((_, count)) => *count += 1,
             None => targets.push((Arc::clone(&target.region), 1)),
         }

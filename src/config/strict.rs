@@ -286,7 +286,11 @@ impl<'a> Strict<'a> {
         }
     }
 
-    fn integer<N: TryFrom<i64>>(self, low: impl fmt::Display, high: impl fmt::Display) -> Result<N, Fault> {
+    fn integer<N: TryFrom<i64>>(
+        self,
+        low: impl fmt::Display,
+        high: impl fmt::Display,
+    ) -> Result<N, Fault> {
         match &self.value.kind {
             ValueKind::I64(number) => N::try_from(*number)
                 .map_err(|_| Fault::message(format!("must be from {low} to {high}"))),

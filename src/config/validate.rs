@@ -368,7 +368,11 @@ impl Check<'_> {
             match find(regions, name) {
                 None => self.unknown_region(element, &path, name, regions),
                 Some(region) if known.contains(&region) => {
-                    self.add(element, &path, format!("the region `{name}` is listed twice"));
+                    self.add(
+                        element,
+                        &path,
+                        format!("the region `{name}` is listed twice"),
+                    );
                 }
                 Some(region) => known.push(region),
             }
@@ -376,13 +380,7 @@ impl Check<'_> {
         known
     }
 
-    fn unknown_region(
-        &mut self,
-        element: &Element,
-        path: &Path,
-        name: &str,
-        regions: &[Region],
-    ) {
+    fn unknown_region(&mut self, element: &Element, path: &Path, name: &str, regions: &[Region]) {
         let place = match path.deepest(&element.value) {
             value if matches!(value.kind, ValueKind::String(_)) => self.places.of(value),
             value => self.places.of_key(value),
@@ -501,7 +499,11 @@ impl Check<'_> {
         let mut labels = labels.clone();
         labels.extend(self.labels(element, &path.key("labels"), entry.labels));
         labels.extend(entry.variant.map(|variant| ("variant".to_owned(), variant)));
-        let at = if target.plain { path.clone() } else { path.key("address") };
+        let at = if target.plain {
+            path.clone()
+        } else {
+            path.key("address")
+        };
         let Some(address) = entry.address else {
             if let ValueKind::Table(table) = &path.deepest(&element.value).kind
                 && !table.contains_key("address")
@@ -566,8 +568,7 @@ impl Check<'_> {
                         probe
                             .element
                             .problem(self.places, &Path::root("targets"), message);
-                    self.problems
-                        .push(problem.help("see `limits.max_targets`"));
+                    self.problems.push(problem.help("see `limits.max_targets`"));
                 }
             }
         }

@@ -15,6 +15,8 @@ pub struct Facts {
     pub ping: Option<PingFacts>,
     /// What an HTTP answer was like.
     pub http: Option<HttpFacts>,
+    /// The version that a service says it runs, cut to 64 characters.
+    pub version: Option<Box<str>>,
     /// What the TLS session was like.
     pub tls: Option<Box<TlsFacts>>,
     /// What a DNS answer held.
@@ -36,6 +38,8 @@ pub struct FactSet {
     pub ping: bool,
     /// [`HttpFacts`].
     pub http: bool,
+    /// The version that the service says it runs.
+    pub version: bool,
     /// [`TlsFacts`].
     pub tls: bool,
     /// [`DnsFacts`].

@@ -1,21 +1,23 @@
 //! TLS sessions by rustls, with what their certificates said.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+mod recorder;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore, SignatureScheme,
 };
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use self::recorder::Recorder;
 use super::{Stopwatch, failure_of};
 use crate::model::{Failure, Phase, Reason, TlsFacts, TlsVersion};
 
@@ -37,16 +39,23 @@ pub struct TlsSettings {
 
 /// The system's authorities, read when first needed and shared by every probe.
 #[derive(Debug, Default)]
-pub struct Roots(OnceLock<Arc<RootCertStore>>);
+pub struct Roots(OnceLock<Result<Arc<RootCertStore>, String>>);
 
 impl Roots {
-    fn get(&self) -> Arc<RootCertStore> {
-        let store = self.0.get_or_init(|| {
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            Arc::new(store)
-        });
-        Arc::clone(store)
+    /// The authorities, at least one. The error says why there is none.
+    fn get(&self) -> Result<Arc<RootCertStore>, String> {
+        self.0
+            .get_or_init(|| {
+                let found = rustls_native_certs::load_native_certs();
+                let mut store = RootCertStore::empty();
+                store.add_parsable_certificates(found.certs);
+                match (store.is_empty(), found.errors.first()) {
+                    (false, _) => Ok(Arc::new(store)),
+                    (true, None) => Err("it has none".to_owned()),
+                    (true, Some(error)) => Err(error.to_string()),
+                }
+            })
+            .clone()
     }
 }
 
@@ -64,7 +73,7 @@ pub struct Session<S> {
 #[derive(Clone, Debug)]
 pub struct TlsClient {
     config: ClientConfig,
-    verifier: Arc<WebPkiServerVerifier>,
+    verifier: Option<Arc<WebPkiServerVerifier>>,
     verify: bool,
 }
 
@@ -78,25 +87,20 @@ impl TlsClient {
         read: impl Fn(&Path) -> Result<Vec<u8>, String>,
     ) -> Result<Self, (&'static str, String)> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let store = match &settings.ca_file {
-            Some(path) => Arc::new(authorities(&read(path).map_err(in_field("ca_file"))?)?),
-            None => roots.get(),
+        let verifier = match authorities(settings, roots, &read)? {
+            Some(store) => Some(
+                WebPkiServerVerifier::builder_with_provider(store, Arc::clone(&provider))
+                    .build()
+                    .map_err(|e| ("ca_file", e.to_string()))?,
+            ),
+            None => None,
         };
-        if store.is_empty() {
-            return Err((
-                "ca_file",
-                "no certificate authority: the system has none, and none is configured".to_owned(),
-            ));
-        }
-        let verifier = WebPkiServerVerifier::builder_with_provider(store, Arc::clone(&provider))
-            .build()
-            .map_err(|e| ("ca_file", e.to_string()))?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| ("tls", e.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Recorder::new(
-                Arc::clone(&verifier),
+                verifier.clone(),
                 provider,
                 true,
             )));
@@ -119,12 +123,20 @@ impl TlsClient {
         self.verify
     }
 
+    /// The same without the client certificate: for servers that it is not meant for.
+    #[must_use]
+    pub fn without_identity(&self) -> Self {
+        let mut client = self.clone();
+        client.config.client_auth_cert_resolver = Arc::new(NoIdentity);
+        client
+    }
+
     /// The configuration for one session, and where its handshake's facts will be.
     ///
     /// For protocols whose driver does the handshake itself; others use [`Self::handshake`].
     pub fn session_config(&self, alpn: &[&[u8]]) -> (ClientConfig, Handshake) {
         let recorder = Arc::new(Recorder::new(
-            Arc::clone(&self.verifier),
+            self.verifier.clone(),
             Arc::clone(self.config.crypto_provider()),
             self.verify,
         ));
@@ -192,6 +204,9 @@ pub fn tls_failure(error: &std::io::Error, handshake: &Handshake) -> Failure {
         Some(Error::NoCertificatesPresented) => {
             Failure::new(Reason::TlsCertificate, "the server sent no certificate")
         }
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            Failure::new(Reason::TlsHandshake, "the server does not speak TLS")
+        }
         Some(other) => Failure::new(Reason::TlsHandshake, other),
         None => failure_of(error, "TLS handshake"),
     };
@@ -216,17 +231,36 @@ fn in_field(field: &'static str) -> impl Fn(String) -> (&'static str, String) {
     move |why| (field, why)
 }
 
-fn authorities(pem: &[u8]) -> Result<RootCertStore, (&'static str, String)> {
-    let fail = |why: &dyn std::fmt::Display| ("ca_file", why.to_string());
+/// The authorities to trust; none only where nothing has to be verified.
+fn authorities(
+    settings: &TlsSettings,
+    roots: &Roots,
+    read: impl Fn(&Path) -> Result<Vec<u8>, String>,
+) -> Result<Option<Arc<RootCertStore>>, (&'static str, String)> {
+    if let Some(path) = &settings.ca_file {
+        let store = read(path).and_then(|pem| parse_authorities(&pem));
+        return store.map(Some).map_err(in_field("ca_file"));
+    }
+    match roots.get() {
+        Ok(store) => Ok(Some(store)),
+        Err(_) if settings.insecure_skip_verify => Ok(None),
+        Err(why) => Err((
+            "ca_file",
+            format!("no certificate authority of this host can be used ({why}); set ca_file"),
+        )),
+    }
+}
+
+fn parse_authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|e| fail(&e))?;
-        store.add(certificate).map_err(|e| fail(&e))?;
+        let certificate = certificate.map_err(|e| e.to_string())?;
+        store.add(certificate).map_err(|e| e.to_string())?;
     }
     if store.is_empty() {
-        return Err(fail(&"the file has no PEM certificate"));
+        return Err("the file has no PEM certificate".to_owned());
     }
-    Ok(store)
+    Ok(Arc::new(store))
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -252,94 +286,16 @@ fn client_identity(
     Ok(Some((chain, key)))
 }
 
-/// Verifies as webpki does, and remembers what it saw before the verdict counts.
+/// Has no certificate for anyone.
 #[derive(Debug)]
-struct Recorder {
-    verifier: Arc<WebPkiServerVerifier>,
-    provider: Arc<CryptoProvider>,
-    enforce: bool,
-    seen: Mutex<TlsFacts>,
-}
+struct NoIdentity;
 
-impl Recorder {
-    fn new(
-        verifier: Arc<WebPkiServerVerifier>,
-        provider: Arc<CryptoProvider>,
-        enforce: bool,
-    ) -> Self {
-        Self {
-            verifier,
-            provider,
-            enforce,
-            seen: Mutex::default(),
-        }
+impl ResolvesClientCert for NoIdentity {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
     }
 
-    fn facts(&self) -> TlsFacts {
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn has_certs(&self) -> bool {
+        false
     }
-}
-
-impl ServerCertVerifier for Recorder {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verdict = self
-            .verifier
-            .verify_server_cert(leaf, intermediates, name, ocsp, now);
-        let leaf_not_after = not_after(leaf);
-        let chain_min_not_after = intermediates
-            .iter()
-            .filter_map(not_after)
-            .chain(leaf_not_after)
-            .min();
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = TlsFacts {
-            leaf_not_after,
-            chain_min_not_after,
-            verified: Some(verdict.is_ok()),
-            ..TlsFacts::default()
-        };
-        if self.enforce {
-            verdict
-        } else {
-            Ok(ServerCertVerified::assertion())
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
-}
-
-fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(parsed.validity().not_after.timestamp())
 }

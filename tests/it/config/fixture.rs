@@ -59,6 +59,7 @@ impl Folder {
 
 pub(super) fn shared() -> Shared {
     Shared {
+        icmp: Arc::new(hotspare::net::Icmp::new()),
         resolver: Arc::new(Resolver::new(
             ResolverConfig::default(),
             ResolverOpts::default(),

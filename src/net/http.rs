@@ -1,0 +1,283 @@
+//! One timed HTTP exchange over an open connection.
+//!
+//! It stands on hyper's connection API: there is no pool, no retry and no redirect in it that could
+//! hide what a single request met. The connection is driven by the task that waits for the answer,
+//! so that dropping the exchange drops everything it started.
+
+mod tasks;
+mod tunnel;
+
+use std::error::Error as _;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::tasks::Tasks;
+use super::capped::is_too_large;
+use super::{Stopwatch, failure_of};
+use crate::model::{Facts, Failure, HttpFacts, Phase, Reason};
+
+pub use self::tunnel::tunnel;
+
+/// Bytes that the status line and the headers of an answer may have together.
+const MAX_HEAD_BYTES: u32 = 64 << 10;
+/// Bytes of certificates and other parts of a TLS session beside its data.
+const SESSION_BYTES: u64 = 64 << 10;
+
+/// The most that a connection may give for a body of at most `body` bytes: room for the headers,
+/// for the session, and a quarter more for the framing of chunks, frames and records.
+pub const fn wire_cap(body: u64) -> u64 {
+    body.saturating_add(body / 4)
+        .saturating_add(MAX_HEAD_BYTES as u64 + SESSION_BYTES)
+}
+
+/// One request, and how much of its answer is wanted.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The request. HTTP/1 needs the target's path and a `Host`, HTTP/2 the absolute URI.
+    pub request: Request<Full<Bytes>>,
+    /// Bytes that the body of the answer may have.
+    pub max_body_bytes: u64,
+    /// Whether the body is wanted, or only its length.
+    pub keep_body: bool,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as received; empty when it was not wanted.
+    pub body: Vec<u8>,
+    /// The same for the metrics.
+    pub facts: HttpFacts,
+}
+
+impl Exchange {
+    /// Does the exchange in HTTP/1, in the phases [`Phase::Processing`] and [`Phase::Transfer`].
+    ///
+    /// The failure carries the status, if there was one.
+    pub async fn http1<S>(self, stream: S, watch: &mut Stopwatch) -> Result<Answer, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD_BYTES as usize)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| failure(&e, Phase::Processing))?;
+        let mut connection = pin!(connection);
+        let mut open = true;
+        let drive = |cx: &mut Context<'_>| {
+            if open && connection.as_mut().poll(cx).is_ready() {
+                open = false;
+            }
+        };
+        let limits = self.limits();
+        watch.enter(Phase::Processing);
+        receive(sender.send_request(self.request), drive, limits, watch).await
+    }
+
+    /// Does the exchange in HTTP/2; otherwise as [`Self::http1`].
+    pub async fn http2<S>(self, stream: S, watch: &mut Stopwatch) -> Result<Answer, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let mut tasks = Tasks::default();
+        let (mut sender, connection) = http2::Builder::new(tasks.executor())
+            .max_header_list_size(MAX_HEAD_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| failure(&e, Phase::Processing))?;
+        let mut connection = pin!(connection);
+        let mut open = true;
+        let drive = |cx: &mut Context<'_>| {
+            if open && connection.as_mut().poll(cx).is_ready() {
+                open = false;
+            }
+            tasks.poll(cx);
+        };
+        let limits = self.limits();
+        watch.enter(Phase::Processing);
+        receive(sender.send_request(self.request), drive, limits, watch).await
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            max_body_bytes: self.max_body_bytes,
+            keep_body: self.keep_body,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    max_body_bytes: u64,
+    keep_body: bool,
+}
+
+/// Waits for the answer while `drive` moves the connection on.
+async fn receive(
+    response: impl Future<Output = hyper::Result<Response<Incoming>>>,
+    mut drive: impl FnMut(&mut Context<'_>),
+    limits: Limits,
+    watch: &mut Stopwatch,
+) -> Result<Answer, Failure> {
+    let response = driven(&mut drive, response).await;
+    let (head, mut body) = response
+        .map_err(|e| failure(&e, Phase::Processing))?
+        .into_parts();
+    watch.enter(Phase::Transfer);
+    let mut answer = Answer {
+        facts: HttpFacts {
+            status: head.status.as_u16(),
+            version: label(head.version),
+            body_bytes: 0,
+            redirects: 0,
+        },
+        status: head.status,
+        headers: head.headers,
+        body: Vec::new(),
+    };
+    let read = read_body(&mut body, &mut drive, limits, &mut answer).await;
+    match read {
+        Ok(()) => {
+            watch.leave();
+            Ok(answer)
+        }
+        Err(failure) => Err(failure.with_facts(Facts {
+            http: Some(answer.facts),
+            ..Facts::default()
+        })),
+    }
+}
+
+async fn read_body(
+    body: &mut Incoming,
+    drive: &mut impl FnMut(&mut Context<'_>),
+    limits: Limits,
+    answer: &mut Answer,
+) -> Result<(), Failure> {
+    let cap = limits.max_body_bytes;
+    let too_large = || {
+        Failure::new(
+            Reason::TooLarge,
+            format_args!("the body is larger than max_body_bytes ({cap})"),
+        )
+    };
+    if ambiguous(&answer.headers) {
+        return Err(Failure::new(
+            Reason::Protocol,
+            "the answer has both Content-Length and Transfer-Encoding",
+        ));
+    }
+    if body.size_hint().lower() > cap {
+        return Err(too_large());
+    }
+    while !body.is_end_stream() {
+        let frame = driven(drive, poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await;
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|e| failure(&e, Phase::Transfer))?;
+        if let Ok(data) = frame.into_data() {
+            answer.facts.body_bytes += data.len() as u64;
+            if answer.facts.body_bytes > cap {
+                return Err(too_large());
+            }
+            if limits.keep_body {
+                answer.body.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Two ways of saying where the body ends are how requests are smuggled: such an answer cannot be
+/// trusted, whichever way one reads it.
+fn ambiguous(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
+}
+
+/// Polls the future, and the connection below it whenever the future waits. The future is asked
+/// again right after, so that nothing that just arrived waits for another turn of the runtime.
+async fn driven<F: Future>(drive: &mut impl FnMut(&mut Context<'_>), future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(output);
+        }
+        drive(cx);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+const fn label(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}
+
+fn failure(error: &hyper::Error, phase: Phase) -> Failure {
+    let doing = match phase {
+        Phase::Transfer => "read the body",
+        _ => "wait for the answer",
+    };
+    if error.is_parse_too_large() {
+        return Failure::new(
+            Reason::Protocol,
+            "the headers are more than 100 or larger than 64 KiB",
+        );
+    }
+    if let Some(cause) = io_cause(error) {
+        return io_failure(cause, phase, doing);
+    }
+    let reason = if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        Reason::Eof
+    } else {
+        Reason::Protocol
+    };
+    let cause = error.source().map(|e| format!(": {e}")).unwrap_or_default();
+    Failure::new(reason, format_args!("{doing}: {error}{cause}"))
+}
+
+fn io_failure(error: &io::Error, phase: Phase, doing: &str) -> Failure {
+    if phase == Phase::Processing {
+        if is_too_large(error) {
+            return Failure::new(
+                Reason::Protocol,
+                format_args!("{doing}: the headers do not end: {error}"),
+            );
+        }
+        // Before the answer only the TLS session finds data invalid: with TLS 1.3 a server refuses
+        // the client's certificate after the handshake.
+        if error.kind() == io::ErrorKind::InvalidData {
+            return Failure::new(Reason::TlsHandshake, format_args!("{doing}: {error}"));
+        }
+    }
+    failure_of(error, doing)
+}
+
+fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref() {
+            return Some(io);
+        }
+        cause = error.source();
+    }
+    None
+}

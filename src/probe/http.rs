@@ -1,0 +1,294 @@
+//! `http`: one request over a fresh connection, and what a good answer looks like.
+//!
+//! The address of a target is a URL. Its phases are resolve (names only), connect (through a proxy:
+//! with its consent), tls, processing (from the request to the head of the answer) and transfer (to
+//! the last byte of the body); redirects add to them. There is no pool, no retry and, unless asked
+//! for, no redirect, so that a run shows what a new client meets.
+
+mod decode;
+mod destination;
+mod expect;
+mod redirect;
+mod request;
+mod run;
+mod settings;
+mod status;
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use http::Method;
+
+use self::destination::{Destination, Names, server_name};
+use self::expect::Expectations;
+use self::request::Prototype;
+pub(super) use self::settings::Settings;
+use self::settings::{Addresses, Decompress};
+use super::{Context, Probe, Problem, Run, Template};
+use crate::model::{FactSet, Phase, PhaseSet, Reason, ReasonSet, Shape};
+use crate::net::{Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings};
+
+/// Redirects that can be followed at most.
+const MAX_REDIRECTS: u8 = 10;
+/// The largest body that can be allowed.
+const MAX_BODY_BYTES: u64 = 1 << 30;
+
+/// What the targets of a probe share.
+struct Http {
+    prototype: Prototype,
+    expectations: Expectations,
+    names: Names,
+    /// Made when the first target needs it: a host without certificate authorities can probe plain
+    /// http.
+    tls: OnceLock<Result<TlsClient, String>>,
+    roots: Arc<Roots>,
+    resolver: Arc<Resolver>,
+    dial: Dial,
+    proxy: Option<Endpoint>,
+    ip_version: IpVersion,
+    addresses: Addresses,
+    max_body_bytes: u64,
+    follow_redirects: u8,
+    http2: bool,
+    decompress: Decompress,
+    skips_verification: bool,
+}
+
+impl Settings {
+    pub(super) fn prepare(&self, context: &Context) -> Result<Box<dyn Template>, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let expectations = Expectations::new(self, &mut problems);
+        let prototype = Prototype::new(self, &context.files, &mut problems);
+        let names = self.names(&mut problems);
+        let proxy = self.proxy(&mut problems);
+        let tls = self.tls_client(context, &mut problems);
+        self.check(&expectations, &prototype, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Box::new(Arc::new(Http {
+            prototype,
+            expectations,
+            names,
+            tls,
+            roots: Arc::clone(&context.roots),
+            resolver: Arc::clone(&context.resolver),
+            dial: Dial {
+                source_address: self.source_address,
+                dscp: self.dscp,
+            },
+            proxy,
+            ip_version: self.family(),
+            addresses: self.addresses,
+            max_body_bytes: self.max_body_bytes,
+            follow_redirects: self.follow_redirects,
+            http2: self.http2,
+            decompress: self.decompress,
+            skips_verification: self.tls.insecure_skip_verify,
+        })))
+    }
+
+    fn names(&self, problems: &mut Vec<Problem>) -> Names {
+        let mut names = Names::default();
+        if let Some(text) = &self.host {
+            match host_of(text) {
+                Ok(authority) => names.host = Some(authority),
+                Err(why) => problems.push(Problem::new("host", why)),
+            }
+        }
+        if let Some(text) = &self.tls.server_name {
+            match server_name(text) {
+                Ok(name) => names.server = Some(name),
+                Err(why) => problems.push(Problem::new("tls.server_name", why)),
+            }
+        }
+        names
+    }
+
+    fn proxy(&self, problems: &mut Vec<Problem>) -> Option<Endpoint> {
+        const EXPECTED: &str = "expected http://host:port";
+        let text = self.proxy.as_ref()?;
+        let endpoint = match Destination::parse(text, &Names::default()) {
+            Ok(d) if d.tls.is_none() && d.path == "/" => return Some(d.dial),
+            Ok(_) => EXPECTED.to_owned(),
+            Err(why) => format!("{why}; {EXPECTED}"),
+        };
+        problems.push(Problem::new("proxy", endpoint));
+        None
+    }
+
+    /// The TLS client, if the settings say anything about it: their faults must show now.
+    fn tls_client(
+        &self,
+        context: &Context,
+        problems: &mut Vec<Problem>,
+    ) -> OnceLock<Result<TlsClient, String>> {
+        let cell = OnceLock::new();
+        if self.tls == TlsSettings::default() {
+            return cell;
+        }
+        match TlsClient::new(&self.tls, &context.roots, |path| context.files.read(path)) {
+            Ok(client) => drop(cell.set(Ok(client))),
+            Err((field, why)) => problems.push(Problem::new(format!("tls.{field}"), why)),
+        }
+        cell
+    }
+
+    /// The address family, which that of the source address decides too.
+    fn family(&self) -> IpVersion {
+        match (self.ip_version, self.source_address) {
+            (IpVersion::Any, Some(IpAddr::V4(_))) => IpVersion::V4,
+            (IpVersion::Any, Some(IpAddr::V6(_))) => IpVersion::V6,
+            (version, _) => version,
+        }
+    }
+
+    fn check(&self, rules: &Expectations, prototype: &Prototype, problems: &mut Vec<Problem>) {
+        let mut check = |good: bool, field: &str, message: &str| {
+            if !good {
+                problems.push(Problem::new(field, message));
+            }
+        };
+        check(
+            self.follow_redirects <= MAX_REDIRECTS,
+            "follow_redirects",
+            "at most 10 redirects can be followed",
+        );
+        check(
+            (1..=MAX_BODY_BYTES).contains(&self.max_body_bytes),
+            "max_body_bytes",
+            "expected 1 to 1073741824 (1 GiB)",
+        );
+        check(
+            self.dscp.is_none_or(|dscp| dscp < 64),
+            "dscp",
+            "expected 0 to 63",
+        );
+        check(
+            self.source_address
+                .is_none_or(|source| has_family(source, self.ip_version)),
+            "source_address",
+            "it is not of the family that ip_version asks for",
+        );
+        check(
+            prototype.method != Method::HEAD || !rules.reads_body(),
+            "method",
+            "the answer to HEAD has no body to look at; use GET",
+        );
+    }
+}
+
+fn host_of(text: &str) -> Result<http::uri::Authority, String> {
+    let endpoint = Endpoint::parse(text, Some(80))
+        .map_err(|why| format!("{why}; expected a name like shop.example.com"))?;
+    let text = match endpoint.host {
+        Host::Ip(IpAddr::V6(_)) if !text.starts_with('[') => format!("[{text}]"),
+        _ => text.to_owned(),
+    };
+    text.parse()
+        .map_err(|_| format!("`{text}` is not the name of a host"))
+}
+
+fn has_family(ip: IpAddr, version: IpVersion) -> bool {
+    match version {
+        IpVersion::Any => true,
+        IpVersion::V4 => ip.is_ipv4(),
+        IpVersion::V6 => ip.is_ipv6(),
+    }
+}
+
+impl Http {
+    /// The TLS client of the probe, or why there is none.
+    fn tls(&self) -> Result<&TlsClient, &str> {
+        self.tls
+            .get_or_init(|| {
+                let nothing = |_: &std::path::Path| Err("no file is configured".to_owned());
+                TlsClient::new(&TlsSettings::default(), &self.roots, nothing).map_err(|(_, why)| why)
+            })
+            .as_ref()
+            .map_err(String::as_str)
+    }
+
+    fn check_target(&self, destination: &Destination) -> Result<(), String> {
+        if let Host::Ip(ip) = destination.dial.host
+            && self.proxy.is_none()
+            && !has_family(ip, self.ip_version)
+        {
+            return Err(format!(
+                "{ip} is not of the family that ip_version or source_address asks for"
+            ));
+        }
+        if destination.tls.is_some() {
+            self.tls()?;
+        } else if self.proxy.is_some() && self.names.host.is_some() {
+            return Err(
+                "`host` cannot be used for plain http through a proxy: it goes by the URL"
+                    .to_owned(),
+            );
+        } else if self.follow_redirects > 0 {
+            // A redirect may need it, and a run is no place to read files.
+            let _ = self.tls();
+        }
+        Ok(())
+    }
+}
+
+impl Template for Arc<Http> {
+    fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
+        let destination = Destination::parse(address, &self.names)?;
+        self.check_target(&destination)?;
+        Ok(Arc::new(Target {
+            destination,
+            http: Self::clone(self),
+        }))
+    }
+}
+
+struct Target {
+    destination: Destination,
+    http: Arc<Http>,
+}
+
+impl Probe for Target {
+    fn run<'a>(&'a self, watch: &'a mut Stopwatch) -> Run<'a> {
+        Box::pin(self.measure(watch))
+    }
+
+    fn shape(&self) -> Shape {
+        let http = &*self.http;
+        let dialled = http.proxy.as_ref().unwrap_or(&self.destination.dial);
+        let follows = http.follow_redirects > 0;
+        let named = dialled.host.is_name();
+        let resolves = named || (follows && http.proxy.is_none());
+        let encrypts = self.destination.tls.is_some() || follows;
+        let rules = &http.expectations;
+        let of = |reason| ReasonSet::of(&[reason]);
+        Shape {
+            phases: PhaseSet::of(&[Phase::Connect, Phase::Processing, Phase::Transfer])
+                .with_if(resolves, Phase::Resolve)
+                .with_if(encrypts, Phase::Tls),
+            reasons: ReasonSet::CONNECT
+                .and(ReasonSet::of(&[
+                    Reason::Protocol,
+                    Reason::TooLarge,
+                    Reason::TimeoutProcessing,
+                    Reason::TimeoutTransfer,
+                    Reason::Status,
+                ]))
+                .and_if(resolves, ReasonSet::RESOLVE)
+                .and_if(encrypts, ReasonSet::TLS)
+                .and_if(encrypts && http.proxy.is_some(), of(Reason::Auth))
+                .and_if(rules.judges_headers(), of(Reason::Header))
+                .and_if(rules.judges_body(), of(Reason::Body))
+                .and_if(follows, of(Reason::Redirect)),
+            facts: FactSet {
+                addresses: named,
+                http: true,
+                tls: encrypts,
+                version: rules.tells_version(),
+                tls_unverified: encrypts && http.skips_verification,
+                ..FactSet::default()
+            },
+        }
+    }
+}
