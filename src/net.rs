@@ -7,6 +7,7 @@ mod lookup;
 mod names;
 mod question;
 mod resolve;
+mod starttls;
 mod stopwatch;
 #[cfg(test)]
 pub(crate) mod test_dns;
@@ -18,5 +19,6 @@ pub use endpoint::{Endpoint, Host};
 pub use names::Names;
 pub use question::{Manner, Packet, Question};
 pub use resolve::{Resolver, ResolverCounters};
+pub use starttls::StartTls;
 pub use stopwatch::Stopwatch;
 pub use tls::{Handshake, Roots, Session, TlsClient, TlsSettings, tls_failure};
