@@ -113,4 +113,6 @@ macro_rules! kinds {
 kinds! {
     /// A TCP connection, with TLS and a dialogue if asked.
     Tcp(tcp),
+    /// A question to a DNS server.
+    Dns(dns),
 }

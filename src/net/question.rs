@@ -4,7 +4,7 @@ use std::io;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
 
 /// The largest datagram that we say we take: what crosses every usual path in one piece.
@@ -111,13 +111,21 @@ impl Question {
         ignored: &mut u32,
     ) -> io::Result<Result<Box<Message>, String>> {
         loop {
-            socket.readable().await?;
+            let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
             match self.try_receive(socket) {
                 Ok(Packet::Answer(message)) => return Ok(Ok(message)),
                 Ok(Packet::Broken(why)) => return Ok(Err(why)),
                 Ok(Packet::Foreign) => *ignored = ignored.saturating_add(1),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e),
+            }
+            // That nothing listens there makes a socket faulty, not readable.
+            if ready.is_error() {
+                if let Some(error) = socket.take_error()? {
+                    return Err(error);
+                }
+                let forget = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                let _ = socket.try_io(Interest::ERROR, forget);
             }
         }
     }

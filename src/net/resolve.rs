@@ -418,12 +418,15 @@ mod tests {
         })
         .await;
         assert_eq!(reason(&garbage).await, Reason::DnsFailed);
-        let nobody = TestDns::silent().await;
-        let address = nobody.address;
-        drop(nobody);
-        let resolver = Resolver::at(address);
+        let nobody = TestDns::silent().await.stop().await;
+        let resolver = Resolver::at(nobody);
         let failure = resolve(&resolver, "db.example", IpVersion::V4).await;
         assert_eq!(failure.expect_err("refused").reason, Reason::DnsFailed);
+        assert_eq!(
+            resolver.counters().queries,
+            1,
+            "at once, not when asked again"
+        );
     }
 
     #[tokio::test]
@@ -487,10 +490,7 @@ mod tests {
         let good = TestDns::replying(with_a([10, 0, 0, 2], 0)).await;
         let failing = TestDns::replying(with_code(ResponseCode::ServFail)).await;
         let silent = TestDns::silent().await;
-        let gone = {
-            let server = TestDns::silent().await;
-            server.address
-        };
+        let gone = TestDns::silent().await.stop().await;
         for first in [failing.address, silent.address, gone] {
             let resolver = Resolver::new(Names::at([first, good.address]));
             let found = resolve(&resolver, "db.example", IpVersion::V4).await;

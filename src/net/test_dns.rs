@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 /// A server that ends when it is dropped.
 pub(crate) struct TestDns {
     pub(crate) address: SocketAddr,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 /// What is asked, and over TCP or not; back come the packets to send.
@@ -35,10 +35,13 @@ impl TestDns {
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_udp(udp, Arc::clone(&answer)));
         tasks.spawn(serve_tcp(tcp, answer));
-        Self {
-            address,
-            _tasks: tasks,
-        }
+        Self { address, tasks }
+    }
+
+    /// Ends the server at once; at its address nothing listens any more.
+    pub(crate) async fn stop(mut self) -> SocketAddr {
+        self.tasks.shutdown().await;
+        self.address
     }
 
     /// A server that changes the right answer (NOERROR, empty) to each question.
