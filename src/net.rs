@@ -5,14 +5,23 @@ mod dial;
 mod endpoint;
 pub mod http;
 mod icmp;
+mod lookup;
+mod names;
+mod question;
 mod resolve;
+mod starttls;
 mod stopwatch;
+#[cfg(test)]
+pub(crate) mod test_dns;
 mod tls;
 
 pub use capped::Capped;
-pub use dial::{Dial, IpVersion, Wire, failure_of};
+pub use dial::{Addresses, Dial, IpVersion, Wire, failure_of};
 pub use endpoint::{Endpoint, Host};
 pub use icmp::{EchoPlan, Echoes, Family, Icmp, IcmpCounters, IcmpOptions, IcmpSocket, SocketType};
-pub use resolve::Resolver;
+pub use names::Names;
+pub use question::{Manner, Packet, Question};
+pub use resolve::{Resolver, ResolverCounters};
+pub use starttls::StartTls;
 pub use stopwatch::Stopwatch;
 pub use tls::{Handshake, Roots, Session, TlsClient, TlsSettings, tls_failure};

@@ -120,4 +120,6 @@ kinds! {
     Tcp(tcp),
     /// An HTTP exchange.
     Http(http),
+    /// A question to a DNS server.
+    Dns(dns),
 }

@@ -1,10 +1,11 @@
 //! Opens stream connections, and says in our words why one failed.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
 
 use serde::Deserialize;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use super::Stopwatch;
 use super::capped::{Capped, is_too_large};
@@ -25,6 +26,38 @@ pub enum IpVersion {
     V6,
 }
 
+impl IpVersion {
+    /// Whether an address is of the version.
+    pub fn takes(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
+        }
+    }
+}
+
+/// How many addresses of a name a run tries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Addresses {
+    /// The first one only, as the resolver orders them.
+    #[default]
+    First,
+    /// Every one in turn; the first that fails fails the run.
+    All,
+}
+
+impl Addresses {
+    /// Those of the given addresses that a run tries.
+    pub fn of(self, addresses: &[IpAddr]) -> &[IpAddr] {
+        match self {
+            Self::First => &addresses[..addresses.len().min(1)],
+            Self::All => addresses,
+        }
+    }
+}
+
 /// A connection to a target whose reads are capped.
 pub type Wire = Capped<TcpStream>;
 
@@ -38,6 +71,36 @@ pub struct Dial {
 }
 
 impl Dial {
+    /// How a probe's settings want it, with the version of addresses that they leave over: a source
+    /// address decides it.
+    ///
+    /// The error is the setting's name and what is wrong with it.
+    pub fn from_settings(
+        source_address: Option<IpAddr>,
+        dscp: Option<u8>,
+        version: IpVersion,
+    ) -> Result<(Self, IpVersion), (&'static str, String)> {
+        if let Some(dscp) = dscp.filter(|d| *d > 63) {
+            return Err(("dscp", format!("{dscp} is not a code point: 0 to 63")));
+        }
+        let version = match source_address {
+            Some(source) if !version.takes(source) => {
+                let why = format!("{source} is of the other IP version than `ip_version` asks for");
+                return Err(("source_address", why));
+            }
+            Some(IpAddr::V4(_)) => IpVersion::V4,
+            Some(IpAddr::V6(_)) => IpVersion::V6,
+            None => version,
+        };
+        Ok((
+            Self {
+                source_address,
+                dscp,
+            },
+            version,
+        ))
+    }
+
     /// Connects, in the phase [`Phase::Connect`]; at most `cap` bytes can be read from the result.
     ///
     /// The future may be dropped at any time: that closes the socket.
@@ -63,19 +126,45 @@ impl Dial {
             TcpSocket::new_v6()?
         };
         socket.set_nodelay(true)?;
-        if let Some(dscp) = self.dscp {
-            let class = u32::from(dscp) << 2;
-            let socket = socket2::SockRef::from(&socket);
-            if address.is_ipv4() {
-                socket.set_tos_v4(class)?;
-            } else {
-                socket.set_tclass_v6(class)?;
-            }
-        }
+        self.mark(&socket, address)?;
         if let Some(source) = self.source_address {
             socket.bind(SocketAddr::new(source, 0))?;
         }
         socket.connect(address).await
+    }
+
+    /// A datagram socket that talks to one address only: the kernel drops what others send, and
+    /// reports when the other end sends back that nothing listens there.
+    pub fn datagram(&self, address: SocketAddr) -> Result<UdpSocket, Failure> {
+        self.open_datagram(address)
+            .map_err(|e| failure_of(&e, &format!("send to {address}")))
+    }
+
+    pub(super) fn open_datagram(&self, address: SocketAddr) -> io::Result<UdpSocket> {
+        let any: IpAddr = if address.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
+        let source = self.source_address.unwrap_or(any);
+        let socket = std::net::UdpSocket::bind(SocketAddr::new(source, 0))?;
+        self.mark(&socket, address)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(address)?;
+        UdpSocket::from_std(socket)
+    }
+
+    fn mark(&self, socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
+        let Some(dscp) = self.dscp else {
+            return Ok(());
+        };
+        let class = u32::from(dscp) << 2;
+        let socket = socket2::SockRef::from(socket);
+        if address.is_ipv4() {
+            socket.set_tos_v4(class)
+        } else {
+            socket.set_tclass_v6(class)
+        }
     }
 }
 

@@ -1,48 +1,129 @@
 //! From names to addresses, without `getaddrinfo`: it blocks a thread that nobody can take back.
 
-use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::{Hosts, TokioResolver};
 use smallvec::SmallVec;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use super::lookup::{Found, Memory, Miss, look_up};
+use super::names::{NameFiles, Names};
 use super::{Host, IpVersion, Stopwatch};
 use crate::model::{Failure, Phase, Reason};
 
-/// Resolves names by the host's `/etc/resolv.conf` (servers, search domains, options) and
-/// `/etc/hosts`, and keeps answers for their time to live.
+/// Look-ups under way at the same time; each holds at most a socket per family and server. Others
+/// wait their turn, so that a silent server cannot use up this host's descriptors.
+const MAX_LOOKUPS: usize = 256;
+/// Names that are remembered. The configuration's fit; what redirects bring must not pile up.
+const MAX_NAMES: usize = 4096;
+/// No answer is believed for longer, whatever it says.
+const MAX_TTL: Duration = Duration::from_secs(3600);
+/// How often the host's files are looked at, at most.
+const LOOK_AT_FILES: Duration = Duration::from_secs(5);
+
+/// Resolves names as the host does: its `/etc/hosts` first, then the servers and search domains of
+/// its `/etc/resolv.conf`; a change of either file is followed within seconds. Answers are kept for
+/// their time to live, failures are not. Other sources of `/etc/nsswitch.conf` (mDNS, LDAP) are not
+/// asked.
 pub struct Resolver {
-    config: ResolverConfig,
-    options: ResolverOpts,
-    /// One for each [`IpVersion`], made when first asked.
-    resolvers: [OnceLock<Result<TokioResolver, String>>; 3],
+    state: Mutex<State>,
+    lookups: Semaphore,
+    memory: Memory,
+    counters: Counters,
+}
+
+struct State {
+    names: Arc<Names>,
+    /// One for each [`IpVersion`].
+    answers: [HashMap<Box<str>, Kept>; 3],
+    files: Option<NameFiles>,
+    look_again: Instant,
+}
+
+struct Kept {
+    addresses: SmallVec<[IpAddr; 2]>,
+    until: Instant,
+}
+
+#[derive(Default)]
+struct Counters {
+    cached: AtomicU64,
+    lookups: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// What a resolver has done since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResolverCounters {
+    /// Names answered without asking: from memory or from the host's table.
+    pub cached: u64,
+    /// Names looked up at the servers.
+    pub lookups: u64,
+    /// Those that brought no address, or none before the run's deadline.
+    pub failures: u64,
+    /// Questions sent to servers: more than one for each look-up, where there are two families,
+    /// search domains, silent servers.
+    pub queries: u64,
 }
 
 impl Resolver {
-    /// A resolver set up as the host is. The error names the file that cannot be used.
+    /// A resolver set up as the host is, also when its files change later. The error names the
+    /// file that cannot be read.
     pub fn from_system() -> Result<Self, String> {
-        let (config, options) = hickory_resolver::system_conf::read_system_conf()
-            .map_err(|e| format!("cannot use /etc/resolv.conf: {e}"))?;
-        Ok(Self::new(config, options))
+        Self::following(NameFiles::system())
     }
 
-    /// A resolver with a configuration of its own.
-    pub fn new(config: ResolverConfig, mut options: ResolverOpts) -> Self {
-        // One question is one attempt: the probe's schedule asks again.
-        options.attempts = 1;
-        options.max_active_requests = 4096;
+    /// A resolver set up by these files.
+    pub(super) fn following(mut files: NameFiles) -> Result<Self, String> {
+        let names = files.read()?;
+        let resolver = Self::new(names);
+        resolver.state().files = Some(files);
+        Ok(resolver)
+    }
+
+    /// A resolver with a set-up of its own, that no file changes.
+    pub fn new(names: Names) -> Self {
         Self {
-            config,
-            options,
-            resolvers: Default::default(),
+            state: Mutex::new(State {
+                names: Arc::new(names),
+                answers: Default::default(),
+                files: None,
+                look_again: Instant::now() + LOOK_AT_FILES,
+            }),
+            lookups: Semaphore::new(MAX_LOOKUPS),
+            memory: Memory::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A resolver that asks one server and knows nothing else.
+    pub fn at(server: SocketAddr) -> Self {
+        Self::new(Names::at([server]))
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> ResolverCounters {
+        let Counters {
+            cached,
+            lookups,
+            failures,
+        } = &self.counters;
+        ResolverCounters {
+            cached: cached.load(Ordering::Relaxed),
+            lookups: lookups.load(Ordering::Relaxed),
+            failures: failures.load(Ordering::Relaxed),
+            queries: self.memory.queries.load(Ordering::Relaxed),
         }
     }
 
     /// The host's addresses in the order to try them, at least one; in the phase
     /// [`Phase::Resolve`], which a literal address does not enter.
+    ///
+    /// It has no time limit of its own: while a server is silent it waits until it is dropped.
     pub async fn resolve(
         &self,
         host: &Host,
@@ -51,49 +132,127 @@ impl Resolver {
     ) -> Result<SmallVec<[IpAddr; 2]>, Failure> {
         let name = match host {
             Host::Ip(ip) => return Ok(SmallVec::from_elem(*ip, 1)),
-            Host::Name(name) => name,
+            Host::Name(name) => &**name,
         };
         watch.enter(Phase::Resolve);
-        let answer = self
-            .resolver(version)?
-            .lookup_ip(&**name)
-            .await
-            .map_err(|e| failure(name, &e))?;
-        let addresses: SmallVec<[IpAddr; 2]> = answer.iter().collect();
-        if addresses.is_empty() {
+        let (known, names) = self.known(name, version, watch.started());
+        if !known.is_empty() {
+            self.counters.cached.fetch_add(1, Ordering::Relaxed);
+            watch.leave();
+            return Ok(known);
+        }
+        let mut unfinished = Unfinished::count(&self.counters);
+        let Ok(_turn) = self.lookups.acquire().await else {
             return Err(Failure::new(
-                Reason::DnsNotFound,
-                format_args!("resolve {name}: no address"),
+                Reason::LocalResources,
+                "the resolver is closed",
             ));
-        }
-        watch.leave();
-        Ok(addresses)
-    }
-
-    fn resolver(&self, version: IpVersion) -> Result<&TokioResolver, Failure> {
-        let (slot, strategy) = match version {
-            IpVersion::Any => (0, LookupIpStrategy::Ipv4AndIpv6),
-            IpVersion::V4 => (1, LookupIpStrategy::Ipv4Only),
-            IpVersion::V6 => (2, LookupIpStrategy::Ipv6Only),
         };
-        self.resolvers[slot]
-            .get_or_init(|| self.build(strategy))
-            .as_ref()
-            .map_err(|why| Failure::new(Reason::LocalResources, why))
+        let found = look_up(&names, &self.memory, name, version)
+            .await
+            .map_err(|miss| failure(name, version, miss))?;
+        unfinished.succeeded = true;
+        watch.leave();
+        self.keep(&names, name, version, &found);
+        Ok(found.addresses)
     }
 
-    fn build(&self, strategy: LookupIpStrategy) -> Result<TokioResolver, String> {
-        let mut builder = TokioResolver::builder_with_config(
-            self.config.clone(),
-            TokioRuntimeProvider::default(),
-        )
-        .with_options(self.options.clone());
-        builder.options_mut().ip_strategy = strategy;
-        let mut resolver = builder.build().map_err(|e| e.to_string())?;
-        if let Ok(hosts) = Hosts::from_system() {
-            resolver.set_hosts(std::sync::Arc::new(hosts));
+    /// What needs no server, else nothing; and the set-up to ask by.
+    fn known(
+        &self,
+        name: &str,
+        version: IpVersion,
+        now: Instant,
+    ) -> (SmallVec<[IpAddr; 2]>, Arc<Names>) {
+        let mut state = self.state();
+        state.follow(now);
+        let kept = state.answers[version as usize].get(name);
+        let known = match kept {
+            Some(kept) if now < kept.until => kept.addresses.clone(),
+            _ => state.names.known(name, version),
+        };
+        (known, Arc::clone(&state.names))
+    }
+
+    fn keep(&self, names: &Arc<Names>, name: &str, version: IpVersion, found: &Found) {
+        if found.ttl.is_zero() {
+            return;
         }
-        Ok(resolver)
+        let mut state = self.state();
+        // The answer of servers that have been replaced meanwhile is used once, not kept.
+        if !Arc::ptr_eq(names, &state.names) {
+            return;
+        }
+        let now = Instant::now();
+        let answers = &mut state.answers[version as usize];
+        if answers.len() >= MAX_NAMES {
+            answers.retain(|_, kept| now < kept.until);
+        }
+        if answers.len() >= MAX_NAMES && !answers.contains_key(name) {
+            return;
+        }
+        answers.insert(
+            name.into(),
+            Kept {
+                addresses: found.addresses.clone(),
+                until: now + found.ttl.min(MAX_TTL),
+            },
+        );
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes up a change of the host's files. Two system calls every few seconds: cheaper than a
+    /// task, and never later than the run that needs it.
+    fn follow(&mut self, now: Instant) {
+        let Some(files) = &mut self.files else {
+            return;
+        };
+        if now < self.look_again {
+            return;
+        }
+        self.look_again = now + LOOK_AT_FILES;
+        if !files.changed() {
+            return;
+        }
+        match files.read() {
+            Ok(names) if names == *self.names => {}
+            Ok(names) => {
+                tracing::info!(servers = ?names.servers, "the host's name service has changed");
+                self.names = Arc::new(names);
+                self.answers = Default::default();
+            }
+            Err(error) => tracing::warn!(%error, "names are looked up as before"),
+        }
+    }
+}
+
+/// Counts a look-up as failed unless it is told otherwise: being dropped at the deadline is the
+/// usual failure.
+struct Unfinished<'a> {
+    counters: &'a Counters,
+    succeeded: bool,
+}
+
+impl<'a> Unfinished<'a> {
+    fn count(counters: &'a Counters) -> Self {
+        counters.lookups.fetch_add(1, Ordering::Relaxed);
+        Self {
+            counters,
+            succeeded: false,
+        }
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.succeeded {
+            self.counters.failures.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -103,11 +262,384 @@ impl std::fmt::Debug for Resolver {
     }
 }
 
-fn failure(name: &str, error: &NetError) -> Failure {
-    let reason = match error {
-        e if e.is_no_records_found() => Reason::DnsNotFound,
-        NetError::Timeout => Reason::TimeoutResolve,
-        _ => Reason::DnsFailed,
+fn failure(name: &str, version: IpVersion, miss: Miss) -> Failure {
+    let kind = match version {
+        IpVersion::Any => "",
+        IpVersion::V4 => " IPv4",
+        IpVersion::V6 => " IPv6",
     };
-    Failure::new(reason, format_args!("resolve {name}: {error}"))
+    match miss {
+        Miss::NotFound => Failure::new(
+            Reason::DnsNotFound,
+            format_args!("resolve {name}: it has no{kind} address"),
+        ),
+        Miss::Own(reason, why) => Failure::new(reason, format_args!("resolve {name}: {why}")),
+        Miss::Failed(why) => Failure::new(Reason::DnsFailed, format_args!("resolve {name}: {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_dns::{TestDns, address, alias, reply, with_a, with_code};
+    use super::*;
+    use hickory_proto::op::{Message, ResponseCode};
+    use hickory_proto::rr::RecordType;
+    use tokio::task::JoinSet;
+    use tokio::time::timeout;
+
+    /// Longer than any answer takes: a test that gets here hangs.
+    const HANG: Duration = Duration::from_secs(20);
+
+    async fn resolve(
+        resolver: &Resolver,
+        name: &str,
+        version: IpVersion,
+    ) -> Result<Vec<String>, Failure> {
+        let host = Host::parse(name).expect("a host");
+        let mut watch = Stopwatch::start();
+        let result = timeout(HANG, resolver.resolve(&host, version, &mut watch))
+            .await
+            .expect("an end");
+        result.map(|ips| ips.iter().map(ToString::to_string).collect())
+    }
+
+    async fn reason(server: &TestDns) -> Reason {
+        let resolver = Resolver::at(server.address);
+        let failure = resolve(&resolver, "db.example", IpVersion::Any)
+            .await
+            .expect_err("no address");
+        assert_eq!(resolver.counters().failures, 1);
+        failure.reason
+    }
+
+    #[tokio::test]
+    async fn a_literal_costs_no_phase_and_no_question() {
+        let resolver = Resolver::new(Names::default());
+        let mut watch = Stopwatch::start();
+        let host = Host::parse("::1").expect("a host");
+        let ips = resolver.resolve(&host, IpVersion::Any, &mut watch).await;
+        assert_eq!(ips.expect("itself")[0].to_string(), "::1");
+        assert_eq!(watch.laps().iter().count(), 0);
+        assert_eq!(resolver.counters(), ResolverCounters::default());
+    }
+
+    #[tokio::test]
+    async fn an_answer_holds_for_its_time_to_live_and_one_of_zero_is_used_once() {
+        let server = TestDns::replying(|message| {
+            let ttl = u32::from(message.queries[0].name.to_string().starts_with("kept")) * 60;
+            with_a([10, 0, 0, 1], ttl)(message);
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        for (name, cached, queries) in [
+            ("kept.example", 0, 2),
+            ("kept.example", 1, 2),
+            ("fresh.example", 1, 4),
+            ("fresh.example", 1, 6),
+        ] {
+            let ips = resolve(&resolver, name, IpVersion::Any).await;
+            assert_eq!(ips.expect(name), ["10.0.0.1"]);
+            let counters = resolver.counters();
+            assert_eq!(
+                (counters.cached, counters.queries),
+                (cached, queries),
+                "{name}"
+            );
+            assert_eq!(counters.failures, 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_is_forgotten_when_its_time_is_over() {
+        let resolver = Resolver::new(Names::default());
+        let names = resolver.known("db", IpVersion::Any, Instant::now()).1;
+        let found = Found {
+            addresses: SmallVec::from_elem(IpAddr::from([10, 0, 0, 1]), 1),
+            ttl: Duration::from_secs(5),
+        };
+        resolver.keep(&names, "db", IpVersion::Any, &found);
+        for (after, known) in [(0, 1), (4, 1), (1, 0)] {
+            tokio::time::advance(Duration::from_secs(after)).await;
+            let (addresses, _) = resolver.known("db", IpVersion::Any, Instant::now());
+            assert_eq!(addresses.len(), known);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_versions_are_asked_for_as_configured() {
+        let server = TestDns::replying(|message| {
+            let ip = match message.queries[0].query_type {
+                RecordType::A => "10.0.0.1",
+                _ => "fd00::1",
+            };
+            message.add_answer(address("db.example.", ip, 60));
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        for (version, ips) in [
+            (IpVersion::Any, vec!["10.0.0.1", "fd00::1"]),
+            (IpVersion::V4, vec!["10.0.0.1"]),
+            (IpVersion::V6, vec!["fd00::1"]),
+        ] {
+            let found = resolve(&resolver, "db.example", version).await;
+            assert_eq!(found.expect("found"), ips);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_address_is_not_found() {
+        let empty = TestDns::replying(|_| {}).await;
+        assert_eq!(reason(&empty).await, Reason::DnsNotFound);
+        let nxdomain = TestDns::replying(with_code(ResponseCode::NXDomain)).await;
+        assert_eq!(reason(&nxdomain).await, Reason::DnsNotFound);
+        let circle = TestDns::replying(|message| {
+            message.add_answer(alias("db.example.", "b.example.", 60));
+            message.add_answer(alias("b.example.", "db.example.", 60));
+        })
+        .await;
+        assert_eq!(reason(&circle).await, Reason::DnsNotFound);
+        let of_another = TestDns::replying(|message| {
+            message.add_answer(address("other.example.", "10.0.0.1", 60));
+        })
+        .await;
+        assert_eq!(reason(&of_another).await, Reason::DnsNotFound);
+    }
+
+    #[tokio::test]
+    async fn an_error_or_garbage_is_failed() {
+        for code in [ResponseCode::ServFail, ResponseCode::Refused] {
+            let server = TestDns::replying(with_code(code)).await;
+            assert_eq!(reason(&server).await, Reason::DnsFailed, "{code}");
+        }
+        let garbage = TestDns::start(|question, _| {
+            let mut packet = reply(question, |_| {});
+            packet.truncate(14);
+            vec![packet]
+        })
+        .await;
+        assert_eq!(reason(&garbage).await, Reason::DnsFailed);
+        let nobody = TestDns::silent().await.stop().await;
+        let resolver = Resolver::at(nobody);
+        let failure = resolve(&resolver, "db.example", IpVersion::V4).await;
+        assert_eq!(failure.expect_err("refused").reason, Reason::DnsFailed);
+        assert_eq!(
+            resolver.counters().queries,
+            1,
+            "at once, not when asked again"
+        );
+    }
+
+    #[tokio::test]
+    async fn foreign_packets_are_ignored_and_the_chain_of_aliases_is_followed() {
+        let server = TestDns::start(|question, _| {
+            let right = reply(question, |message| {
+                message.add_answer(address("c.example.", "10.0.0.3", 5));
+                message.add_answer(address("c.example.", "10.0.0.4", 5));
+                message.add_answer(alias("b.example.", "c.example.", 60));
+                message.add_answer(alias("db.example.", "b.example.", 60));
+            });
+            let spoofed = with_a([6, 6, 6, 6], 60);
+            let other_id = reply(question, |message| {
+                spoofed(message);
+                message.metadata.id = !message.metadata.id;
+            });
+            let other_name = reply(question, |message| {
+                spoofed(message);
+                message.queries[0].name = "evil.example.".parse().expect("name");
+            });
+            vec![
+                vec![],
+                other_id,
+                other_name,
+                question.to_vec().expect("bytes"),
+                right,
+            ]
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        let found = resolve(&resolver, "db.example", IpVersion::V4).await;
+        assert_eq!(found.expect("found"), ["10.0.0.3", "10.0.0.4"]);
+    }
+
+    #[tokio::test]
+    async fn a_cut_answer_is_asked_for_again_over_tcp_and_many_addresses_fit() {
+        let many = |message: &mut Message| {
+            for i in 0..1000_u32 {
+                let ip = std::net::Ipv4Addr::from(0x0a00_0000 + i).to_string();
+                message.add_answer(address("db.example.", &ip, 60));
+            }
+        };
+        let server = TestDns::start(move |question, tcp| {
+            vec![reply(question, |message| {
+                if tcp {
+                    many(message);
+                } else {
+                    message.metadata.truncation = true;
+                }
+            })]
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        let found = resolve(&resolver, "db.example", IpVersion::V4).await;
+        assert_eq!(found.expect("found").len(), 1000);
+        assert_eq!(resolver.counters().queries, 2);
+    }
+
+    #[tokio::test]
+    async fn the_second_server_answers_when_the_first_fails_is_silent_or_not_there() {
+        let good = TestDns::replying(with_a([10, 0, 0, 2], 0)).await;
+        let failing = TestDns::replying(with_code(ResponseCode::ServFail)).await;
+        let silent = TestDns::silent().await;
+        let gone = TestDns::silent().await.stop().await;
+        for first in [failing.address, silent.address, gone] {
+            let resolver = Resolver::new(Names::at([first, good.address]));
+            let found = resolve(&resolver, "db.example", IpVersion::V4).await;
+            assert_eq!(found.expect("found"), ["10.0.0.2"]);
+            let asked = resolver.counters().queries;
+            assert!(asked >= 2, "the first was asked: {asked}");
+            // From now on the one that answers is asked first, and alone.
+            let found = resolve(&resolver, "db.example", IpVersion::V4).await;
+            assert_eq!(found.expect("found"), ["10.0.0.2"]);
+            assert_eq!(resolver.counters().queries, asked + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_family_does_not_wait_for_the_silence_of_the_other_for_ever() {
+        let server = TestDns::start(|question, _| {
+            if question.queries[0].query_type == RecordType::A {
+                vec![reply(question, with_a([10, 0, 0, 1], 60))]
+            } else {
+                vec![]
+            }
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        let found = resolve(&resolver, "db.example", IpVersion::Any).await;
+        assert_eq!(found.expect("found"), ["10.0.0.1"]);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_not_hidden_by_a_search_domain_that_has_nothing() {
+        let server = TestDns::replying(|message| {
+            let code = match message.queries[0].name.to_string().as_str() {
+                "db.example." => ResponseCode::ServFail,
+                _ => ResponseCode::NXDomain,
+            };
+            with_code(code)(message);
+        })
+        .await;
+        let resolver = Resolver::new(Names {
+            search: vec!["corp.internal.".parse().expect("name")],
+            ..Names::at([server.address])
+        });
+        let failure = resolve(&resolver, "db.example", IpVersion::V4).await;
+        assert_eq!(failure.expect_err("failed").reason, Reason::DnsFailed);
+    }
+
+    /// Sockets of this host that talk to the address, by the kernel's table.
+    fn sockets_to(address: SocketAddr) -> usize {
+        let table = std::fs::read_to_string("/proc/net/udp").expect("/proc");
+        let remote = format!(" 0100007F:{:04X} ", address.port());
+        let rows = table.lines().filter_map(|row| row.split_once(": "));
+        // The local address comes first: the remote one is behind it.
+        rows.filter(|(_, row)| row[13..].starts_with(&remote))
+            .count()
+    }
+
+    /// Threads of this process with the name.
+    fn threads(name: &str) -> usize {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("/proc");
+        let names = tasks.filter_map(|task| {
+            std::fs::read_to_string(task.expect("entry").path().join("comm")).ok()
+        });
+        names.filter(|found| found.trim_end() == name).count()
+    }
+
+    #[test]
+    fn six_hundred_names_at_a_silent_server_cost_no_thread_and_hold_up_nobody() {
+        // A runtime of its own, so that the threads that it starts can be told from others.
+        tokio::runtime::Builder::new_current_thread()
+            .thread_name("six-hundred")
+            .enable_all()
+            .build()
+            .expect("runtime")
+            .block_on(six_hundred_names());
+    }
+
+    async fn six_hundred_names() {
+        let silent = TestDns::silent().await;
+        let good = TestDns::replying(with_a([10, 0, 0, 1], 60)).await;
+        let resolver = Arc::new(Resolver::new(Names {
+            hosts: [(
+                "listed".into(),
+                SmallVec::from_elem([10, 0, 0, 9].into(), 1),
+            )]
+            .into(),
+            ..Names::at([silent.address])
+        }));
+        let mut waiting = JoinSet::new();
+        for i in 0..600 {
+            let resolver = Arc::clone(&resolver);
+            waiting.spawn(async move {
+                let host = Host::parse(&format!("n{i}.example")).expect("a host");
+                let mut watch = Stopwatch::start();
+                let run = resolver.resolve(&host, IpVersion::Any, &mut watch);
+                let ended = timeout(Duration::from_secs(2), run).await.is_ok();
+                (ended, watch.current())
+            });
+        }
+        while resolver.counters().queries < 2 * MAX_LOOKUPS as u64 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(sockets_to(silent.address), 2 * MAX_LOOKUPS);
+        assert_eq!(threads("six-hundred"), 0);
+        let listed = resolve(&resolver, "listed", IpVersion::Any).await;
+        assert_eq!(listed.expect("known"), ["10.0.0.9"]);
+        let other = Resolver::at(good.address);
+        let found = resolve(&other, "db.example", IpVersion::V4).await;
+        assert_eq!(found.expect("found"), ["10.0.0.1"]);
+        while let Some(result) = waiting.join_next().await {
+            let (ended, phase) = result.expect("no panic");
+            assert!(!ended, "a silent server has no answer");
+            assert_eq!(Reason::timeout_in(phase), Reason::TimeoutResolve);
+        }
+        assert_eq!(resolver.counters().failures, 600);
+        assert_eq!(resolver.lookups.available_permits(), MAX_LOOKUPS);
+        assert_eq!((sockets_to(silent.address), threads("six-hundred")), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_files_is_followed_and_what_was_kept_is_forgotten() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (resolv_conf, hosts) = (folder.path().join("r"), folder.path().join("h"));
+        std::fs::write(&hosts, "10.0.0.1 db").expect("write");
+        let resolver = Resolver::following(NameFiles::new(resolv_conf.clone(), hosts.clone()))
+            .expect("readable");
+        let known = |version| {
+            resolver.state().look_again = Instant::now();
+            let (known, _) = resolver.known("db", version, Instant::now());
+            known.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(known(IpVersion::Any), ["10.0.0.1"]);
+        std::fs::write(&hosts, "10.0.0.2 db\n# moved").expect("write");
+        assert_eq!(known(IpVersion::Any), ["10.0.0.2"]);
+
+        let names = resolver.known("db", IpVersion::V6, Instant::now()).1;
+        let found = Found {
+            addresses: SmallVec::from_elem("fd00::1".parse().expect("address"), 1),
+            ttl: HANG,
+        };
+        resolver.keep(&names, "db", IpVersion::V6, &found);
+        assert_eq!(known(IpVersion::V6), ["fd00::1"]);
+        std::fs::write(&resolv_conf, "nameserver 10.0.0.53\n").expect("write");
+        assert_eq!(known(IpVersion::V6), [""; 0]);
+        // An answer of the servers of before is not kept for the new ones.
+        resolver.keep(&names, "db", IpVersion::V6, &found);
+        assert_eq!(known(IpVersion::V6), [""; 0]);
+
+        std::fs::remove_file(&hosts).expect("removed");
+        std::fs::create_dir(&hosts).expect("folder");
+        assert_eq!(known(IpVersion::Any), ["10.0.0.2"], "unreadable: as before");
+    }
 }

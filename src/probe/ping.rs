@@ -348,8 +348,7 @@ mod tests {
     use super::*;
     use crate::files::Files;
     use crate::model::PingFacts;
-    use crate::net::{IcmpCounters, Roots, SocketType};
-    use hickory_resolver::config::{ResolverConfig, ResolverOpts};
+    use crate::net::{IcmpCounters, Names, Roots, SocketType};
     use std::process::Command;
 
     /// Generous: a hang guard, not a measure.
@@ -357,10 +356,7 @@ mod tests {
 
     fn context(timeout: Duration) -> Context {
         Context {
-            resolver: Arc::new(Resolver::new(
-                ResolverConfig::from_name_servers(vec![]),
-                ResolverOpts::default(),
-            )),
+            resolver: Arc::new(Resolver::new(Names::at([]))),
             icmp: Arc::new(Icmp::new()),
             roots: Arc::new(Roots::default()),
             files: Files::new(None, ".".into()),

@@ -279,6 +279,7 @@ pub(crate) const FULL: Shape = Shape {
         dns: true,
         database: true,
         tls_unverified: true,
+        version: true,
     },
 };
 
@@ -302,6 +303,7 @@ pub(crate) fn facts() -> Facts {
             body_bytes: 1_234,
             redirects: 1,
         }),
+        version: Some("abc123".into()),
         tls: Some(Box::new(TlsFacts {
             version: Some(TlsVersion::Tls13),
             cipher: Some("TLS13_AES_256_GCM_SHA384"),

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use hotspare::config::{Config, Overrides, Plan, Problems, Shared, load, load_and_plan};
-use hotspare::net::{Resolver, Roots};
+use hotspare::net::{Icmp, Names, Resolver, Roots};
 use tempfile::TempDir;
 
 pub(super) struct Folder {
@@ -59,11 +58,8 @@ impl Folder {
 
 pub(super) fn shared() -> Shared {
     Shared {
-        icmp: Arc::new(hotspare::net::Icmp::new()),
-        resolver: Arc::new(Resolver::new(
-            ResolverConfig::default(),
-            ResolverOpts::default(),
-        )),
+        icmp: Arc::new(Icmp::new()),
+        resolver: Arc::new(Resolver::new(Names::at([]))),
         roots: Arc::new(Roots::default()),
         credentials: None,
     }
