@@ -113,4 +113,6 @@ macro_rules! kinds {
 kinds! {
     /// A TCP connection, with TLS and a dialogue if asked.
     Tcp(tcp),
+    /// A login to PostgreSQL and a query.
+    Postgres(postgres),
 }

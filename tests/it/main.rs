@@ -1,1 +1,5 @@
 //! Integration tests.
+#[cfg(test)]
+mod postgres;
+#[cfg(test)]
+mod postgres_server;
