@@ -2,4 +2,6 @@
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod postgres_hostile;
+#[cfg(test)]
 mod postgres_server;
