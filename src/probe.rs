@@ -122,4 +122,6 @@ kinds! {
     Http(http),
     /// A question to a DNS server.
     Dns(dns),
+    /// A login to PostgreSQL and a query.
+    Postgres(postgres),
 }

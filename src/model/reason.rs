@@ -49,6 +49,9 @@ reasons! {
     Auth = "auth",
     /// No end of the login in time.
     TimeoutAuth = "timeout_auth",
+    /// The server is there but takes no session now, for another reason than the credentials:
+    /// starting up, shutting down, a standby closed to queries, out of connections.
+    NotAccepting = "not_accepting",
     /// The answer broke the rules of its protocol.
     Protocol = "protocol",
     /// The answer was larger than its cap.

@@ -28,8 +28,12 @@ impl Stopwatch {
         self.started
     }
 
-    /// Ends the current phase, if any, and begins the next.
+    /// Ends the current phase, if any, and begins the next; the same one again just goes on, so that
+    /// a part of it that was finished is never taken for the whole.
     pub fn enter(&mut self, phase: Phase) {
+        if self.current() == Some(phase) {
+            return;
+        }
         let now = Instant::now();
         self.close(now);
         self.entered = Some((phase, now));
@@ -68,7 +72,9 @@ mod tests {
         watch.enter(Phase::Resolve);
         tokio::time::advance(Duration::from_millis(3)).await;
         watch.enter(Phase::Connect);
-        tokio::time::advance(Duration::from_millis(4)).await;
+        tokio::time::advance(Duration::from_millis(3)).await;
+        watch.enter(Phase::Connect);
+        tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(watch.current(), Some(Phase::Connect));
         assert_eq!(
             watch.laps().iter().collect::<Vec<_>>(),

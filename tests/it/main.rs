@@ -8,3 +8,6 @@
 mod config;
 mod metrics;
 mod page;
+mod postgres;
+mod postgres_hostile;
+mod postgres_server;

@@ -1,0 +1,116 @@
+//! From the driver's errors and the server's codes to reasons.
+
+use std::error::Error as _;
+use std::io;
+
+use tokio_postgres::Error;
+use tokio_postgres::error::DbError;
+
+use crate::model::{Failure, Reason};
+
+/// Why a login failed.
+pub(super) fn of_login(error: &Error) -> Failure {
+    if let Some(answer) = error.as_db_error() {
+        return of_answer(login_reason(answer.code().code()), answer);
+    }
+    // The driver's kinds of error can be told apart by their text only.
+    match error.to_string().as_str() {
+        "authentication error" => Failure::new(Reason::Auth, explained(error)),
+        "invalid configuration" => Failure::new(
+            Reason::Auth,
+            "the server asks for a password and none is set: see password_file, password_env",
+        ),
+        _ => of_session(error),
+    }
+}
+
+/// Why a query failed.
+pub(super) fn of_query(error: &Error) -> Failure {
+    match error.as_db_error() {
+        Some(answer) => of_answer(query_reason(answer.code().code()), answer),
+        None => of_session(error),
+    }
+}
+
+/// Codes that speak of who asks and what for: credentials and `pg_hba.conf` (class 28), a database
+/// that is not there (3D), no right to connect (42501). Every other refusal of a login is about the
+/// state of the server.
+fn login_reason(code: &str) -> Reason {
+    match code {
+        "42501" => Reason::Auth,
+        _ if code.starts_with("28") || code.starts_with("3D") => Reason::Auth,
+        _ => Reason::NotAccepting,
+    }
+}
+
+/// A server that goes down answers whatever it is asked with a code of 57P (operator intervention).
+fn query_reason(code: &str) -> Reason {
+    if code.starts_with("57P") {
+        Reason::NotAccepting
+    } else {
+        Reason::Query
+    }
+}
+
+fn of_answer(reason: Reason, answer: &DbError) -> Failure {
+    Failure::new(
+        reason,
+        format_args!(
+            "{} {}: {}",
+            answer.severity(),
+            answer.code().code(),
+            answer.message()
+        ),
+    )
+}
+
+fn of_session(error: &Error) -> Failure {
+    if let Some(failure) = carried(error) {
+        return failure;
+    }
+    if error.is_closed() {
+        return Failure::new(Reason::Eof, "the server closed the connection");
+    }
+    Failure::new(Reason::Protocol, explained(error))
+}
+
+/// The failure that the channel put into its error.
+fn carried(error: &Error) -> Option<Failure> {
+    let inner = error.source()?.downcast_ref::<io::Error>()?.get_ref()?;
+    inner.downcast_ref::<Failure>().cloned()
+}
+
+fn explained(error: &Error) -> String {
+    match error.source() {
+        Some(why) => format!("{error}: {why}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_tell_who_is_to_act() {
+        for (code, reason) in [
+            ("28P01", Reason::Auth),
+            ("28000", Reason::Auth),
+            ("3D000", Reason::Auth),
+            ("42501", Reason::Auth),
+            ("53300", Reason::NotAccepting),
+            ("57P03", Reason::NotAccepting),
+            ("55000", Reason::NotAccepting),
+            ("08P01", Reason::NotAccepting),
+        ] {
+            assert_eq!(login_reason(code), reason, "{code}");
+        }
+        for (code, reason) in [
+            ("57P01", Reason::NotAccepting),
+            ("57014", Reason::Query),
+            ("42P01", Reason::Query),
+        ] {
+            assert_eq!(query_reason(code), reason, "{code}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What can be set, and what is wrong with it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokio_postgres::Config;
+use tokio_postgres::config::{SslMode, SslNegotiation};
+
+use super::query::Query;
+use super::screen::Limits;
+use super::tls::{self, Mode, Tls};
+use super::{Postgres, Shared};
+use crate::model::Secret;
+use crate::net::{Dial, IpVersion, TlsClient, TlsSettings};
+use crate::probe::{Context, Problem, Template};
+
+/// Bytes of one message of the server. Many small ones cost the driver more memory than they have
+/// bytes, which [`MAX_BYTES`] bounds.
+const MAX_MESSAGE: u32 = 1 << 20;
+/// What the driver itself bears at most.
+const MAX_SCRAM_ITERATIONS: u32 = 100_000;
+
+/// The settings of `check: { postgres: … }`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The role to log in as.
+    pub user: String,
+    /// The database; the server takes the one named like the user when there is none here.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// The file with the role's password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// The environment variable with the role's password.
+    #[serde(default)]
+    pub password_env: Option<String>,
+    /// How much TLS a session must have.
+    #[serde(default)]
+    pub tls: Mode,
+    /// The authorities to trust instead of the system's (PEM).
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate with its chain (PEM).
+    #[serde(default)]
+    pub cert_file: Option<PathBuf>,
+    /// The client certificate's key (PEM).
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// The name to ask for and to verify, instead of the target's host.
+    #[serde(default)]
+    pub server_name: Option<String>,
+    /// Give the password, in clear or as its MD5 hash, to a server that asks for it so although
+    /// nobody vouches for the server (`tls` below `verify-ca`).
+    #[serde(default)]
+    pub allow_cleartext: bool,
+    /// The most rounds of hashing that a server may ask for to prove the password; `PostgreSQL`
+    /// asks for 4096 unless its `scram_iterations` was raised. At most 100000.
+    #[serde(default = "default_scram_iterations")]
+    pub max_scram_iterations: u32,
+    /// The query; `SELECT 1` by default.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// What the first column of the query's first row must be, as text (`t` and `f` for truth
+    /// values). Without it any answer but an error will do.
+    #[serde(default)]
+    pub expect: Option<String>,
+    /// Run the query in a read-only transaction which the server itself ends after the probe's
+    /// timeout: a query whose run was given up does not stay behind. Switch it off for what cannot
+    /// run in a transaction, like the console of `pgbouncer`. `SELECT 1` needs and has neither.
+    #[serde(default = "yes")]
+    pub read_only: bool,
+    /// How this client calls itself in `pg_stat_activity`.
+    #[serde(default = "default_application_name")]
+    pub application_name: String,
+    /// Which addresses of a name are used.
+    #[serde(default)]
+    pub ip_version: IpVersion,
+    /// The local address to send from.
+    #[serde(default)]
+    pub source_address: Option<IpAddr>,
+    /// The differentiated services code point, 0 to 63.
+    #[serde(default)]
+    pub dscp: Option<u8>,
+}
+
+fn default_scram_iterations() -> u32 {
+    20_000
+}
+
+fn default_application_name() -> String {
+    "hotspare".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Settings {
+    pub(in crate::probe) fn prepare(&self, context: &Context) -> Result<Box<dyn Template>, Vec<Problem>> {
+        let mut problems = self.problems();
+        let password = context
+            .files
+            .secret(self.password_file.as_deref(), self.password_env.as_deref())
+            .and_then(|password| match password {
+                Some(text) if text.expose().contains('\0') => {
+                    Err("the password has a NUL character, which no server takes".to_owned())
+                }
+                password => Ok(password),
+            })
+            .map_err(|why| problems.push(Problem::new(self.password_field(), why)));
+        let tls = self
+            .tls_sessions(context)
+            .map_err(|problem| problems.push(problem));
+        match (password, tls) {
+            (Ok(password), Ok(tls)) if problems.is_empty() => Ok(Box::new(Postgres {
+                shared: Arc::new(self.shared(context, password, tls)),
+            })),
+            _ => Err(problems),
+        }
+    }
+
+    fn password_field(&self) -> &'static str {
+        if self.password_file.is_some() {
+            "password_file"
+        } else {
+            "password_env"
+        }
+    }
+
+    /// What is wrong with the settings by themselves, before any file is read.
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut wrong = |field: &str, why: &str| problems.push(Problem::new(field, why));
+        if self.user.is_empty() {
+            wrong("user", "it is empty");
+        }
+        let texts = [
+            ("user", Some(&self.user)),
+            ("database", self.database.as_ref()),
+            ("application_name", Some(&self.application_name)),
+            ("query", self.query.as_ref()),
+        ];
+        for (field, text) in texts {
+            if text.is_some_and(|text| text.contains('\0')) {
+                wrong(field, "it has a NUL character, which no server takes");
+            }
+        }
+        if self.expect.is_some() && self.query.is_none() {
+            wrong("expect", "there is no query whose answer it could be");
+        }
+        if self.dscp.is_some_and(|dscp| dscp > 63) {
+            wrong("dscp", "it must be 0 to 63");
+        }
+        if !(1..=MAX_SCRAM_ITERATIONS).contains(&self.max_scram_iterations) {
+            wrong("max_scram_iterations", "it must be 1 to 100000");
+        }
+        self.tls_problems(&mut wrong);
+        problems
+    }
+
+    fn tls_problems(&self, wrong: &mut impl FnMut(&str, &str)) {
+        if self.ca_file.is_some() && !self.tls.verifies() {
+            wrong(
+                "ca_file",
+                "it is not used: only tls: verify-ca and verify-full verify the server",
+            );
+        }
+        if self.ca_file.is_none() && self.tls == Mode::VerifyCa {
+            wrong(
+                "ca_file",
+                "tls: verify-ca needs it: the system's authorities vouch for anyone's server",
+            );
+        }
+        let unused = [
+            ("cert_file", self.cert_file.is_some()),
+            ("key_file", self.key_file.is_some()),
+            ("server_name", self.server_name.is_some()),
+        ];
+        for (field, set) in unused {
+            if set && !self.tls.asks() {
+                wrong(field, "it is not used with tls: disable");
+            }
+        }
+    }
+
+    fn tls_sessions(&self, context: &Context) -> Result<Option<Tls>, Problem> {
+        if !self.tls.asks() {
+            return Ok(None);
+        }
+        let ca_file = self.ca_file.as_ref().filter(|_| self.tls.verifies());
+        let settings = TlsSettings {
+            ca_file: ca_file.cloned(),
+            cert_file: self.cert_file.clone(),
+            key_file: self.key_file.clone(),
+            server_name: self.server_name.clone(),
+            insecure_skip_verify: self.tls != Mode::VerifyFull,
+        };
+        let client = TlsClient::new(&settings, &context.roots, |path| context.files.read(path))
+            .map_err(|(field, why)| Problem::new(field, why))?;
+        let authorities = match (ca_file, self.tls) {
+            (Some(path), Mode::VerifyCa) => {
+                let pem = context.files.read(path);
+                let read = pem.and_then(|pem| tls::authorities(&pem));
+                Some(read.map_err(|why| Problem::new("ca_file", why))?)
+            }
+            _ => None,
+        };
+        Ok(Some(Tls {
+            mode: self.tls,
+            client,
+            authorities,
+        }))
+    }
+
+    fn shared(&self, context: &Context, password: Option<Secret>, tls: Option<Tls>) -> Shared {
+        let mut login = Config::new();
+        login
+            .user(&self.user)
+            .application_name(&self.application_name)
+            // The channel is handed over as it is to be used, see `Established`.
+            .ssl_mode(SslMode::Require)
+            .ssl_negotiation(SslNegotiation::Direct);
+        if let Some(database) = &self.database {
+            login.dbname(database);
+        }
+        if let Some(password) = password {
+            login.password(password.expose());
+        }
+        Shared {
+            resolver: Arc::clone(&context.resolver),
+            ip_version: self.ip_version,
+            dial: Dial {
+                source_address: self.source_address,
+                dscp: self.dscp,
+            },
+            tls,
+            mode: self.tls,
+            server_name: self.server_name.clone(),
+            limits: Limits {
+                message: MAX_MESSAGE,
+                scram_iterations: self.max_scram_iterations,
+                exposed_password: self.allow_cleartext || self.tls.verifies(),
+            },
+            login,
+            query: Query::new(self, context.timeout),
+        }
+    }
+}
+
