@@ -8,3 +8,4 @@ pub mod model;
 pub mod net;
 pub mod probe;
 pub mod schedule;
+pub mod server;

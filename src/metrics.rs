@@ -18,6 +18,6 @@ mod store;
 pub use accept::{accepts_gzip, negotiate};
 pub use buckets::{Buckets, DURATION_BUCKETS, PHASE_BUCKETS};
 pub use exposition::{Exposition, Refresh, Snapshot, encode};
-pub use own::{Own, raise_to};
+pub use own::{Own, Rejection, raise_to};
 pub use page::Format;
 pub use store::{Store, check_label};

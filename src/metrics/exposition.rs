@@ -98,6 +98,11 @@ impl Exposition {
             .map_err(|error: io::Error| format!("the page could not be made: {error}"))
     }
 
+    /// How many targets there are.
+    pub fn targets(&self) -> usize {
+        self.store.targets()
+    }
+
     fn make(&self, format: Format, gzip: bool) -> io::Result<Snapshot> {
         let started = Instant::now();
         (self.refresh)(&self.own);

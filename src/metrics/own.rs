@@ -114,8 +114,9 @@ own! {
     log_lines_dropped_total: IntCounter = ();
     /// Connections to the daemon's own server.
     http_connections: IntGauge = ();
-    /// Connections that the server did not take, by cause: too many in all (connections), too many
-    /// from one address (address), or an error of this host (accept).
+    /// Connections that the server did not take or keep, by cause: too many in all (connections),
+    /// too many from one address (address), waiting without a request while the place was needed
+    /// (evicted), or an error of this host (accept).
     http_connections_rejected_total: IntCounterVec = &["cause"];
     /// How long it took to make a page; scrapes within a second share one.
     scrape_duration_seconds: Histogram = SCRAPE_BUCKETS;
@@ -127,8 +128,38 @@ own! {
     configured_regions: IntGauge = ();
 }
 
-/// Why the server did not take a connection: the values of `cause`.
-pub(super) const REJECTIONS: [&str; 3] = ["connections", "address", "accept"];
+/// Why the server did not take or keep a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// There are too many in all.
+    Connections,
+    /// There are too many from one address.
+    Address,
+    /// It waited without a request, and its place was needed.
+    Evicted,
+    /// This host could not: above all, it has no file descriptor left.
+    Accept,
+}
+
+impl Rejection {
+    /// Every cause.
+    pub const ALL: [Self; 4] = [
+        Self::Connections,
+        Self::Address,
+        Self::Evicted,
+        Self::Accept,
+    ];
+
+    /// The value of the label `cause`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Address => "address",
+            Self::Evicted => "evicted",
+            Self::Accept => "accept",
+        }
+    }
+}
 
 impl Own {
     /// All families, at zero. `started` is when this process did: its host's boot time may be
@@ -151,9 +182,9 @@ impl Own {
         for reason in Reason::own() {
             own.own_faults_total.with_label_values(&[reason.as_str()]);
         }
-        for cause in REJECTIONS {
+        for cause in Rejection::ALL {
             own.http_connections_rejected_total
-                .with_label_values(&[cause]);
+                .with_label_values(&[cause.as_str()]);
         }
         Ok(own)
     }
@@ -176,6 +207,13 @@ impl Own {
                 .with_label_values(&[cause.as_str()])
                 .inc_by(*slots),
         }
+    }
+
+    /// Counts a connection that the server did not take or keep.
+    pub fn rejected(&self, cause: Rejection) {
+        self.http_connections_rejected_total
+            .with_label_values(&[cause.as_str()])
+            .inc();
     }
 
     /// Writes all families.

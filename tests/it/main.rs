@@ -11,3 +11,4 @@ mod page;
 mod postgres;
 mod postgres_hostile;
 mod postgres_server;
+mod server;

@@ -1,0 +1,199 @@
+//! How many connections there may be.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Limits;
+use super::patience::Patience;
+use crate::metrics::{Own, Rejection};
+
+/// Knows the open connections.
+pub(super) struct Admission {
+    own: Arc<Own>,
+    limits: Limits,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    connections: HashMap<u64, Arc<Patience>>,
+    by_client: HashMap<IpAddr, usize>,
+}
+
+impl Admission {
+    pub(super) fn new(own: Arc<Own>, limits: Limits) -> Self {
+        Self {
+            own,
+            limits,
+            open: Mutex::default(),
+        }
+    }
+
+    /// Lets a connection in until the pass is dropped.
+    ///
+    /// Where there is no room, the connection that has waited longest without a request loses its
+    /// place: clients that only hold connections cannot keep out one that asks something.
+    pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Pass, Rejection> {
+        let client = client(peer);
+        let mut open = self.lock();
+        let from_client = open.by_client.get(&client).copied().unwrap_or(0);
+        if from_client >= self.limits.per_address {
+            return Err(Rejection::Address);
+        }
+        if open.connections.len() >= self.limits.connections {
+            self.make_room(&open)?;
+        }
+        let id = open.next;
+        let patience = Arc::new(Patience::new(self.limits));
+        open.next += 1;
+        open.connections.insert(id, Arc::clone(&patience));
+        open.by_client.insert(client, from_client + 1);
+        self.own.http_connections.inc();
+        Ok(Pass {
+            admission: Arc::clone(self),
+            id,
+            client,
+            patience,
+        })
+    }
+
+    /// A connection that loses its place takes a moment to go: so many more may be open meanwhile.
+    fn make_room(&self, open: &Open) -> Result<(), Rejection> {
+        if open.connections.len() >= self.limits.connections + self.limits.per_address {
+            return Err(Rejection::Connections);
+        }
+        let waiting = open.connections.iter();
+        let longest = waiting
+            .filter_map(|(id, patience)| Some((patience.waiting_since()?, id, patience)))
+            .min_by_key(|(since, id, _)| (*since, *id));
+        let (_, _, patience) = longest.ok_or(Rejection::Connections)?;
+        patience.lose();
+        self.own.rejected(Rejection::Evicted);
+        Ok(())
+    }
+
+    fn leave(&self, id: u64, client: IpAddr) {
+        let mut open = self.lock();
+        open.connections.remove(&id);
+        if let Some(count) = open.by_client.get_mut(&client) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                open.by_client.remove(&client);
+            }
+        }
+        self.own.http_connections.dec();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to one connection.
+pub(super) struct Pass {
+    admission: Arc<Admission>,
+    id: u64,
+    client: IpAddr,
+    /// How long the connection may go on.
+    pub(super) patience: Arc<Patience>,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.admission.leave(self.id, self.client);
+    }
+}
+
+/// Who counts as one client: an IPv4 address, or an IPv6 network, since whoever has one IPv6
+/// address has 2^64 of them.
+fn client(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn admission(connections: usize, per_address: usize) -> Arc<Admission> {
+        let own = Own::new("0", "0", SystemTime::UNIX_EPOCH).expect("declared right");
+        let limits = Limits {
+            connections,
+            per_address,
+            ..Limits::default()
+        };
+        Arc::new(Admission::new(Arc::new(own), limits))
+    }
+
+    fn admit(admission: &Arc<Admission>, peer: &str) -> Result<Pass, Rejection> {
+        admission.admit(peer.parse().expect("address"))
+    }
+
+    #[test]
+    fn a_network_of_ipv6_and_a_mapped_address_are_one_client() {
+        for (one, other, same) in [
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("10.0.0.1", "::ffff:10.0.0.1", true),
+            ("2001:db8::1", "2001:db8::ffff:1", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+        ] {
+            let [one, other] = [one, other].map(|a| client(a.parse().expect("address")));
+            assert_eq!(one == other, same, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn caps_hold_and_a_place_is_free_again_when_its_connection_ends() {
+        let admission = admission(3, 2);
+        let first = admit(&admission, "10.0.0.1").expect("admitted");
+        let second = admit(&admission, "10.0.0.1").expect("admitted");
+        let full = admit(&admission, "10.0.0.1").err();
+        assert_eq!(full, Some(Rejection::Address));
+        let third = admit(&admission, "10.0.0.2").expect("admitted");
+        for served in [&first, &second, &third] {
+            served.patience.request();
+        }
+        let full = admit(&admission, "10.0.0.3").err();
+        assert_eq!(full, Some(Rejection::Connections));
+        assert_eq!(admission.own.http_connections.get(), 3);
+        drop(first);
+        assert_eq!(admission.own.http_connections.get(), 2);
+        assert!(admit(&admission, "10.0.0.1").is_ok());
+    }
+
+    #[test]
+    fn who_waits_longest_without_a_request_makes_room() {
+        let admission = admission(3, 1);
+        let served = admit(&admission, "10.0.0.1").expect("admitted");
+        served.patience.request();
+        let oldest = admit(&admission, "10.0.0.2").expect("admitted");
+        let younger = admit(&admission, "10.0.0.3").expect("admitted");
+        let _asks = admit(&admission, "10.0.0.4").expect("admitted");
+        assert!(oldest.patience.waiting_since().is_none(), "about to go");
+        assert!(younger.patience.waiting_since().is_some());
+        // One more than the cap is open until the oldest has gone; there are no two.
+        let full = admit(&admission, "10.0.0.5").err();
+        assert_eq!(full, Some(Rejection::Connections));
+        drop(oldest);
+        assert!(admit(&admission, "10.0.0.5").is_ok());
+        assert!(younger.patience.waiting_since().is_none(), "about to go");
+    }
+
+    #[test]
+    fn clients_that_left_are_forgotten() {
+        let admission = admission(3, 2);
+        drop(admit(&admission, "10.0.0.1"));
+        assert!(admission.lock().by_client.is_empty());
+        assert!(admission.lock().connections.is_empty());
+    }
+}

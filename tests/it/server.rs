@@ -1,0 +1,516 @@
+//! The daemon's own server, over real sockets.
+
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use hotspare::metrics::{Exposition, Format, Own, Store};
+use hotspare::server::{self, Limits, State};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::page::{FULL, filled, insert, parse, target};
+
+/// Longer than anything here takes; only a hang lasts so long.
+const HANG: Duration = Duration::from_secs(60);
+
+/// Limits of time that no test reaches.
+fn patient() -> Limits {
+    Limits {
+        header: HANG * 10,
+        request: HANG * 10,
+        idle: HANG * 10,
+        grace: HANG,
+        ..Limits::default()
+    }
+}
+
+/// A server on loopback, stopped and awaited by `stop`.
+struct Served {
+    address: SocketAddr,
+    exposition: Arc<Exposition>,
+    own: Arc<Own>,
+    ready: Arc<AtomicBool>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), String>>,
+}
+
+impl Served {
+    fn start(limits: Limits) -> Self {
+        Self::with(filled().0, limits)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test is what supervises")]
+    fn with(store: Store, limits: Limits) -> Self {
+        let own = Own::new("1.2.3", "abc", SystemTime::UNIX_EPOCH).expect("declared right");
+        let own = Arc::new(own);
+        let exposition = Arc::new(Exposition::new(
+            Arc::new(store),
+            Arc::clone(&own),
+            Box::new(|_| ()),
+            Duration::from_secs(3_600),
+        ));
+        let ready = Arc::new(AtomicBool::new(false));
+        let state = State {
+            exposition: Arc::clone(&exposition),
+            own: Arc::clone(&own),
+            version: "1.2.3".into(),
+            region: "<eu-west>".into(),
+            healthy: Box::new(|| Ok(())),
+            ready: {
+                let ready = Arc::clone(&ready);
+                Box::new(move || {
+                    let ready = ready.load(Ordering::Relaxed);
+                    ready
+                        .then_some(())
+                        .ok_or_else(|| "3 targets have not been probed yet".into())
+                })
+            },
+            limits,
+        };
+        let any = SocketAddr::from(([0, 0, 0, 0], 0));
+        let listeners = server::bind(&[any]).expect("bound");
+        let port = listeners[0].local_addr().expect("bound").port();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server::serve(listeners, Arc::new(state), async {
+            let _ = stopped.await;
+        }));
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            exposition,
+            own,
+            ready,
+            stop,
+            task,
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("connected")
+    }
+
+    async fn connect_from(&self, from: [u8; 4]) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("socket");
+        socket.bind((IpAddr::from(from), 0).into()).expect("bound");
+        socket.connect(self.address).await.expect("connected")
+    }
+
+    async fn get(&self, path: &str, headers: &str) -> Answer {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        ask(&mut self.connect().await, &request).await
+    }
+
+    fn rejected(&self, cause: &str) -> u64 {
+        let rejected = &self.own.http_connections_rejected_total;
+        rejected.with_label_values(&[cause]).get()
+    }
+
+    /// Waits until the number of open connections is as said.
+    async fn connections(&self, wanted: i64) {
+        let reached = async {
+            while self.own.http_connections.get() != wanted {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let hung = tokio::time::timeout(HANG, reached).await.is_err();
+        assert!(!hung, "{} connections", self.own.http_connections.get());
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).expect("running");
+        let ended = tokio::time::timeout(HANG, self.task).await.expect("ends");
+        assert_eq!(ended.expect("no panic"), Ok(()));
+        assert_eq!(self.own.http_connections.get(), 0);
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    /// Lower case, one line each.
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("UTF-8")
+    }
+}
+
+/// Sends a request and reads until the server closes.
+async fn ask(stream: &mut TcpStream, request: &str) -> Answer {
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut bytes = Vec::new();
+    tokio::time::timeout(HANG, stream.read_to_end(&mut bytes))
+        .await
+        .expect("no hang")
+        .expect("read");
+    let end = bytes
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .expect("a header");
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("UTF-8");
+    Answer {
+        status: head[9..12].parse().expect("a status"),
+        head: head.to_lowercase().replace("\r\n", "\n"),
+        body: bytes[end + 4..].to_vec(),
+    }
+}
+
+/// Reads until the end of a connection that says nothing more.
+async fn closed(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(HANG, stream.read_to_end(&mut rest)).await;
+    let _reset_or_end = ended.expect("closed by the server");
+    assert_eq!(rest, b"", "said something");
+}
+
+#[tokio::test]
+async fn metrics_are_served_in_both_formats_plain_and_compressed() {
+    let served = Served::start(patient());
+    for (accept, format) in [
+        ("*/*", Format::Text),
+        (
+            "application/openmetrics-text;version=1.0.0",
+            Format::OpenMetrics,
+        ),
+    ] {
+        let plain = served
+            .get("/metrics", &format!("accept: {accept}\r\n"))
+            .await;
+        assert_eq!(plain.status, 200);
+        assert_eq!(plain.header("content-type"), Some(format.content_type()));
+        assert_eq!(
+            plain.header("content-length"),
+            Some(&*plain.body.len().to_string())
+        );
+        assert_eq!(plain.header("content-encoding"), None);
+        assert_eq!(plain.header("vary"), Some("accept, accept-encoding"));
+        let page = parse(&plain.text(), format);
+        assert_eq!(page.find("hotspare_probe_up", &[]), [0.0]);
+
+        let headers = format!("accept: {accept}\r\naccept-encoding: gzip\r\n");
+        let packed = served.get("/metrics", &headers).await;
+        assert_eq!(packed.header("content-encoding"), Some("gzip"));
+        let mut unpacked = String::new();
+        flate2::read::GzDecoder::new(&packed.body[..])
+            .read_to_string(&mut unpacked)
+            .expect("valid gzip");
+        parse(&unpacked, format);
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn each_path_answers_what_it_is_for() {
+    let served = Served::start(patient());
+    let landing = served.get("/", "").await;
+    assert_eq!(
+        landing.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let page = landing.text();
+    assert!(
+        page.contains("&#60;eu-west&#62;") && !page.contains("<eu-west>"),
+        "{page}"
+    );
+    assert!(page.contains("1.2.3") && page.contains("1 targets") && page.contains("/metrics"));
+
+    let healthy = served.get("/-/healthy", "").await;
+    assert_eq!(
+        (healthy.status, healthy.text().as_str()),
+        (200, "healthy\n")
+    );
+    let early = served.get("/-/ready", "").await;
+    let why = "3 targets have not been probed yet\n";
+    assert_eq!((early.status, early.text().as_str()), (503, why));
+    served.ready.store(true, Ordering::Relaxed);
+    assert_eq!(served.get("/-/ready", "").await.status, 200);
+    assert_eq!(served.get("/nothing", "").await.status, 404);
+    assert_eq!(served.get("/metrics/", "").await.status, 404);
+
+    for answer in [landing, healthy, early] {
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn head_has_the_header_only_and_other_methods_are_refused() {
+    let served = Served::start(patient());
+    let got = served.get("/metrics", "").await;
+    let request = "HEAD /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let head = ask(&mut served.connect().await, request).await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    for name in ["content-type", "content-length", "vary"] {
+        assert_eq!(head.header(name), got.header(name), "{name}");
+    }
+    for path in ["/metrics", "/-/healthy", "/"] {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi"
+        );
+        let post = ask(&mut served.connect().await, &request).await;
+        assert_eq!(post.status, 405, "{path}");
+        assert_eq!(post.header("allow"), Some("get,head"));
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_header_too_large_is_answered_so() {
+    let served = Served::start(patient());
+    for headers in [
+        format!("x: {}\r\n", "a".repeat(20_000)),
+        "x: a\r\n".repeat(100),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        let answer = ask(&mut served.connect().await, &request).await;
+        assert_eq!(answer.status, 431);
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn half_a_header_and_silence_are_closed() {
+    let served = Served::start(Limits {
+        header: Duration::from_millis(200),
+        ..patient()
+    });
+    let mut silent = served.connect().await;
+    let mut half = served.connect().await;
+    half.write_all(b"GET / HTTP/1.1\r\nhos")
+        .await
+        .expect("sent");
+    let mut drip = served.connect().await;
+    closed(&mut silent).await;
+    closed(&mut half).await;
+    // One that sends a little all the time is no better.
+    let dripped = async { while drip.write_all(b"a").await.is_ok() {} };
+    tokio::time::timeout(HANG, dripped).await.expect("closed");
+    served.connections(0).await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_between_requests_but_not_for_half_of_the_next() {
+    let header = Duration::from_secs(2);
+    let served = Served::start(Limits {
+        header,
+        ..patient()
+    });
+    let mut kept = served.connect().await;
+    let mut answer = vec![0; 4_096];
+    for _ in 0..2 {
+        kept.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .expect("sent");
+        let read = kept.read(&mut answer).await.expect("answered");
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+        // Longer than a header may take: between requests that is no limit.
+        tokio::time::sleep(header.mul_f32(1.2)).await;
+    }
+    kept.write_all(b"GET /-/heal").await.expect("sent");
+    closed(&mut kept).await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_its_time() {
+    let served = Served::start(Limits {
+        idle: Duration::from_millis(200),
+        ..patient()
+    });
+    let mut kept = served.connect().await;
+    kept.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .expect("sent");
+    let mut answer = vec![0; 4_096];
+    assert!(kept.read(&mut answer).await.expect("answered") > 0);
+    closed(&mut kept).await;
+    served.stop().await;
+}
+
+/// A server whose page is far more than the sockets' buffers hold, and the page's length.
+async fn long_page(limits: Limits) -> (Served, usize) {
+    let store = Store::new();
+    for i in 0..2_500 {
+        insert(&store, &target("p", "http", &format!("t{i}")), &FULL);
+    }
+    let served = Served::with(store, limits);
+    let page = served.exposition.page(Format::Text, false).await;
+    let length = page.expect("made").len();
+    assert!(length > 12_000_000, "{length}");
+    (served, length)
+}
+
+#[tokio::test]
+async fn a_reader_too_slow_for_the_answer_is_cut_off() {
+    let (served, length) = long_page(Limits {
+        request: Duration::from_millis(500),
+        ..patient()
+    })
+    .await;
+    let mut slow = served.connect().await;
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .expect("sent");
+    served.connections(1).await;
+    served.connections(0).await;
+    let mut got = Vec::new();
+    let _ = slow.read_to_end(&mut got).await;
+    assert!(got.len() < length, "{} of {length}", got.len());
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_under_way_is_finished_when_the_server_stops() {
+    let (served, length) = long_page(patient()).await;
+    let mut reader = served.connect().await;
+    reader
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .expect("sent");
+    let mut got = vec![0; 1_000];
+    reader.read_exact(&mut got).await.expect("begun");
+    let ((), ended) = tokio::join!(served.stop(), reader.read_to_end(&mut got));
+    ended.expect("read");
+    let head = got
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .expect("a header");
+    assert_eq!(got.len() - head - 4, length);
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_all_connections() {
+    let served = Served::start(patient());
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        open.push(served.connect().await);
+    }
+    served.connections(32).await;
+    let mut over = served.connect().await;
+    let mut answer = String::new();
+    over.read_to_string(&mut answer).await.expect("read");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(
+        answer.ends_with("\r\n\r\ntoo many connections\n"),
+        "{answer}"
+    );
+    assert_eq!(served.rejected("address"), 1);
+    let request = "GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut other = served.connect_from([127, 0, 0, 9]).await;
+    assert_eq!(ask(&mut other, request).await.status, 200);
+    drop(open.pop());
+    served.connections(31).await;
+    assert_eq!(ask(&mut served.connect().await, request).await.status, 200);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn five_hundred_idle_connections_of_many_addresses_do_not_stop_a_scrape() {
+    // No deadline makes room: only their having nothing to ask does.
+    let served = Served::start(patient());
+    let mut idle = Vec::new();
+    for i in 0..500u16 {
+        let from = [127, 0, 1, u8::try_from(i % 20).expect("below 20") + 1];
+        idle.push(served.connect_from(from).await);
+    }
+    let settled = async {
+        while served.rejected("evicted") < 500 - 256 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(HANG, settled).await.expect("settled");
+    served.connections(256).await;
+    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut good = served.connect_from([127, 0, 2, 1]).await;
+    assert_eq!(ask(&mut good, request).await.status, 200);
+    drop(idle);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_from_one_address_leaves_room_for_a_scrape_at_once() {
+    let served = Served::start(patient());
+    let mut idle = Vec::new();
+    for _ in 0..500 {
+        idle.push(served.connect_from([127, 0, 1, 1]).await);
+    }
+    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut good = served.connect_from([127, 0, 2, 1]).await;
+    assert_eq!(ask(&mut good, request).await.status, 200);
+    assert!(served.rejected("address") >= 500 - 32);
+    drop(idle);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn two_hundred_scrapes_over_sockets_cost_one_encoding() {
+    let served = Served::start(patient());
+    let scrapes = (0..200u8).map(|i| {
+        let from = [127, 0, 3, i / 20 + 1];
+        let served = &served;
+        async move {
+            let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            ask(&mut served.connect_from(from).await, request).await
+        }
+    });
+    let answers = futures_util::future::join_all(scrapes).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert!(answers.iter().all(|answer| answer.body == answers[0].body));
+    assert_eq!(served.own.scrape_duration_seconds.get_sample_count(), 1);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_ends_idle_and_stuck_connections_and_frees_the_port() {
+    let served = Served::start(Limits {
+        grace: Duration::from_millis(100),
+        ..patient()
+    });
+    let address = served.address;
+    let mut idle = served.connect().await;
+    let mut half = served.connect().await;
+    half.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");
+    served.connections(2).await;
+    served.stop().await;
+    closed(&mut idle).await;
+    closed(&mut half).await;
+    assert!(TcpStream::connect(address).await.is_err());
+    let again = server::bind(&[SocketAddr::from(([0, 0, 0, 0], address.port()))]);
+    assert!(again.is_ok(), "{again:?}");
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_listened_on_is_named_with_what_to_do() {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let taken = server::bind(&[any]).expect("bound");
+    let taken = taken[0].local_addr().expect("bound");
+    let error = server::bind(&[any, taken]).expect_err("taken");
+    assert!(
+        error.starts_with(&format!("cannot listen on {taken}: ")),
+        "{error}"
+    );
+    assert!(error.ends_with("another process listens there: stop it, or choose another address"));
+    // Set aside for documentation: no host has it.
+    let foreign = SocketAddr::from(([192, 0, 2, 1], 0));
+    let error = server::bind(&[foreign]).expect_err("foreign");
+    assert!(
+        error.contains("no interface of this host has that address"),
+        "{error}"
+    );
+}
