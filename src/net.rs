@@ -18,6 +18,8 @@ mod tls;
 pub use capped::Capped;
 pub use dial::{Addresses, Dial, IpVersion, Wire, failure_of};
 pub use endpoint::{Endpoint, Host};
+#[cfg(test)]
+pub(crate) use icmp::namespace;
 pub use icmp::{EchoPlan, Echoes, Family, Icmp, IcmpCounters, IcmpOptions, IcmpSocket, SocketType};
 pub use names::Names;
 pub use question::{Manner, Packet, Question};

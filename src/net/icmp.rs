@@ -8,6 +8,8 @@
 //! therefore be polled whenever it is woken, as that of a task is, and all runs share one runtime.
 
 mod exchange;
+#[cfg(test)]
+pub(crate) mod namespace;
 mod packet;
 mod socket;
 mod stamp;

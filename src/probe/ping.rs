@@ -348,8 +348,8 @@ mod tests {
     use super::*;
     use crate::files::Files;
     use crate::model::PingFacts;
+    use crate::net::namespace::{DATAGRAM, in_namespace};
     use crate::net::{IcmpCounters, Names, Roots, SocketType};
-    use std::process::Command;
 
     /// Generous: a hang guard, not a measure.
     const TIMEOUT: Duration = Duration::from_secs(20);
@@ -408,43 +408,6 @@ mod tests {
         }
     }
 
-    /// Runs the named test again, alone, in a network namespace prepared by the script. `true` if
-    /// this is that run.
-    #[expect(clippy::print_stderr, reason = "says which tests did not run")]
-    fn in_namespace(test: &str, script: &str) -> bool {
-        const INSIDE: &str = "HOTSPARE_TEST_IN_NAMESPACE";
-        if std::env::var(INSIDE).as_deref() == Ok(test) {
-            return true;
-        }
-        let unshare = |script: &str| {
-            let mut command = Command::new("unshare");
-            command.args(["--net", "--mount", "sh", "-ec", script]);
-            command
-        };
-        let prepared = unshare(&format!("ip link set lo up; {script}")).output();
-        if !prepared.as_ref().is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped: no network namespace of our own: {prepared:?}");
-            return false;
-        }
-        let binary = std::env::current_exe().expect("this test's binary");
-        let output = unshare(&format!(
-            "ip link set lo up; {script}; exec $HOTSPARE_TEST_AS \"$0\" --exact --nocapture probe::ping::tests::{test}"
-        ))
-        .arg(binary)
-        .env(INSIDE, test)
-        .output()
-        .expect("run");
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            output.status.success() && text.contains("1 passed"),
-            "{text}\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        false
-    }
-
-    const DATAGRAM: &str = "echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range";
-
     async fn answers_every_packet(address: &str) -> IcmpCounters {
         let context = context(TIMEOUT);
         let settings = settings(r#"{"count": 5, "spacing": "2ms"}"#);
@@ -474,7 +437,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_kernel_answers_datagram_sockets() {
-        if !in_namespace("the_kernel_answers_datagram_sockets", DATAGRAM) {
+        if !in_namespace("probe::ping::tests::the_kernel_answers_datagram_sockets", DATAGRAM) {
             return;
         }
         for (family, address) in [(Family::V4, "127.0.0.3"), (Family::V6, "::1")] {
@@ -561,7 +524,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_run_frees_what_it_held_and_hands_the_reading_over() {
-        let test = "a_dropped_run_frees_what_it_held_and_hands_the_reading_over";
+        let test = "probe::ping::tests::a_dropped_run_frees_what_it_held_and_hands_the_reading_over";
         // Nobody is at 10.77.0.9, and the errors that say so do not reach datagram sockets.
         let script = format!(
             "{DATAGRAM}; ip link add v0 type veth peer name v1; ip link set v0 up; \
@@ -591,7 +554,7 @@ mod tests {
 
     #[tokio::test]
     async fn silence_is_lost_and_the_run_ends_before_its_deadline() {
-        let test = "silence_is_lost_and_the_run_ends_before_its_deadline";
+        let test = "probe::ping::tests::silence_is_lost_and_the_run_ends_before_its_deadline";
         let script = "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all";
         if !in_namespace(test, script) {
             return;
@@ -606,7 +569,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_system_or_a_router_refuses_is_an_error_of_that_kind() {
-        let test = "what_the_system_or_a_router_refuses_is_an_error_of_that_kind";
+        let test = "probe::ping::tests::what_the_system_or_a_router_refuses_is_an_error_of_that_kind";
         // A router `r` behind v0; nobody is at 10.77.0.9.
         let script = "mount -t tmpfs tmpfs /run; ip netns add r; \
             ip link add v0 type veth peer name v1 netns r; \
@@ -645,7 +608,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_permission_is_an_own_fault_and_says_what_fixes_it() {
-        let test = "no_permission_is_an_own_fault_and_says_what_fixes_it";
+        let test = "probe::ping::tests::no_permission_is_an_own_fault_and_says_what_fixes_it";
         // Without CAP_NET_RAW, and outside the group range.
         let script = "echo 1 0 > /proc/sys/net/ipv4/ping_group_range; \
             HOTSPARE_TEST_AS='setpriv --bounding-set -net_raw'";

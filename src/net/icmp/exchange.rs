@@ -21,6 +21,8 @@ use crate::model::{Failure, Reason};
 const MAX_PACKET: usize = 65_535;
 /// Packets read before other tasks get their turn.
 const BATCH: usize = 256;
+/// Packets sent before replies are read: far fewer than any receive buffer holds.
+const BURST: u32 = 64;
 /// Errors in one batch after which the socket is taken for broken.
 const MAX_ERRORS: usize = 16;
 
@@ -71,6 +73,10 @@ impl Port {
         let start = Instant::now();
         let mut end = start;
         for number in 0..plan.count {
+            if number % BURST == BURST - 1 {
+                // Even a run without spacing lets the replies so far be read.
+                tokio::task::yield_now().await;
+            }
             if number > 0 {
                 run.wait(start + plan.spacing * number, false).await?;
             }
@@ -302,5 +308,224 @@ fn failure_of_bounce(bounce: Bounce, by: IpAddr) -> Failure {
             Reason::TtlExceeded,
             format_args!("{by} says: time to live exceeded"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::namespace::{DATAGRAM, in_namespace};
+    use super::super::{Family, Icmp, IcmpCounters, IcmpOptions};
+    use super::*;
+    use crate::model::PingFacts;
+    use socket2::{Domain, Protocol, Type};
+    use std::io::Read;
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    const SILENT: &str = "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all";
+
+    fn options() -> IcmpOptions {
+        IcmpOptions::new(Family::V4)
+    }
+
+    fn plan(count: u32, wait: Duration) -> EchoPlan {
+        EchoPlan {
+            address: IpAddr::from([127, 0, 0, 1]),
+            count,
+            spacing: Duration::ZERO,
+            size: 56,
+            wait,
+            end: Instant::now() + wait,
+        }
+    }
+
+    fn raw_socket(address: [u8; 4]) -> socket2::Socket {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))
+            .expect("a raw socket");
+        let address = SocketAddr::new(IpAddr::from(address), 0);
+        socket.bind(&address.into()).expect("bind");
+        socket
+    }
+
+    /// Answers `count` requests as a hostile, broken or merely odd network would.
+    fn answer(mut requests: socket2::Socket, count: usize) {
+        let elsewhere = raw_socket([127, 0, 0, 66]);
+        let to = SocketAddr::from(([127, 0, 0, 1], 0)).into();
+        let mut buffer = [0; 2048];
+        let mut number = 0;
+        while number < count {
+            let bytes = requests.read(&mut buffer).expect("read");
+            let request = &buffer[20..bytes];
+            if request[0] != 8 {
+                continue;
+            }
+            let right = sealed(request.to_vec(), |_| {});
+            let wrong = match number {
+                0 => right.clone(),
+                1 => sealed(request.to_vec(), |reply| reply[40] ^= 1),
+                2 => sealed(request.to_vec(), |reply| reply.truncate(40)),
+                3 => sealed(request.to_vec(), |reply| reply[7] ^= 0x80),
+                // Neither the identifier of the request nor its payload: another program's.
+                _ => sealed(vec![0; 64], |reply| reply[4..6].copy_from_slice(&[1, 2])),
+            };
+            requests.send_to(&wrong, &to).expect("send");
+            if number == 4 {
+                elsewhere.send_to(&right, &to).expect("send");
+            }
+            // The last request has no right answer.
+            if number + 1 < count {
+                requests.send_to(&right, &to).expect("send");
+            }
+            number += 1;
+        }
+    }
+
+    fn sealed(mut reply: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        reply[0] = 0;
+        change(&mut reply);
+        reply[2..4].fill(0);
+        let sum = packet::checksum(&reply);
+        reply[2..4].copy_from_slice(&sum.to_be_bytes());
+        reply
+    }
+
+    async fn wrong_replies_are_counted_and_never_matched(kind: SocketType) {
+        let icmp = Icmp::new();
+        assert_eq!(icmp.permission(Family::V4), Ok(kind));
+        let requests = raw_socket([127, 0, 0, 1]);
+        let responder = std::thread::spawn(move || answer(requests, 6));
+        let plan = plan(6, Duration::from_secs(2));
+        let echoes = icmp.exchange(&options(), &plan).await.expect("a socket");
+        responder.join().expect("answered");
+        assert_eq!(
+            PingFacts {
+                jitter_seconds: None,
+                ..echoes.facts
+            },
+            PingFacts {
+                sent: 6,
+                received: 5,
+                lost: 1,
+                duplicates: 1,
+                ..PingFacts::default()
+            }
+        );
+        assert_eq!(
+            icmp.counters(),
+            IcmpCounters {
+                // One byte changed, half the payload, another number, another sender.
+                foreign: 4,
+                ..IcmpCounters::default()
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn wrong_replies_on_raw_sockets() {
+        if in_namespace(
+            "net::icmp::exchange::tests::wrong_replies_on_raw_sockets",
+            SILENT,
+        ) {
+            wrong_replies_are_counted_and_never_matched(SocketType::Raw).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn wrong_replies_on_datagram_sockets() {
+        if in_namespace(
+            "net::icmp::exchange::tests::wrong_replies_on_datagram_sockets",
+            &format!("{SILENT}; {DATAGRAM}"),
+        ) {
+            wrong_replies_are_counted_and_never_matched(SocketType::Datagram).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_to_a_run_that_has_ended_is_unclaimed_and_its_slots_are_free() {
+        let test = "net::icmp::exchange::tests::\
+                    a_reply_to_a_run_that_has_ended_is_unclaimed_and_its_slots_are_free";
+        if !in_namespace(test, SILENT) {
+            return;
+        }
+        let mut requests = raw_socket([127, 0, 0, 1]);
+        let icmp = Icmp::new();
+        let run = plan(1, Duration::from_millis(20));
+        let echoes = icmp.exchange(&options(), &run).await.expect("a socket");
+        assert_eq!((echoes.facts.sent, echoes.facts.lost), (1, 1));
+        // A dropped run leaves no more behind than one that ended.
+        let dropped = plan(3, Duration::from_secs(60));
+        let options = options();
+        let dropped = icmp.exchange(&options, &dropped);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), dropped)
+                .await
+                .is_err()
+        );
+
+        let mut buffer = [0; 2048];
+        let mut answered = 0;
+        while answered < 4 {
+            let bytes = requests.read(&mut buffer).expect("read");
+            if buffer[20] == 8 {
+                let to = SocketAddr::from(([127, 0, 0, 1], 0)).into();
+                let reply = sealed(buffer[20..bytes].to_vec(), |_| {});
+                requests.send_to(&reply, &to).expect("send");
+                answered += 1;
+            }
+        }
+        let run = plan(1, Duration::from_millis(20));
+        let echoes = icmp.exchange(&options, &run).await.expect("a socket");
+        assert_eq!((echoes.facts.lost, echoes.facts.duplicates), (1, 0));
+        assert_eq!(
+            icmp.counters(),
+            IcmpCounters {
+                unclaimed: 4,
+                ..IcmpCounters::default()
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn a_raw_socket_receives_nothing_of_other_programs() {
+        let test = "net::icmp::exchange::tests::a_raw_socket_receives_nothing_of_other_programs";
+        if !in_namespace(test, "true") {
+            return;
+        }
+        for (family, address) in [
+            (Family::V4, IpAddr::from([127, 0, 0, 1])),
+            (Family::V6, IpAddr::from(std::net::Ipv6Addr::LOCALHOST)),
+        ] {
+            let options = IcmpOptions::new(family);
+            let bystander = Socket::open(&options).expect("a socket");
+            assert_eq!(bystander.kind, SocketType::Raw);
+            let plan = EchoPlan {
+                address,
+                ..plan(5, Duration::from_secs(20))
+            };
+            let echoes = Icmp::new().exchange(&options, &plan).await.expect("a run");
+            assert_eq!(echoes.facts.received, 5);
+            let read = rustix::net::recv(
+                &bystander.udp,
+                &mut [0; 2048][..],
+                rustix::net::RecvFlags::DONTWAIT,
+            );
+            assert_eq!(
+                read.expect_err("nothing to read"),
+                Errno::AGAIN,
+                "{family:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_burst_overflows_no_buffer() {
+        let icmp = Icmp::new();
+        if icmp.permission(Family::V4).is_err() {
+            return;
+        }
+        let plan = plan(1000, Duration::from_secs(20));
+        let echoes = icmp.exchange(&options(), &plan).await.expect("a socket");
+        assert_eq!(echoes.facts.received, 1000);
+        assert_eq!(icmp.counters(), IcmpCounters::default());
     }
 }

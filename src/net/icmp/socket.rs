@@ -67,16 +67,17 @@ impl Socket {
 
     /// Packets that the kernel dropped because the buffer was full; 0 where that cannot be read.
     pub(super) fn drops(&self) -> u64 {
+        self.listed_drops().unwrap_or(0)
+    }
+
+    fn listed_drops(&self) -> Option<u64> {
         let table = match (self.family, self.kind) {
             (Family::V4, SocketType::Datagram) => "/proc/thread-self/net/icmp",
             (Family::V4, SocketType::Raw) => "/proc/thread-self/net/raw",
             (Family::V6, SocketType::Datagram) => "/proc/thread-self/net/icmp6",
             (Family::V6, SocketType::Raw) => "/proc/thread-self/net/raw6",
         };
-        std::fs::read_to_string(table)
-            .ok()
-            .and_then(|text| drops_of(&text, self.inode))
-            .unwrap_or(0)
+        drops_of(&std::fs::read_to_string(table).ok()?, self.inode)
     }
 }
 
@@ -202,4 +203,32 @@ fn filter(family: Family, ident: u16) -> [SockFilter; 10] {
         SockFilter::new(RETURN, 0, 0, u32::MAX),
         SockFilter::new(RETURN, 0, 0, 0),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drops_of_a_socket_are_those_of_its_line() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   \
+            uid  timeout inode ref pointer drops\n   \
+            1: 00000000:0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        \
+            0 4711 2 0000000000000000 9744\n   \
+            1: 00000000:0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        \
+            0 4712 2 0000000000000000 0\n";
+        assert_eq!(drops_of(table, 4711), Some(9744));
+        assert_eq!(drops_of(table, 4712), Some(0));
+        assert_eq!(drops_of(table, 1), None);
+    }
+
+    #[tokio::test]
+    async fn the_kernel_lists_the_socket() {
+        for family in [Family::V4, Family::V6] {
+            let Ok(socket) = Socket::open(&IcmpOptions::new(family)) else {
+                continue;
+            };
+            assert!(socket.listed_drops().is_some(), "{socket:?}");
+        }
+    }
 }
