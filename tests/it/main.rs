@@ -6,6 +6,8 @@
 )]
 
 mod config;
+mod dns;
+mod fault;
 mod metrics;
 mod page;
 mod postgres;
