@@ -1,1 +1,5 @@
 //! Integration tests.
+
+// Marked, so that the lints know these modules for tests.
+#[cfg(test)]
+mod http;
