@@ -218,13 +218,22 @@ pub fn tls_failure(error: &std::io::Error, handshake: &Handshake) -> Failure {
 
 fn explain(why: &CertificateError) -> String {
     let text = why.to_string();
-    match why {
-        CertificateError::Other(_) if text.contains("CaUsedAsEndEntity") => format!(
-            "{text}: the server's certificate is marked as an authority; issue one that is not, \
-             or set insecure_skip_verify"
-        ),
-        _ => text,
-    }
+    let advice = match why {
+        CertificateError::Other(_) if text.contains("CaUsedAsEndEntity") => {
+            "the server's certificate is marked as an authority; issue one that is not, or set \
+             insecure_skip_verify"
+        }
+        CertificateError::UnknownIssuer => {
+            "the server's certificate is not from a trusted authority, or it does not send the \
+             certificates between; if the authority is your own, set ca_file"
+        }
+        CertificateError::BadSignature => {
+            "the server's certificate was signed with another key than that of the trusted \
+             authority of this name"
+        }
+        _ => return text,
+    };
+    format!("{text}: {advice}")
 }
 
 fn in_field(field: &'static str) -> impl Fn(String) -> (&'static str, String) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hotspare::files::Files;
 use hotspare::model::{Failure, Reason, Reply};
-use hotspare::net::{Host, IpVersion, Resolver, Roots, Stopwatch};
+use hotspare::net::{Host, Icmp, IpVersion, Resolver, Roots, Stopwatch};
 use hotspare::probe::{Check, Context};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -76,6 +76,7 @@ impl Dnsmasq {
 
     async fn ask(&self, settings: Value) -> Result<Reply, Failure> {
         let context = Context {
+            icmp: Arc::new(Icmp::new()),
             resolver: Arc::new(Resolver::at(self.address)),
             roots: Arc::new(Roots::default()),
             files: Files::new(None, std::env::temp_dir()),

@@ -8,6 +8,7 @@
 mod config;
 mod dns;
 mod fault;
+mod http;
 mod metrics;
 mod page;
 mod postgres;
