@@ -1,3 +1,8 @@
-//! The daemon.
+//! The hotspare daemon: everything is in the library.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hotspare::cli::main()
+}

@@ -20,7 +20,8 @@ use tokio::time::Instant;
 
 pub use alarm::Alarm;
 use run::{Ran, Stalls, run};
-use timetable::{JobIndex, Slot, Timetable, seed_of, until_first};
+pub use timetable::{JobIndex, Slot, Timetable};
+use timetable::{seed_of, until_first};
 
 use crate::model::{Failure, Laps, Missed, Observation, Reason, Sample, TargetKey};
 use crate::probe::Probe;

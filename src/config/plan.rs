@@ -26,6 +26,18 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What the probes of this process share, set up as the host is.
+    ///
+    /// The error names what of the host cannot be used.
+    pub fn from_system() -> Result<Self, String> {
+        Ok(Self {
+            resolver: Arc::new(Resolver::from_system()?),
+            icmp: Arc::new(Icmp::new()),
+            roots: Arc::new(Roots::default()),
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        })
+    }
+
     fn context(&self, probe: &Probe) -> Context {
         Context {
             resolver: Arc::clone(&self.resolver),
@@ -42,6 +54,8 @@ impl Shared {
 pub struct Plan {
     /// The region of this daemon.
     pub region: Arc<str>,
+    /// How many regions there are.
+    pub regions: usize,
     /// What it may use.
     pub limits: Limits,
     /// The targets that are probed from this region. A target's place is its `TargetKey`.
@@ -105,6 +119,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
         problems: Problems::default(),
         plan: Plan {
             region: Arc::clone(&config.region),
+            regions: config.regions.len(),
             limits: config.limits,
             targets: Vec::new(),
             probes: Vec::new(),

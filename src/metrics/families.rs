@@ -197,6 +197,11 @@ families! {
         rows.info(&[("version", http.version)]);
     };
 
+    /// The version that the service last said it runs.
+    Info service: |s, rows| if let Some(version) = &s.version {
+        rows.info(&[("version", version)]);
+    };
+
     /// When the certificate last seen expires: the server's own, and the first of the sent chain.
     Gauge tls_cert_not_after_timestamp_seconds: |s, rows| if s.shape.facts.tls {
         let tls = s.tls.as_ref();

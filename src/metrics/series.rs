@@ -54,6 +54,8 @@ pub(super) struct Series {
     pub(super) tls: Option<Box<TlsFacts>>,
     /// As last seen.
     pub(super) database: Option<Box<DatabaseFacts>>,
+    /// As last seen.
+    pub(super) version: Option<Box<str>>,
 }
 
 /// Packets of all runs.
@@ -120,6 +122,7 @@ impl Series {
             dns: None,
             tls: None,
             database: None,
+            version: None,
         }
     }
 
@@ -202,6 +205,9 @@ impl Series {
         if facts.database.is_some() && self.database != facts.database {
             self.database.clone_from(&facts.database);
         }
+        if facts.version.is_some() && self.version != facts.version {
+            self.version.clone_from(&facts.version);
+        }
         if !facts.addresses.is_empty() {
             self.resolved(&facts.addresses);
         }
@@ -210,6 +216,7 @@ impl Series {
         known.dns |= facts.dns.is_some();
         known.tls |= facts.tls.is_some();
         known.database |= facts.database.is_some();
+        known.version |= facts.version.is_some();
         known.addresses |= !facts.addresses.is_empty();
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The place of a job within its lane.
-pub(super) type JobIndex = usize;
+pub type JobIndex = usize;
 
 /// How late a slot may be and still be run: a quarter of its interval, from 50 ms to 1 s. A later
 /// one is skipped, so that a host that was frozen does not wake up with a burst.
@@ -17,38 +17,40 @@ fn tolerance(interval: Duration) -> Duration {
 
 /// A slot that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
-    pub(super) job: JobIndex,
-    pub(super) due: Instant,
+pub struct Slot {
+    /// Whose slot it is.
+    pub job: JobIndex,
+    /// When it was due.
+    pub due: Instant,
     /// Whether it is still worth running.
-    pub(super) in_time: bool,
+    pub in_time: bool,
     /// Slots of the same job that passed since, and will not come again.
-    pub(super) passed: u64,
+    pub passed: u64,
 }
 
 /// The slots of one lane, in order of time.
 #[derive(Debug, Default)]
-pub(super) struct Timetable {
+pub struct Timetable {
     next: BinaryHeap<Reverse<(Instant, JobIndex)>>,
     intervals: Vec<Duration>,
 }
 
 impl Timetable {
     /// Adds a job whose first slot is at `first`; jobs are numbered in the order of their coming.
-    pub(super) fn add(&mut self, first: Instant, interval: Duration) {
+    pub fn add(&mut self, first: Instant, interval: Duration) {
         self.next.push(Reverse((first, self.intervals.len())));
         self.intervals.push(interval);
     }
 
     /// When the next slot comes.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub fn next_due(&self) -> Option<Instant> {
         self.next.peek().map(|Reverse((due, _))| *due)
     }
 
     /// Takes the earliest slot that has come, and sets its job's next one after `now`.
     ///
     /// The k-th slot of a job is at `first + k * interval` whatever happened before: no drift.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Slot> {
+    pub fn pop(&mut self, now: Instant) -> Option<Slot> {
         let mut head = self.next.peek_mut()?;
         let Reverse((due, job)) = *head;
         if due > now {

@@ -6,12 +6,17 @@
 )]
 
 mod config;
+mod daemon;
 mod dns;
 mod fault;
 mod http;
+mod layering;
 mod metrics;
+mod nginx;
 mod page;
 mod postgres;
 mod postgres_hostile;
 mod postgres_server;
+mod process;
+mod prometheus;
 mod server;

@@ -1,0 +1,212 @@
+//! The only wiring: a configuration in, supervised threads and tasks out, and an end in order.
+
+mod lanes;
+mod own;
+mod signals;
+mod supervise;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::config::{Plan, Shared};
+use crate::evaluate::{Evaluation, Progress};
+use crate::metrics::{Buckets, Exposition, Own, Store};
+use crate::model::Target;
+use crate::schedule::Outlet;
+use crate::server;
+use own::Sources;
+use signals::Signals;
+use supervise::Supervisor;
+
+/// Observations that may wait for the evaluation: a second of them at 60,000 runs a second.
+const OBSERVATIONS: usize = 65_536;
+
+/// How long an orderly end may take before it is cut short.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Without a tick for so long, the evaluation is stuck and the daemon unhealthy.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// What the command line decides.
+pub struct Options {
+    /// Where to serve.
+    pub listen_addresses: Vec<SocketAddr>,
+    /// Tells how many lines of the log were dropped.
+    pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+/// Runs the daemon until a signal ends it (`Ok`) or something essential fails.
+///
+/// Nothing is started unless every address can be bound. The error says what failed.
+pub fn run(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
+    std::panic::set_hook(Box::new(log_panic));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start a runtime: {e}"))?;
+    let result = runtime.block_on(Box::pin(serve(plan, shared, options)));
+    // A page that is still being made is left behind.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
+    let mut signals = Signals::listen()?;
+    let listeners = server::bind(&options.listen_addresses)?;
+    let addresses: Vec<_> = listeners.iter().flat_map(|l| l.local_addr()).collect();
+    let mut daemon = Daemon::start(plan, shared, listeners, options)?;
+    for address in addresses {
+        info!(%address, "listening");
+    }
+    let result = tokio::select! {
+        name = signals.end() => {
+            info!(signal = name, "ending");
+            Ok(())
+        }
+        why = daemon.supervisor.first_end() => Err(why),
+    };
+    tokio::select! {
+        () = daemon.end() => {}
+        () = tokio::time::sleep(GRACE) => warn!("the end took too long, and is cut short"),
+        name = signals.end() => warn!(signal = name, "ending at once"),
+    }
+    result
+}
+
+/// Everything that runs.
+struct Daemon {
+    supervisor: Supervisor,
+    stop_lanes: watch::Sender<bool>,
+    stop_server: watch::Sender<bool>,
+}
+
+impl Daemon {
+    fn start(
+        plan: Plan,
+        shared: &Shared,
+        listeners: Vec<tokio::net::TcpListener>,
+        options: Options,
+    ) -> Result<Self, String> {
+        let own = Own::new(crate::VERSION, crate::REVISION, SystemTime::now())?;
+        let own = Arc::new(own);
+        own.targets
+            .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
+        own.configured_regions
+            .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
+        let series = Arc::new(series(&plan)?);
+        let progress = Arc::new(Progress::new(Instant::now(), plan.targets.len()));
+        let (stop_lanes, lanes_stopped) = watch::channel(false);
+        let (stop_server, server_stopped) = watch::channel(false);
+        info!(region = %plan.region, targets = plan.targets.len(), "starting");
+
+        let mut supervisor = Supervisor::default();
+        let sources = Sources::new(shared, options.log_lines_dropped);
+        let state = server::State {
+            exposition: Arc::new(Exposition::new(
+                Arc::clone(&series),
+                Arc::clone(&own),
+                Box::new(move |own| sources.refresh(own)),
+                Exposition::MAX_AGE,
+            )),
+            own: Arc::clone(&own),
+            version: crate::VERSION.to_owned(),
+            region: plan.region.to_string(),
+            healthy: healthy(&progress),
+            ready: ready(&progress),
+            limits: server::Limits::default(),
+        };
+        supervisor.task(
+            "server",
+            server::serve(listeners, Arc::new(state), stopped(server_stopped)),
+        );
+
+        let (observations, observed) = mpsc::channel(OBSERVATIONS);
+        let targets: Vec<Target> = plan.targets.iter().map(|t| t.target.clone()).collect();
+        let evaluation = Evaluation::new(targets, series, Arc::clone(&own), progress);
+        supervisor.task("evaluation", async move {
+            evaluation.run(observed).await;
+            Ok(())
+        });
+        let outlet = Outlet {
+            observations,
+            dropped: own.samples_dropped_total.clone(),
+        };
+        lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        Ok(Self {
+            supervisor,
+            stop_lanes,
+            stop_server,
+        })
+    }
+
+    /// Ends in order: no new runs; what was observed is taken in; the server last.
+    async fn end(&mut self) {
+        self.stop_lanes.send_replace(true);
+        self.supervisor.ended("evaluation").await;
+        self.stop_server.send_replace(true);
+        self.supervisor.all_ended().await;
+        info!("ended");
+    }
+}
+
+/// The series of all targets, in the order of the plan, so that a target's place is its key.
+fn series(plan: &Plan) -> Result<Store, String> {
+    let store = Store::new();
+    let mut shared: Vec<(Arc<[f64]>, Arc<Buckets>)> = Vec::new();
+    let mut buckets = |bounds: &Arc<[f64]>| -> Result<Arc<Buckets>, String> {
+        if let Some((_, made)) = shared.iter().find(|(of, _)| Arc::ptr_eq(of, bounds)) {
+            return Ok(Arc::clone(made));
+        }
+        let made = Arc::new(Buckets::new(bounds)?);
+        shared.push((Arc::clone(bounds), Arc::clone(&made)));
+        Ok(made)
+    };
+    for planned in &plan.targets {
+        store.insert(
+            &planned.target,
+            &planned.probe.shape(),
+            buckets(&planned.buckets)?,
+            buckets(&planned.phase_buckets)?,
+            planned.interval,
+            planned.timeout,
+        )?;
+    }
+    Ok(store)
+}
+
+fn healthy(progress: &Arc<Progress>) -> server::Check {
+    let progress = Arc::clone(progress);
+    Box::new(move || {
+        let idle = progress.idle(Instant::now());
+        if idle > STUCK {
+            return Err(format!("the evaluation has been stuck for {idle:?}"));
+        }
+        Ok(())
+    })
+}
+
+fn ready(progress: &Arc<Progress>) -> server::Check {
+    let progress = Arc::clone(progress);
+    Box::new(move || match progress.unseen() {
+        0 => Ok(()),
+        unseen => Err(format!("{unseen} targets have not been run yet")),
+    })
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is an end as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// A panic goes to the log like everything else; whoever supervises the task acts on it.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    let place = panic.location().map(ToString::to_string);
+    let place = place.unwrap_or_default();
+    tracing::error!(message, place, "a bug: code panicked, please report it");
+}

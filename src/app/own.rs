@@ -1,0 +1,45 @@
+//! Brings what other modules count to the metrics of the daemon itself, when a page is made.
+
+use std::sync::Arc;
+
+use crate::config::Shared;
+use crate::metrics::{Own, raise_to};
+use crate::net::{Icmp, Resolver};
+
+/// Where the numbers are.
+pub(super) struct Sources {
+    resolver: Arc<Resolver>,
+    icmp: Arc<Icmp>,
+    log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Sources {
+    pub(super) fn new(
+        shared: &Shared,
+        log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+    ) -> Self {
+        Self {
+            resolver: Arc::clone(&shared.resolver),
+            icmp: Arc::clone(&shared.icmp),
+            log_lines_dropped,
+        }
+    }
+
+    pub(super) fn refresh(&self, own: &Own) {
+        raise_to(&own.log_lines_dropped_total, (self.log_lines_dropped)());
+        let names = self.resolver.counters();
+        raise_to(&own.resolver_queries_total, names.queries);
+        raise_to(&own.resolver_failures_total, names.failures);
+        let packets = self.icmp.counters();
+        raise_to(&own.icmp_foreign_replies_total, packets.foreign);
+        raise_to(&own.icmp_socket_drops_total, packets.socket_drops);
+        for socket in self.icmp.sockets() {
+            if let Ok(kind) = socket.state {
+                let family = socket.options.family.as_str();
+                own.icmp_socket_info
+                    .with_label_values(&[family, kind.as_str()])
+                    .set(1);
+            }
+        }
+    }
+}

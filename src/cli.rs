@@ -1,0 +1,138 @@
+//! The command line: arguments, the log, exit codes.
+//!
+//! Exit codes: 0 ended as asked, 1 failed while running, 64 the configuration or the command line
+//! is wrong (`EX_USAGE` of sysexits.h).
+
+mod check;
+mod logs;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app;
+use crate::config::{self, Overrides, Plan, Problems, Shared};
+
+const USAGE: u8 = 64;
+
+/// Measures between regions, and tells whether the standby can take over now.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hotspare",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Run(RunArguments),
+    /// Check a configuration, and say what would be measured and what this host lacks.
+    Check(ConfigArguments),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArguments {
+    /// The configuration file (YAML).
+    #[arg(
+        long = "config.file",
+        value_name = "FILE",
+        default_value = "/etc/hotspare/hotspare.yaml"
+    )]
+    config_file: PathBuf,
+
+    /// The region in which this daemon runs; overrides HOTSPARE_REGION and the file.
+    #[arg(long, value_name = "NAME")]
+    region: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+
+    /// Where to serve metrics and health; may be given more than once.
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9887"
+    )]
+    listen_addresses: Vec<SocketAddr>,
+
+    /// Which lines to log.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    log_level: logs::Level,
+
+    /// How a log line looks.
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
+    log_format: logs::Format,
+}
+
+/// Runs the process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+        }
+    };
+    match arguments.command {
+        Command::Run(arguments) => run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+    }
+}
+
+/// The plan that the arguments lead to, or the exit code after saying what is wrong.
+fn plan(arguments: &ConfigArguments) -> Result<(Plan, Shared), ExitCode> {
+    let shared = Shared::from_system().map_err(|why| {
+        let _ = writeln!(std::io::stderr(), "{why}");
+        ExitCode::FAILURE
+    })?;
+    let overrides = Overrides {
+        region: arguments.region.clone(),
+        env: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+    };
+    let plan = config::load_and_plan(&arguments.config_file, &overrides, &shared)
+        .map_err(|problems| refuse(&problems))?;
+    Ok((plan, shared))
+}
+
+fn run(arguments: &RunArguments) -> ExitCode {
+    let (plan, shared) = match plan(&arguments.config) {
+        Ok(planned) => planned,
+        Err(code) => return code,
+    };
+    let log = logs::open(arguments.log_format, arguments.log_level);
+    for warning in plan.warnings.iter() {
+        tracing::warn!(%warning, "configuration");
+    }
+    let dropped = log.dropped();
+    let options = app::Options {
+        listen_addresses: arguments.listen_addresses.clone(),
+        log_lines_dropped: Box::new(move || dropped.dropped_lines() as u64),
+    };
+    match app::run(plan, &shared, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            tracing::error!(error = %why, "the daemon ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says everything that is wrong with the configuration.
+fn refuse(problems: &Problems) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{problems}");
+    ExitCode::from(USAGE)
+}

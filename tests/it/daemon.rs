@@ -1,0 +1,223 @@
+//! The real daemon, started as an operator would start it.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use crate::process::{PATIENCE, Process};
+
+/// A daemon on a port of its own, with its configuration in a folder of its own.
+pub struct Daemon {
+    process: Process,
+    pub address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// Starts `hotspare run` with the configuration and waits until it listens.
+    pub fn start(config: &str) -> Self {
+        Self::start_with(config, |_| {}, &[])
+    }
+
+    /// Starts it after `prepare` has put more files into its folder, with more arguments.
+    pub fn start_with(config: &str, prepare: impl FnOnce(&Path), arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("hotspare.yaml");
+        std::fs::write(&file, config).expect("writable");
+        prepare(folder.path());
+        let mut command = hotspare();
+        command
+            .args([
+                "run",
+                "--web.listen-address",
+                "127.0.0.1:0",
+                "--config.file",
+            ])
+            .arg(&file)
+            .args(arguments);
+        let mut process = Process::start(command);
+        let address = process.wait_for_line(|line| {
+            let (_, rest) = line.split_once("listening")?;
+            let (_, address) = rest.split_once("address=")?;
+            address.split_whitespace().next()?.parse().ok()
+        });
+        Self {
+            process,
+            address,
+            folder,
+        }
+    }
+
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.process.output().join("\n")
+    }
+
+    pub fn get(&self, path: &str) -> Response {
+        get(self.address, path, &[])
+    }
+
+    /// The series on `/metrics` now.
+    pub fn series(&self) -> Series {
+        let response = self.get("/metrics");
+        assert_eq!(response.status, 200, "{}", response.text());
+        Series::parse(&response.text())
+    }
+
+    /// Scrapes until the series are as wanted, and returns them.
+    pub fn wait_until(&self, what: &str, wanted: impl Fn(&Series) -> bool) -> Series {
+        let since = Instant::now();
+        loop {
+            let series = self.series();
+            if wanted(&series) {
+                return series;
+            }
+            assert!(
+                since.elapsed() < PATIENCE,
+                "never: {what}\n{}\n{series:#?}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Asks it to end, as systemd would, and waits for it.
+    pub fn stop(mut self) -> (ExitStatus, String) {
+        self.process.signal("TERM");
+        let status = self.process.wait();
+        (status, self.log())
+    }
+}
+
+/// The binary under test, without this process's own settings.
+pub fn hotspare() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hotspare"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOTSPARE")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// An HTTP answer.
+pub struct Response {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("UTF-8")
+    }
+}
+
+/// A plain GET, one connection each.
+pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
+    let mut stream = TcpStream::connect(address).expect("it accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("settable");
+    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    stream
+        .write_all(format!("{request}\r\n").as_bytes())
+        .expect("written");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("answered");
+    let end = bytes
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .expect("a head");
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("UTF-8");
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .and_then(|l| l.split(' ').nth(1))
+        .expect("a status");
+    let headers: BTreeMap<_, _> = lines
+        .filter_map(|l| l.split_once(':'))
+        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+        .collect();
+    let body = bytes[end + 4..].to_vec();
+    let chunked = headers
+        .get("transfer-encoding")
+        .is_some_and(|v| v == "chunked");
+    Response {
+        status: status.parse().expect("a number"),
+        body: if chunked { unchunk(&body) } else { body },
+        headers,
+    }
+}
+
+fn unchunk(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(end) = body.windows(2).position(|w| w == b"\r\n") {
+        let size = std::str::from_utf8(&body[..end]).expect("hex");
+        let size = usize::from_str_radix(size, 16).expect("hex");
+        whole.extend_from_slice(&body[end + 2..end + 2 + size]);
+        body = &body[end + 2 + size + 2..];
+    }
+    whole
+}
+
+/// The samples of one exposition, by what stands before the value.
+#[derive(Debug)]
+pub struct Series(BTreeMap<String, f64>);
+
+impl Series {
+    pub fn parse(text: &str) -> Self {
+        let samples = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+            .map(|line| {
+                let (name, value) = line.rsplit_once(' ').expect("a value");
+                let value = match value {
+                    "+Inf" => f64::INFINITY,
+                    "NaN" => f64::NAN,
+                    number => number.parse().expect("a number"),
+                };
+                (name.to_owned(), value)
+            });
+        Self(samples.collect())
+    }
+
+    /// Every sample of the family whose labels include all of the given ones (`name="value"`).
+    pub fn all<'a>(
+        &'a self,
+        family: &'a str,
+        labels: &'a [&'a str],
+    ) -> impl Iterator<Item = (&'a str, f64)> {
+        self.0.iter().filter_map(move |(name, value)| {
+            let (own, rest) = name.split_once('{').unwrap_or((name, ""));
+            let found = own == family && labels.iter().all(|label| rest.contains(label));
+            found.then_some((name.as_str(), *value))
+        })
+    }
+
+    /// The sum of these samples.
+    pub fn sum(&self, family: &str, labels: &[&str]) -> f64 {
+        self.all(family, labels).map(|(_, value)| value).sum()
+    }
+
+    /// The one sample that there is.
+    pub fn one(&self, family: &str, labels: &[&str]) -> f64 {
+        let found: Vec<_> = self.all(family, labels).collect();
+        assert_eq!(found.len(), 1, "{family} {labels:?}: {found:#?}");
+        found[0].1
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}

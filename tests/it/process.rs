@@ -1,0 +1,124 @@
+//! Programs that a test starts: their output kept, their end sure.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what must come, before it fails. Only a guard against hanging.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running program; it is killed when the test lets go of it.
+pub struct Process {
+    child: Child,
+    output: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    /// Starts the command and keeps the lines of its standard error.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+        let stderr = child.stderr.take().expect("piped");
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&output);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.lock().expect("not poisoned").push(line);
+            }
+        });
+        Self { child, output }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the program has written to standard error.
+    pub fn output(&self) -> Vec<String> {
+        self.output.lock().expect("not poisoned").clone()
+    }
+
+    /// Waits for a line of standard error and returns what `find` makes of it.
+    pub fn wait_for_line<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+        let since = Instant::now();
+        loop {
+            if let Some(found) = self.output().iter().find_map(|line| find(line)) {
+                return found;
+            }
+            let ended = self.child.try_wait().expect("waitable");
+            assert!(
+                ended.is_none() && since.elapsed() < PATIENCE,
+                "no such line; ended: {ended:?}; output: {:#?}",
+                self.output()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Sends a signal by its name: `TERM`, `STOP`, …
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success());
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("waitable") {
+                return status;
+            }
+            assert!(
+                since.elapsed() < PATIENCE,
+                "it does not end: {:#?}",
+                self.output()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.id());
+        std::fs::read_dir(path).map_or(0, Iterator::count)
+    }
+
+    /// A number of `/proc/PID/status`: `VmRSS` in kB, `Threads`.
+    pub fn status(&self, field: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("alive");
+        let line = text.lines().find(|l| l.starts_with(field)).expect("field");
+        let number = line.split_whitespace().nth(1).expect("value");
+        number.parse().expect("number")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port on which nothing listens now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").port()
+}
+
+/// Waits until something accepts connections there.
+pub fn wait_for_port(address: SocketAddr) {
+    let since = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(since.elapsed() < PATIENCE, "nothing listens on {address}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
