@@ -29,7 +29,9 @@ pub(super) fn fault(bounds: &[f64]) -> Option<(Option<usize>, String)> {
         let count = bounds.len();
         return Some((
             None,
-            format!("{count} bounds are more than {MAX_BUCKETS}; each is a series for every target"),
+            format!(
+                "{count} bounds are more than {MAX_BUCKETS}; each is a series for every target"
+            ),
         ));
     }
     if let Some(i) = bounds.iter().position(|bound| *bound <= 0.0) {

@@ -70,7 +70,8 @@ impl Reader {
                 let name = path.to_string_lossy();
                 let source = self.places.add_source(&name, Lines::Shown);
                 let place = self.places.place(source, Spot::default());
-                self.problems.push(Problem::new(place, &Path::default(), why));
+                self.problems
+                    .push(Problem::new(place, &Path::default(), why));
                 return None;
             }
         };
@@ -122,7 +123,9 @@ impl Reader {
         keys: &[&'static str],
         elsewhere: &str,
     ) -> Option<Map<String, Value>> {
-        let source = self.places.add_source(&path.to_string_lossy(), Lines::Shown);
+        let source = self
+            .places
+            .add_source(&path.to_string_lossy(), Lines::Shown);
         self.parts.files.push(path.to_owned());
         let root = document::parse(text, source, &mut self.places, &mut self.problems)?;
         let table = match root.kind {
@@ -257,13 +260,15 @@ impl Reader {
     }
 }
 
-/// The variables that settings named `…_env` ask for.
+/// The variables that settings named `env` or `…_env` ask for.
 fn named_variables(value: &Value, names: &mut Vec<String>) {
     match &value.kind {
         ValueKind::Table(table) => {
             for (key, value) in table {
                 match &value.kind {
-                    ValueKind::String(name) if key.ends_with("_env") => names.push(name.clone()),
+                    ValueKind::String(name) if key == "env" || key.ends_with("_env") => {
+                        names.push(name.clone());
+                    }
                     _ => named_variables(value, names),
                 }
             }

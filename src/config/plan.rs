@@ -146,7 +146,10 @@ impl Planner<'_> {
             .join(&Path::parse(&fault.field));
         let problem = self.problem(probe, &path, &fault.message);
         // Secrets and keys need not be on hosts that do not use them.
-        let of_host = fault.field.ends_with("_file") || fault.field.ends_with("_env");
+        let key = fault.field.rsplit('.').next().unwrap_or_default();
+        let of_host = ["file", "env"]
+            .iter()
+            .any(|source| key.rsplit('_').next() == Some(*source));
         if of_host && !here && !self.config.region.is_empty() {
             self.plan.warnings.push(problem);
         } else {
@@ -192,7 +195,10 @@ impl Planner<'_> {
 fn summary(probe: &Probe) -> PlannedProbe {
     let mut targets: Vec<(Arc<str>, usize)> = Vec::new();
     for target in &probe.targets {
-        match targets.iter_mut().find(|(region, _)| *region == target.region) {
+        match targets
+            .iter_mut()
+            .find(|(region, _)| *region == target.region)
+        {
             Some((_, count)) => *count += 1,
             None => targets.push((Arc::clone(&target.region), 1)),
         }

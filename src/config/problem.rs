@@ -40,9 +40,7 @@ impl fmt::Display for Problem {
             write!(f, "{}: ", self.path)?;
         }
         f.write_str(&self.message)?;
-        self.help
-            .iter()
-            .try_for_each(|help| write!(f, "; {help}"))
+        self.help.iter().try_for_each(|help| write!(f, "; {help}"))
     }
 }
 

@@ -41,7 +41,7 @@ fn every_bad_file_gets_its_messages() {
         let found = Folder::with(&text).problems();
         if found != expected || found.is_empty() {
             let found = found.replace('\n', "\n!! ");
-            different += &format!("### {title}\n{text}!! {found}\n\n");
+            different.push_str(&["### ", &title, "\n", &text, "!! ", &found, "\n\n"].concat());
         }
     }
     assert!(different.is_empty(), "these say:\n{different}");
