@@ -40,27 +40,10 @@ pub(super) fn read<T: de::DeserializeOwned>(
         skipped: RefCell::default(),
         found: RefCell::default(),
     };
-    let mut result = None;
-    for _ in 0..MAX_FAULTS {
-        let strict = Strict {
-            value,
-            reader: &reader,
-        };
-        let Err(fault) = T::deserialize(strict).map(|read| result = Some(read)) else {
-            break;
-        };
-        let fault = fault.locate(value, &reader);
-        let root = fault.at == Some(address(value));
-        reader.note(fault);
-        if root {
-            break;
-        }
+    let result = reader.passes(value);
+    for problem in reader.found.into_inner() {
+        problems.push(problem);
     }
-    reader
-        .found
-        .into_inner()
-        .into_iter()
-        .for_each(|problem| problems.push(problem));
     result
 }
 
@@ -74,6 +57,28 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn passes<T: de::DeserializeOwned>(&self, value: &Value) -> Option<T> {
+        for _ in 0..MAX_FAULTS {
+            let strict = Strict {
+                value,
+                reader: self,
+            };
+            let fault = match T::deserialize(strict) {
+                Ok(read) => return Some(read),
+                Err(fault) => fault.locate(value, self),
+            };
+            let whole = fault.at == Some(address(value));
+            self.note(fault);
+            if whole {
+                return None;
+            }
+        }
+        let message = format!("{MAX_FAULTS} faults are enough: the rest was not looked at");
+        let problem = Problem::new(self.places.of(value), &self.path.borrow(), message);
+        self.found.borrow_mut().push(problem);
+        None
+    }
+
     fn skips(&self, value: &Value) -> bool {
         self.skipped.borrow().contains(&address(value))
     }
@@ -119,3 +124,6 @@ impl Reader<'_> {
 fn address(value: &Value) -> usize {
     std::ptr::from_ref(value).addr()
 }
+
+#[cfg(test)]
+mod tests;

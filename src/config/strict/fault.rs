@@ -146,6 +146,10 @@ impl de::Error for Fault {
         }
     }
 
+    fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
+        Self::message(format!("expected {expected}, found {length}"))
+    }
+
     fn missing_field(field: &'static str) -> Self {
         Cause::Missing(field).into()
     }

@@ -184,6 +184,26 @@ fn bad_variables_are_blamed_themselves() {
 }
 
 #[test]
+fn variables_that_settings_name_are_no_settings_themselves() {
+    let probe =
+        "probes: [{ name: q, check: { x: { a_env: HOTSPARE_A, b: [{ env: HOTSPARE_B }] } } }]";
+    let problems = Folder::with(MAIN)
+        .add("conf.d/1.yaml", probe)
+        .env("HOTSPARE_A", "secret")
+        .env("HOTSPARE_B", "secret")
+        .env("HOTSPARE_C", "lost")
+        .problems();
+    assert!(
+        problems.contains("HOTSPARE_C: no such setting"),
+        "{problems}"
+    );
+    assert!(
+        !problems.contains("HOTSPARE_A") && !problems.contains("HOTSPARE_B"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_one_problem() {
     let folder = Folder::with(MAIN);
     std::fs::remove_file(folder.path("hotspare.yaml")).expect("remove");
