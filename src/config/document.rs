@@ -380,7 +380,18 @@ mod tests {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..12 {
             let refs = vec![format!("*a{}", i - 1); 10].join(", ");
-            bomb += &format!("a{i}: &a{i} [{refs}]\n");
+            bomb.push_str(
+                &[
+                    "a",
+                    &i.to_string(),
+                    ": &a",
+                    &i.to_string(),
+                    " [",
+                    &refs,
+                    "]\n",
+                ]
+                .concat(),
+            );
         }
         assert!(read(&bomb).1.contains("more than 500000 values"));
         assert!(read(&"[".repeat(100)).1.contains("nested deeper"));

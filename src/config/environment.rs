@@ -71,11 +71,7 @@ pub(super) fn variables(
         }
         let source = places.add_source(name, Lines::Hidden);
         if !VARIABLES.contains(&name.as_str()) {
-            problems.push(unknown(
-                name,
-                setting,
-                places.place(source, Spot::default()),
-            ));
+            problems.push(unknown(setting, places.place(source, Spot::default())));
             continue;
         }
         let value = if setting == "REGION" {
@@ -107,7 +103,7 @@ fn insert(layer: &mut Map<String, Value>, setting: &str, value: Value) {
     }
 }
 
-fn unknown(name: &str, setting: &str, place: Place) -> Problem {
+fn unknown(setting: &str, place: Place) -> Problem {
     let list = ["REGIONS", "PROBES", "INCLUDE"]
         .iter()
         .any(|key| setting == *key || setting.starts_with(&format!("{key}__")));
@@ -118,9 +114,11 @@ fn unknown(name: &str, setting: &str, place: Place) -> Problem {
             "lists are set in the file only, not by the environment",
         );
     }
+    let known = VARIABLES.into_iter().chain(RESERVED);
+    let settings = known.filter_map(|name| name.strip_prefix(PREFIX));
     Problem::new(place, &Path::default(), "no such setting").help(
-        match nearest(name, VARIABLES.into_iter().chain(RESERVED)) {
-            Some(meant) => format!("did you mean `{meant}`?"),
+        match nearest(setting, settings) {
+            Some(meant) => format!("did you mean `{PREFIX}{meant}`?"),
             None => format!("variables that begin with {PREFIX} are settings: unset or rename it"),
         },
     )

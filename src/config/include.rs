@@ -30,7 +30,7 @@ fn read(file: File) -> Result<String, String> {
     }
     String::from_utf8(bytes).map_err(|e| {
         let valid = &e.as_bytes()[..e.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        let line = valid.split(|byte| *byte == b'\n').count();
         format!("the file is not UTF-8 (line {line})")
     })
 }

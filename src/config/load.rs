@@ -260,13 +260,15 @@ impl Reader {
     }
 }
 
-/// The variables that settings named `…_env` ask for.
+/// The variables that settings named `env` or `…_env` ask for.
 fn named_variables(value: &Value, names: &mut Vec<String>) {
     match &value.kind {
         ValueKind::Table(table) => {
             for (key, value) in table {
                 match &value.kind {
-                    ValueKind::String(name) if key.ends_with("_env") => names.push(name.clone()),
+                    ValueKind::String(name) if key == "env" || key.ends_with("_env") => {
+                        names.push(name.clone());
+                    }
                     _ => named_variables(value, names),
                 }
             }

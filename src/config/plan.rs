@@ -164,8 +164,7 @@ impl Planner<'_> {
             .join(&Path::parse(&fault.field));
         let problem = self.problem(probe, &path, &fault.message);
         // Secrets and keys need not be on hosts that do not use them.
-        let of_host = fault.field.ends_with("_file") || fault.field.ends_with("_env");
-        if of_host && !here && !self.config.region.is_empty() {
+        if is_of_host(&fault.field) && !here && !self.config.region.is_empty() {
             self.plan.warnings.push(problem);
         } else {
             self.problems.push(problem);
@@ -228,10 +227,47 @@ fn summary(probe: &Probe) -> PlannedProbe {
     }
 }
 
+/// Whether a setting names a file or a variable: `tls.ca_file`, `headers.X.env`.
+fn is_of_host(field: &str) -> bool {
+    matches!(field.rsplit(['.', '_']).next(), Some("file" | "env"))
+}
+
 /// The address without the query of a URL, which often holds a token.
 fn shown(address: &Arc<str>) -> Arc<str> {
     match address.find(['?', '#']) {
         Some(end) if address.contains("://") => address[..end].into(),
         _ => Arc::clone(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_query() {
+        for (address, expected) in [
+            ("https://h/a?token=x#y", "https://h/a"),
+            ("https://h/a#y?z", "https://h/a"),
+            ("https://h/a", "https://h/a"),
+            ("h:80", "h:80"),
+        ] {
+            assert_eq!(&*shown(&address.into()), expected);
+        }
+    }
+
+    #[test]
+    fn settings_that_name_files_or_variables_are_known_by_their_names() {
+        for field in [
+            "password_file",
+            "tls.ca_file",
+            "secret_headers.X.env",
+            "token_env",
+        ] {
+            assert!(is_of_host(field), "{field}");
+        }
+        for field in ["url", "profile", "file.size", ""] {
+            assert!(!is_of_host(field), "{field}");
+        }
     }
 }

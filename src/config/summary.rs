@@ -1,1 +1,186 @@
-//! What `hotspare check` prints of a good configuration.
+//! What `hotspare check` says of a good configuration.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Plan, PlannedProbe, PlannedTarget};
+use crate::model::Shape;
+use crate::model::duration::display;
+
+/// Series that every target has: attempts, unknown runs, missed slots, up, last run, last success,
+/// interval, timeout and info.
+const FIXED: usize = 9;
+/// Series that a histogram has beside its bounds: the infinite one, sum and count.
+const BESIDE: usize = 3;
+
+/// How many series a target of the given shape has, with so many bounds for its durations and its
+/// phases.
+pub fn series(shape: &Shape, buckets: usize, phase_buckets: usize) -> usize {
+    let facts = shape.facts;
+    let of_facts = [
+        (facts.addresses, 1),
+        (facts.ping, 7),
+        (facts.http, 4),
+        (facts.tls, 4),
+        (facts.tls || facts.tls_unverified, 1),
+        (facts.dns, 4),
+        (facts.database, 1),
+    ];
+    let facts: usize = of_facts
+        .iter()
+        .filter(|(has, _)| *has)
+        .map(|(_, count)| count)
+        .sum();
+    let reasons = shape.reasons.iter().filter(|reason| !reason.is_own());
+    FIXED
+        + buckets
+        + BESIDE
+        + shape.phases.len() * (phase_buckets + BESIDE)
+        + reasons.count()
+        + facts
+}
+
+fn series_of(target: &PlannedTarget) -> usize {
+    let (buckets, phase_buckets) = (target.buckets.len(), target.phase_buckets.len());
+    series(&target.probe.shape(), buckets, phase_buckets)
+}
+
+/// What would be probed from where, how often, and how many series that makes.
+pub fn text(plan: &Plan) -> String {
+    let rate: f64 = plan.targets.iter().map(|t| rate(t.interval)).sum();
+    let series: usize = plan.targets.iter().map(series_of).sum();
+    let mut text = format!(
+        "from {}: {}, {}, about {series} series\n\n",
+        plan.region,
+        targets(plan.targets.len()),
+        per_second(rate),
+    );
+    text += &table(plan);
+    let others = others(plan);
+    if !others.is_empty() {
+        text += "\n";
+        text += &others;
+    }
+    text
+}
+
+fn table(plan: &Plan) -> String {
+    let head = ["PROBE", "KIND", "INTERVAL", "TIMEOUT", "RUNS/S", "TARGETS"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(plan.probes.iter().map(|probe| row(plan, probe)));
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            // Writing to a string cannot fail.
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text += line.trim_end();
+        text += "\n";
+    }
+    text
+}
+
+fn row(plan: &Plan, probe: &PlannedProbe) -> [String; 6] {
+    let here = probe.from.contains(&plan.region);
+    let count: usize = probe.targets.iter().map(|(_, count)| count).sum();
+    let (runs, targets) = if here {
+        let regions = probe.targets.iter();
+        let list: Vec<_> = regions.map(|(name, n)| format!("{name} {n}")).collect();
+        (
+            number(as_float(count) * rate(probe.interval)),
+            list.join(", "),
+        )
+    } else {
+        (
+            "-".to_owned(),
+            format!("only from {}", probe.from.join(", ")),
+        )
+    };
+    [
+        probe.name.to_string(),
+        probe.kind.to_owned(),
+        display(probe.interval),
+        display(probe.timeout),
+        runs,
+        targets,
+    ]
+}
+
+/// What the same file makes of the other regions.
+fn others(plan: &Plan) -> String {
+    let mut regions: Vec<(&Arc<str>, usize, f64)> = Vec::new();
+    for probe in &plan.probes {
+        let count: usize = probe.targets.iter().map(|(_, count)| count).sum();
+        let rate = as_float(count) * rate(probe.interval);
+        for from in probe.from.iter().filter(|from| **from != plan.region) {
+            match regions.iter_mut().find(|(region, ..)| *region == from) {
+                Some((_, targets, total)) => {
+                    *targets += count;
+                    *total += rate;
+                }
+                None => regions.push((from, count, rate)),
+            }
+        }
+    }
+    let mut text = String::new();
+    for (region, count, rate) in regions {
+        let (targets, rate) = (targets(count), per_second(rate));
+        let _ = writeln!(text, "from {region}: {targets}, {rate}");
+    }
+    text
+}
+
+fn targets(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} target{plural}")
+}
+
+fn per_second(rate: f64) -> String {
+    format!("{} runs/s", number(rate))
+}
+
+fn rate(interval: Duration) -> f64 {
+    interval.as_secs_f64().recip()
+}
+
+fn number(value: f64) -> String {
+    if value >= 0.1 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.4}")
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of targets")]
+const fn as_float(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{FactSet, Phase, PhaseSet, Reason, ReasonSet};
+
+    #[test]
+    fn series_are_counted_part_by_part() {
+        let bare = Shape::default();
+        assert_eq!(series(&bare, 22, 8), 9 + 25);
+        let full = Shape {
+            phases: PhaseSet::of(&[Phase::Connect, Phase::Tls]),
+            reasons: ReasonSet::of(&[Reason::Refused, Reason::NoPermission]),
+            facts: FactSet {
+                tls: true,
+                ..FactSet::default()
+            },
+        };
+        assert_eq!(series(&full, 22, 8), 9 + 25 + 2 * 11 + 1 + 5);
+    }
+}

@@ -1,0 +1,74 @@
+//! What names, labels and addresses are made of.
+
+const MAX_NAME: usize = 64;
+const MAX_ADDRESS: usize = 2048;
+const MAX_LABEL_VALUE: usize = 256;
+
+/// Labels that are hotspare's, or that Prometheus makes of a histogram or summary.
+const OUR_LABELS: [&str; 12] = [
+    "probe",
+    "kind",
+    "source_region",
+    "target_region",
+    "target",
+    "address",
+    "variant",
+    "phase",
+    "reason",
+    "cause",
+    "le",
+    "quantile",
+];
+
+pub(super) fn valid_name(text: &str) -> Result<(), String> {
+    let good = text.len() <= MAX_NAME
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if good {
+        return Ok(());
+    }
+    Err(format!(
+        "not a name: 1 to {MAX_NAME} letters, digits, `_`, `.` and `-`, the first a letter or digit"
+    ))
+}
+
+pub(super) fn label_fault(name: &str, value: &str) -> Option<String> {
+    let good = name.len() <= MAX_NAME
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !good {
+        return Some("not a label name: letters, digits and `_`, the first not a digit".to_owned());
+    }
+    if name.starts_with("__") {
+        return Some("label names that begin with `__` are Prometheus' own".to_owned());
+    }
+    if OUR_LABELS.contains(&name) {
+        return Some(format!("the label `{name}` is hotspare's own"));
+    }
+    if value.len() > MAX_LABEL_VALUE || value.chars().any(char::is_control) {
+        return Some(format!(
+            "a label's value is one line of at most {MAX_LABEL_VALUE} bytes"
+        ));
+    }
+    None
+}
+
+/// What is wrong with an address of any kind. Does not repeat it: it may hold a password.
+pub(super) fn address_fault(address: &str) -> Option<String> {
+    if address.is_empty() {
+        return Some("the address is empty".to_owned());
+    }
+    if address.len() > MAX_ADDRESS {
+        return Some(format!("the address is longer than {MAX_ADDRESS} bytes"));
+    }
+    if address.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Some("the address has a space or a control character in it".to_owned());
+    }
+    let (_, rest) = address.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    authority.contains('@').then(|| {
+        "an address must not hold a user or password: they are settings of the check".to_owned()
+    })
+}

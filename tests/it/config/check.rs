@@ -1,0 +1,123 @@
+//! What `hotspare check` says of a plan and of the host.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use hotspare::config::{host, summary};
+use hotspare::net::Resolver;
+
+use super::fixture::Folder;
+
+const FILE: &str = r#"
+region: eu-west
+regions: [{ name: eu-west }, { name: us-east }]
+probes:
+  - { name: web, check: { tcp: {} }, interval: 5s, targets: { eu-west: "10.0.0.1:80", us-east: ["10.0.0.2:80", "10.0.0.3:80"] } }
+  - { name: far, check: { tcp: {} }, from: [us-east], targets: { eu-west: "10.0.0.1:80" } }
+  - { name: nightly, check: { tcp: {} }, interval: 1h, targets: { us-east: "10.0.0.9:80" } }
+"#;
+
+#[test]
+fn the_summary_says_what_is_probed_from_where() {
+    let plan = Folder::with(FILE).plan().expect("good");
+    let series: usize = plan
+        .targets
+        .iter()
+        .map(|t| summary::series(&t.probe.shape(), t.buckets.len(), t.phase_buckets.len()))
+        .sum();
+    let expected = format!(
+        "from eu-west: 4 targets, 0.6 runs/s, about {series} series\n\
+         \n\
+         PROBE    KIND  INTERVAL  TIMEOUT  RUNS/S  TARGETS\n\
+         web      tcp   5s        3s       0.6     eu-west 1, us-east 2\n\
+         far      tcp   10s       3s       -       only from us-east\n\
+         nightly  tcp   1h        3s       0.0003  us-east 1\n\
+         \n\
+         from us-east: 5 targets, 0.7 runs/s\n"
+    );
+    assert_eq!(summary::text(&plan), expected);
+}
+
+#[test]
+fn a_limit_of_files_that_is_too_low_comes_with_its_fix() {
+    let plan = Folder::with(FILE).plan().expect("good");
+    assert_eq!(host::file_descriptors(&plan, None), None);
+    assert_eq!(host::file_descriptors(&plan, Some(516)), None);
+    let lack = host::file_descriptors(&plan, Some(515)).expect("a lack");
+    assert!(
+        lack.to_string()
+            .contains("fix: in the unit's [Service]: LimitNOFILE=1024"),
+        "{lack}"
+    );
+    assert!(
+        host::open_files().is_none_or(|limit| limit > 2),
+        "the real limit can be read"
+    );
+}
+
+#[test]
+fn the_permission_to_ping_matters_to_plans_with_pings() {
+    let plan = Folder::with(FILE).plan().expect("good");
+    assert_eq!(host::icmp(&plan, || panic!("not tried")), None);
+    let mut plan = plan;
+    plan.targets[0].target.kind = "ping";
+    assert_eq!(host::icmp(&plan, || Ok(())), None);
+    let lack = host::icmp(&plan, || Err("Permission denied".to_owned())).expect("a lack");
+    assert!(lack.to_string().contains("(Permission denied)"), "{lack}");
+    assert!(
+        lack.to_string().contains("net.ipv4.ping_group_range"),
+        "{lack}"
+    );
+}
+
+/// A resolver whose one server is the given socket.
+fn resolver(server: &UdpSocket) -> Resolver {
+    Resolver::at(server.local_addr().expect("bound"))
+}
+
+fn named() -> hotspare::config::Plan {
+    let file = FILE
+        .replace("10.0.0.2:80", "web.hotspare.test:80")
+        .replace("10.0.0.9:80", "web.hotspare.test:81");
+    Folder::with(&file).plan().expect("good")
+}
+
+/// Says of everything that it does not exist.
+async fn deny(server: UdpSocket) {
+    let server = tokio::net::UdpSocket::from_std(server).expect("socket");
+    let mut packet = [0; 512];
+    loop {
+        let (length, from) = server.recv_from(&mut packet).await.expect("question");
+        packet[2] |= 0x80;
+        packet[3] = 0x83;
+        server.send_to(&packet[..length], from).await.expect("sent");
+    }
+}
+
+#[tokio::test]
+async fn names_that_do_not_exist_are_told_once() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    server.set_nonblocking(true).expect("set");
+    let (plan, resolver) = (named(), resolver(&server));
+    let lacks = tokio::select! {
+        lacks = host::names(&plan, &resolver, Duration::from_secs(30)) => lacks,
+        () = deny(server) => panic!("it never ends"),
+    };
+    assert_eq!(lacks.len(), 1, "{lacks:?}");
+    let text = lacks[0].to_string();
+    let said =
+        "the name web.hotspare.test of the target web/us-east/1 does not resolve: dns_not_found";
+    assert!(text.starts_with(said), "{text}");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_not_waited_for() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let lacks = host::names(&named(), &resolver(&server), Duration::from_millis(50)).await;
+    assert_eq!(lacks.len(), 1, "{lacks:?}");
+    assert!(
+        lacks[0].what.ends_with("no answer within 50ms"),
+        "{}",
+        lacks[0]
+    );
+}

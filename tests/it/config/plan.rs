@@ -1,0 +1,158 @@
+//! What comes of a good file.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use hotspare::config::load_and_plan;
+use hotspare::probe::Check;
+
+use super::fixture::{Folder, region, shared};
+
+const FILE: &str = r#"
+region: a
+regions: [{ name: a }, { name: b }]
+probes:
+  - name: p
+    check: { tcp: {} }
+    labels: { team: x, tier: 1.10 }
+    buckets: [0.1, 1]
+    targets:
+      a: ["10.0.0.1:80", { name: second, address: "10.0.0.2:80", variant: blue, labels: { team: y } }]
+      b: [{ address: "10.0.0.3:80" }]
+  - name: q
+    check: { tcp: }
+    from: [b]
+    targets: { a: "10.0.0.1:80" }
+"#;
+
+#[test]
+fn targets_of_this_region_are_planned_with_their_names_and_labels() {
+    let plan = Folder::with(FILE).plan().expect("good");
+    let targets: Vec<_> = plan
+        .targets
+        .iter()
+        .map(|planned| {
+            let target = &planned.target;
+            assert_eq!(
+                (&*target.probe, target.kind, &*target.source_region),
+                ("p", "tcp", "a")
+            );
+            assert_eq!(&*planned.buckets, [0.1, 1.0]);
+            assert_eq!(planned.phase_buckets.len(), 8);
+            let labels: Vec<_> = target
+                .labels
+                .iter()
+                .map(|(k, v)| format!("{k}={v}"))
+                .collect();
+            [
+                &*target.target_region,
+                &target.name,
+                &target.address,
+                &labels.join(" "),
+            ]
+            .join(" | ")
+        })
+        .collect();
+    assert_eq!(
+        targets,
+        [
+            "a | a/1 | 10.0.0.1:80 | team=x tier=1.10",
+            "a | second | 10.0.0.2:80 | team=y tier=1.10 variant=blue",
+            "b | b | 10.0.0.3:80 | team=x tier=1.10",
+        ]
+    );
+    assert_eq!(
+        plan.probes.len(),
+        2,
+        "the one that does not run here is still told of"
+    );
+}
+
+#[test]
+fn the_same_file_serves_every_region() {
+    let mut folder = Folder::with(FILE);
+    folder.overrides = region("b");
+    let plan = folder.plan().expect("good");
+    assert_eq!(plan.targets.len(), 4);
+    assert!(plan.targets.iter().all(|t| &*t.target.source_region == "b"));
+}
+
+#[test]
+fn one_address_under_two_names_is_a_warning() {
+    let plan = Folder::with(&FILE.replace("10.0.0.3", "10.0.0.1"))
+        .plan()
+        .expect("good");
+    let warnings = plan.warnings.to_string();
+    assert!(
+        warnings.ends_with("hotspare.yaml:11:22: probes[0].targets.b[0].address: the same address as of the target `a/1`"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn faults_of_reading_do_not_hide_faults_of_preparing() {
+    let broken = FILE
+        .replace("buckets: [0.1, 1]", "bukets: [0.1, 1]")
+        .replace("10.0.0.3:80", "10.0.0.3");
+    assert_eq!(
+        Folder::with(&broken).problems(),
+        "hotspare.yaml:8:5: probes[0].bukets: unknown key; did you mean `buckets`?\n\
+         hotspare.yaml:11:22: probes[0].targets.b[0].address: `10.0.0.3` has no port"
+    );
+}
+
+#[test]
+fn kinds_are_listed_where_none_is_given_or_known() {
+    let kinds = Check::KINDS.join(", ");
+    for (check, said) in [
+        (
+            "{}",
+            format!("probes[0].check: expected exactly one of: {kinds}"),
+        ),
+        (
+            "{ tcp: {}, tpc: {} }",
+            format!("probes[0].check: expected exactly one of: {kinds}"),
+        ),
+        (
+            "{ tpc: {} }",
+            format!("probes[0].check.tpc: unknown kind; did you mean `tcp`? valid here: {kinds}"),
+        ),
+        (
+            "{ gopher: {} }",
+            format!("probes[0].check.gopher: unknown kind; valid here: {kinds}"),
+        ),
+    ] {
+        let problems =
+            Folder::with(&FILE.replace("check: { tcp: {} }", &format!("check: {check}")));
+        let problems = problems.problems();
+        assert!(problems.ends_with(&said), "{problems}");
+    }
+}
+
+#[test]
+fn the_shipped_file_loads_for_every_region() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/hotspare.yaml");
+    for name in ["eu-west", "eu-central", "us-east"] {
+        let plan = load_and_plan(&path, &region(name), &shared())
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(!plan.targets.is_empty());
+        assert!(plan.warnings.is_empty(), "{}", plan.warnings);
+    }
+}
+
+#[test]
+fn ten_thousand_targets_are_read() {
+    let mut file = FILE.to_owned();
+    for i in 0..2_500 {
+        writeln!(
+            file,
+            "  - {{ name: n{i}, check: {{ tcp: {{}} }}, targets: {{ a: [\"10.1.0.1:1\", \"10.1.0.1:2\"], \
+             b: [\"10.2.0.1:1\", \"10.2.0.1:2\"] }} }}"
+        )
+        .expect("text");
+    }
+    assert_eq!(
+        Folder::with(&file).plan().expect("good").targets.len(),
+        10_003
+    );
+}
