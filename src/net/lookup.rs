@@ -93,26 +93,12 @@ async fn both(
     v4: impl Future<Output = Result<Found, Miss>>,
     v6: impl Future<Output = Result<Found, Miss>>,
 ) -> Result<Found, Miss> {
-    const LATE: &str = "the other family's answer is late";
     let (v4, v6) = match select(pin!(v4), pin!(v6)).await {
         Either::Left((v4, rest)) => {
-            let v6 = if v4.is_ok() {
-                let late = Err(Miss::Failed(LATE.to_owned()));
-                timeout(OTHER_FAMILY, rest).await.unwrap_or(late)
-            } else {
-                rest.await
-            };
+            let v6 = rest_of(rest, v4.is_ok()).await;
             (v4, v6)
         }
-        Either::Right((v6, rest)) => {
-            let v4 = if v6.is_ok() {
-                let late = Err(Miss::Failed(LATE.to_owned()));
-                timeout(OTHER_FAMILY, rest).await.unwrap_or(late)
-            } else {
-                rest.await
-            };
-            (v4, v6)
-        }
+        Either::Right((v6, rest)) => (rest_of(rest, v6.is_ok()).await, v6),
     };
     match (v4, v6) {
         (Ok(mut v4), Ok(v6)) => {
@@ -127,6 +113,18 @@ async fn both(
         }),
         (Err(v4), Err(v6)) => Err(v4.max(v6)),
     }
+}
+
+/// The other family's answer; it has to hurry where there are addresses already.
+async fn rest_of(
+    rest: impl Future<Output = Result<Found, Miss>>,
+    hurry: bool,
+) -> Result<Found, Miss> {
+    if !hurry {
+        return rest.await;
+    }
+    let late = |_| Err(Miss::Failed("the other family's answer is late".to_owned()));
+    timeout(OTHER_FAMILY, rest).await.unwrap_or_else(late)
 }
 
 /// Asks the servers in turn: the next one at once when one fails, and soon when one is silent.

@@ -3,14 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use regex::bytes::{Regex, RegexBuilder};
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
-use smallvec::smallvec;
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{Context, Probe, Problem, Run, Template};
-use crate::model::{FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape};
+use crate::model::{FactSet, Facts, Failure, Latencies, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape};
 use crate::net::{
     Addresses, Dial, Endpoint, Host, IpVersion, Resolver, StartTls, Stopwatch, TlsClient,
     TlsSettings, Wire, failure_of,
@@ -27,7 +28,7 @@ const MAX_READ: u64 = 1 << 20;
 pub struct Settings {
     /// Which addresses of a name are used.
     pub ip_version: IpVersion,
-    /// How many of them: the times of a run are the sums over those that it tries.
+    /// How many of them. With all, a run has a latency for each, and its phases hold the sums.
     pub addresses: Addresses,
     /// The local address to connect from.
     pub source_address: Option<IpAddr>,
@@ -175,24 +176,28 @@ impl Target {
             .resolver
             .resolve(host, self.manner.ip_version, watch)
             .await?;
+        let resolved = watch.laps().total();
         let mut facts = Facts::default();
-        let mut result = Ok(());
+        let mut latencies = Latencies::new();
         for ip in self.manner.addresses.of(&addresses) {
-            result = self.exchange_with(*ip, &mut facts, watch).await;
-            if result.is_err() {
-                break;
+            let before = watch.laps().total();
+            let result = self.exchange_with(*ip, &mut facts, watch).await;
+            if let Err(failure) = result {
+                return Err(failure.with_facts(self.complete(facts, addresses)));
             }
+            latencies.push(resolved + watch.laps().total().saturating_sub(before));
         }
-        if host.is_name() {
-            facts.addresses = addresses;
+        Ok(Reply {
+            latencies,
+            facts: self.complete(facts, addresses),
+        })
+    }
+
+    fn complete(&self, facts: Facts, addresses: SmallVec<[IpAddr; 2]>) -> Facts {
+        if !self.endpoint.host.is_name() {
+            return facts;
         }
-        match result {
-            Ok(()) => Ok(Reply {
-                latencies: smallvec![watch.laps().total()],
-                facts,
-            }),
-            Err(failure) => Err(failure.with_facts(facts)),
-        }
+        Facts { addresses, ..facts }
     }
 
     async fn exchange_with(
@@ -234,8 +239,9 @@ impl Target {
         };
         facts.tls = Some(Box::new(session.facts));
         converse(&mut session.stream, &self.manner.dialogue, watch).await?;
-        // The server's log would call a session without an end an attack. The result stands.
-        let _ = session.stream.shutdown().await;
+        // The server's log would call a session without an end an attack. The result stands, and
+        // nobody waits for a server that makes no room for it.
+        let _ = session.stream.shutdown().now_or_never();
         Ok(())
     }
 }
@@ -471,6 +477,15 @@ mod tests {
         assert_eq!(failure.reason, Reason::Refused);
         assert!(failure.detail.contains("127.0.0.2"), "{failure}");
         assert_eq!(failure.facts.expect("known").addresses.len(), 2);
+
+        let twice = [[127, 0, 0, 1], [127, 0, 0, 1]];
+        let context = self::context(&[("db", &twice)]);
+        let all = probe(serde_json::json!({"addresses": "all"}), &context, &address);
+        let (result, watch) = run(&*all).await;
+        let latencies = result.expect("both listen").latencies;
+        let resolved = watch.laps().get(Phase::Resolve).expect("a name");
+        let sum: Duration = latencies.iter().sum();
+        assert_eq!((latencies.len(), sum), (2, watch.laps().total() + resolved));
     }
 
     #[tokio::test]

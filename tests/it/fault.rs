@@ -353,7 +353,6 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, future).await.expect("an end")
 }
 
-#[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Read;

@@ -7,9 +7,9 @@ use hickory_proto::rr::{RData, Record, RecordType};
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
+use super::super::Problem;
 use super::Settings;
 use crate::model::{DnsFacts, Failure, Reason};
-use crate::probe::Problem;
 
 /// Declares values that have one name in the configuration and one in the DNS library.
 macro_rules! named {
