@@ -366,8 +366,7 @@ async fn the_server_sees_a_named_client_that_leaves_politely() {
                  WHERE usename = 'probe' GROUP BY application_name";
     // `probe` sees its own session; another one that lingered would be counted too.
     for _ in 0..5 {
-        let gone = wait_until(|| stage.server.sql(count).is_empty());
-        assert!(gone, "a session was left behind");
+        eventually(async || stage.server.sql(count).is_empty().then_some(())).await;
         let outcome = stage
             .run(&json!({ "query": count, "expect": "1hotspare" }))
             .await;
@@ -379,28 +378,30 @@ async fn the_server_sees_a_named_client_that_leaves_politely() {
     }
 }
 
-fn wait_until(mut condition: impl FnMut() -> bool) -> bool {
-    let begun = tokio::time::Instant::now();
-    while !condition() {
-        if begun.elapsed() > GUARD {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    true
-}
-
 #[tokio::test]
 async fn a_query_that_outlives_its_run_is_ended_by_the_server() {
     let stage = Stage::set();
-    let slow = json!({ "query": "SELECT pg_sleep(3600)" });
-    let deadline = Duration::from_secs(4);
-    let outcome = stage.run_at(&slow, &stage.server.address(), deadline).await;
-    assert_eq!(outcome.reason(), Some(Reason::TimeoutQuery));
-    assert_eq!(outcome.watch.current(), Some(Phase::QueryRead));
+    let settings = Stage::settings(&json!({ "query": "SELECT pg_sleep(3600)" }));
+    let timeout = Duration::from_secs(2);
+    let address = stage.server.address();
+    let probe = probe(&settings, &address, stage.files.path(), timeout).expect("prepared");
+
+    // Nobody gives this one up, so that the server's answer can be seen.
+    let outcome = run(&*probe, GUARD).await;
+    let failure = outcome.result.as_ref().expect_err("ended");
+    assert_eq!(failure.reason, Reason::Query);
+    assert!(failure.detail.contains("57014"), "{failure}");
+
     let running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%'
                    AND pid <> pg_backend_pid()";
-    assert!(wait_until(|| stage.server.sql(running) == "0"));
+    let mut watch = Stopwatch::start();
+    tokio::select! {
+        _ = probe.run(&mut watch) => {} // this machine was too slow to see it run
+        () = eventually(async || (stage.server.sql(running) == "1").then_some(())) => {
+            assert_eq!(watch.current(), Some(Phase::QueryRead));
+        }
+    }
+    eventually(async || (stage.server.sql(running) == "0").then_some(())).await;
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use crate::model::{Failure, Reason};
 /// Why a login failed.
 pub(super) fn of_login(error: &Error) -> Failure {
     if let Some(answer) = error.as_db_error() {
-        return of_answer(login_reason(answer.code().code()), answer);
+        let reason = login_reason(answer.code().code(), answer.message());
+        return of_answer(reason, answer);
     }
     // The driver's kinds of error can be told apart by their text only.
     match error.to_string().as_str() {
@@ -34,10 +35,12 @@ pub(super) fn of_query(error: &Error) -> Failure {
 
 /// Codes that speak of who asks and what for: credentials and `pg_hba.conf` (class 28), a database
 /// that is not there (3D), no right to connect (42501). Every other refusal of a login is about the
-/// state of the server.
-fn login_reason(code: &str) -> Reason {
+/// state of the server. `pgbouncer` has one code for both, so that only its words can tell.
+fn login_reason(code: &str, message: &str) -> Reason {
+    let about_the_client = ["authentication failed", "no such user", "no such database"];
     match code {
         "42501" => Reason::Auth,
+        "08P01" if about_the_client.iter().any(|words| message.contains(words)) => Reason::Auth,
         _ if code.starts_with("28") || code.starts_with("3D") => Reason::Auth,
         _ => Reason::NotAccepting,
     }
@@ -101,9 +104,16 @@ mod tests {
             ("53300", Reason::NotAccepting),
             ("57P03", Reason::NotAccepting),
             ("55000", Reason::NotAccepting),
-            ("08P01", Reason::NotAccepting),
         ] {
-            assert_eq!(login_reason(code), reason, "{code}");
+            assert_eq!(login_reason(code, "for whatever reason"), reason, "{code}");
+        }
+        for (message, reason) in [
+            ("SASL authentication failed", Reason::Auth),
+            ("no such database: orders", Reason::Auth),
+            ("no more connections allowed (max_client_conn)", Reason::NotAccepting),
+            ("pgbouncer cannot connect to server", Reason::NotAccepting),
+        ] {
+            assert_eq!(login_reason("08P01", message), reason, "{message}");
         }
         for (code, reason) in [
             ("57P01", Reason::NotAccepting),

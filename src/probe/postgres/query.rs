@@ -90,8 +90,9 @@ impl Query {
 }
 
 /// The query inside a read-only transaction with a time limit, all sent as one message: no further
-/// round trip, and a pooler's server connection is as it was afterwards. The line break ends a
-/// comment that the query may end with.
+/// round trip, and a pooler's server connection is as it was afterwards (after an error, which leaves
+/// the transaction open, the pooler replaces it). The line break ends a comment that the query may
+/// end with.
 fn bounded(query: &str, timeout: Duration) -> String {
     // Zero would mean no limit.
     let millis = timeout.as_millis().clamp(1, i32::MAX.unsigned_abs().into());
