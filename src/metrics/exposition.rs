@@ -38,6 +38,12 @@ impl Snapshot {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The parts, unless someone is still being sent them.
+    fn reclaim(mut self) -> Vec<Bytes> {
+        let parts = Arc::get_mut(&mut self.parts).unwrap_or_default();
+        parts.iter_mut().map(std::mem::take).collect()
+    }
 }
 
 /// Makes pages and keeps the newest of each format and coding.
@@ -86,7 +92,8 @@ impl Exposition {
         // The lock goes with the work: a client that leaves does not make the next one start over.
         let this = Arc::clone(self);
         let work = tokio::task::spawn_blocking(move || {
-            let page = this.make(format, gzip)?;
+            let old = kept.take().map(|old| old.page.reclaim());
+            let page = this.make(format, gzip, old.unwrap_or_default())?;
             *kept = Some(Kept {
                 made: Instant::now(),
                 page: page.clone(),
@@ -103,10 +110,10 @@ impl Exposition {
         self.store.targets()
     }
 
-    fn make(&self, format: Format, gzip: bool) -> io::Result<Snapshot> {
+    fn make(&self, format: Format, gzip: bool, old: Vec<Bytes>) -> io::Result<Snapshot> {
         let started = Instant::now();
         (self.refresh)(&self.own);
-        let parts = encode(&self.store, &self.own, format, gzip)?;
+        let parts = encode(&self.store, &self.own, format, gzip, old)?;
         let took = started.elapsed().as_secs_f64();
         self.own.scrape_duration_seconds.observe(took);
         Ok(Snapshot {
@@ -125,11 +132,19 @@ impl std::fmt::Debug for Exposition {
     }
 }
 
-/// Writes the whole page, in parts. It takes tens of milliseconds for thousands of targets, so it
-/// does not belong on a thread of the runtime.
+/// Writes the whole page, in parts. It takes milliseconds for thousands of targets, so it does not
+/// belong on a thread of the runtime.
 ///
-/// Writing into memory does not fail; the error is that of the compressor's interface.
-pub fn encode(store: &Store, own: &Own, format: Format, gzip: bool) -> io::Result<Vec<Bytes>> {
+/// The memory of an `old` page is used again: to get and give back that of a long page takes longer
+/// than to write it. Writing into memory does not fail; the error is that of the compressor's
+/// interface.
+pub fn encode(
+    store: &Store,
+    own: &Own,
+    format: Format,
+    gzip: bool,
+    old: Vec<Bytes>,
+) -> io::Result<Vec<Bytes>> {
     let mut page = Page::new(format);
     if gzip {
         // Compressed as it is written, so that the long plain page never exists.
@@ -146,12 +161,21 @@ pub fn encode(store: &Store, own: &Own, format: Format, gzip: bool) -> io::Resul
         result?;
         Ok(coder.finish()?.finish())
     } else {
-        let mut parts = Vec::new();
+        let mut parts = Vec::with_capacity(old.len());
+        let mut old = old.into_iter().filter_map(empty);
         fill(store, own, &mut page, |page| {
-            parts.push(Bytes::from(page.swap(Page::buffer())));
+            let next = old.next().unwrap_or_else(Page::buffer);
+            parts.push(Bytes::from(page.swap(next)));
         });
         Ok(parts)
     }
+}
+
+/// A part's memory, unless it is shared or too small for another.
+fn empty(part: Bytes) -> Option<Vec<u8>> {
+    let mut buffer = Vec::from(part.try_into_mut().ok()?);
+    buffer.clear();
+    (buffer.capacity() > Page::FULL).then_some(buffer)
 }
 
 fn fill(store: &Store, own: &Own, page: &mut Page, mut full: impl FnMut(&mut Page)) {

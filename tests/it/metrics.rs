@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use crate::page::{FULL, Parsed, facts, filled, insert, parse, reply, run, target};
 
 fn text(store: &Store, own: &Own, format: Format) -> String {
-    let parts = encode(store, own, format, false).expect("encoded");
+    let parts = encode(store, own, format, false, Vec::new()).expect("encoded");
     String::from_utf8(parts.concat()).expect("UTF-8")
 }
 
@@ -376,13 +376,29 @@ fn a_page_of_many_parts_is_whole_and_so_is_its_gzip() {
         insert(&store, &target("p", "tcp", &format!("t{i}")), &FULL);
     }
     let own = own();
-    let plain = encode(&store, &own, Format::OpenMetrics, false).expect("encoded");
+    let plain = encode(&store, &own, Format::OpenMetrics, false, Vec::new()).expect("encoded");
     assert!(plain.len() > 5, "{} parts", plain.len());
     let page = String::from_utf8(plain.concat()).expect("UTF-8");
     let parsed = parse(&page, Format::OpenMetrics);
     assert_eq!(parsed.find("hotspare_probe_attempts_total", &[]).len(), 300);
 
-    let packed = encode(&store, &own, Format::OpenMetrics, true).expect("encoded");
+    // The memory of an old page leaves no trace of what it held.
+    let mut lines: Vec<_> = page
+        .lines()
+        .filter(|line| line.contains("target=\""))
+        .collect();
+    lines.push("# EOF");
+    let old = plain
+        .iter()
+        .map(|part| bytes::Bytes::from(part.to_vec()))
+        .collect();
+    let again = encode(&store, &own, Format::OpenMetrics, false, old).expect("encoded");
+    let again = String::from_utf8(again.concat()).expect("UTF-8");
+    let kept = |line: &&str| line.contains("target=\"") || *line == "# EOF";
+    assert!(again.lines().filter(kept).eq(lines));
+    parse(&again, Format::OpenMetrics);
+
+    let packed = encode(&store, &own, Format::OpenMetrics, true, Vec::new()).expect("encoded");
     let mut unpacked = String::new();
     flate2::read::GzDecoder::new(&packed.concat()[..])
         .read_to_string(&mut unpacked)
@@ -442,6 +458,17 @@ async fn a_scraper_that_leaves_does_not_make_the_next_one_start_over() {
     let page = exposition.page(Format::Text, false).await.expect("made");
     assert!(!page.is_empty());
     assert_eq!(own.scrape_duration_seconds.get_sample_count(), 1);
+}
+
+#[tokio::test]
+async fn a_page_that_is_still_being_sent_is_not_written_over() {
+    let exposition = exposition(&Arc::new(own()), Duration::ZERO);
+    let sent = exposition.page(Format::Text, false).await.expect("made");
+    let before = sent.parts.concat();
+    for _ in 0..3 {
+        exposition.page(Format::Text, false).await.expect("made");
+    }
+    assert_eq!(sent.parts.concat(), before);
 }
 
 #[tokio::test]
