@@ -31,7 +31,6 @@ const PACKET_COST: u32 = 768;
 const MAX_ERRORS: usize = 16;
 
 /// A socket and the packets under way on it.
-#[derive(Debug)]
 pub(super) struct Port {
     socket: Socket,
     secret: Secret,
@@ -228,6 +227,15 @@ impl Port {
             Reason::LocalResources,
             format_args!("read from the ICMP socket: {error}; the next run opens another"),
         )
+    }
+}
+
+/// Neither the secret nor the buffer is for logs.
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Port")
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
     }
 }
 
