@@ -436,6 +436,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_is_resolved_in_its_phase_and_its_addresses_are_facts() {
+        if !permitted(Family::V4) {
+            return;
+        }
+        // Every host's own list of hosts has this one.
+        let probe = probe(
+            &context(TIMEOUT),
+            &settings(r#"{"ip_version": "4"}"#),
+            "localhost",
+        );
+        let mut watch = Stopwatch::start();
+        let reply = probe.run(&mut watch).await.expect("a reply");
+        let addresses = reply.facts.addresses.as_slice();
+        assert_eq!(addresses, [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        let laps: Vec<_> = watch.laps().iter().map(|(phase, _)| phase).collect();
+        assert_eq!(laps, [Phase::Resolve]);
+        let shape = probe.shape();
+        assert!(shape.phases.contains(Phase::Resolve) && shape.facts.addresses);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_starts_too_late_sends_nothing() {
+        let probe = probe(&context(Duration::from_millis(200)), &settings("{}"), "127.0.0.1");
+        let mut watch = Stopwatch::start();
+        std::thread::sleep(Duration::from_millis(150));
+        let failure = probe.run(&mut watch).await.expect_err("too late");
+        assert_eq!(failure.reason, Reason::Stalled, "{failure}");
+    }
+
+    #[tokio::test]
     async fn the_kernel_answers_datagram_sockets() {
         if !in_namespace("probe::ping::tests::the_kernel_answers_datagram_sockets", DATAGRAM) {
             return;
@@ -535,20 +565,23 @@ mod tests {
         }
         let context = context(TIMEOUT);
         let silent = probe(&context, &settings(r#"{"count": 3}"#), "10.77.0.9");
-        let reading = tokio::spawn(async move { run(&silent).await });
+        let mut runs = tokio::task::JoinSet::new();
+        let reading = runs.spawn(async move { run(&silent).await });
         let slow = probe(
             &context,
             &settings(r#"{"count": 50, "spacing": "2ms"}"#),
             "127.0.0.1",
         );
-        let waiting = tokio::spawn(async move { run(&slow).await });
+        runs.spawn(async move { run(&slow).await });
         while context.icmp.sockets().is_empty() {
             tokio::task::yield_now().await;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
         reading.abort();
-        assert!(reading.await.expect_err("dropped").is_cancelled());
-        let reply = waiting.await.expect("no panic").expect("a reply");
+        let dropped = runs.join_next().await.expect("the silent run");
+        assert!(dropped.expect_err("dropped").is_cancelled());
+        let last = runs.join_next().await.expect("the other run");
+        let reply = last.expect("no panic").expect("a reply");
         assert_eq!(packets(&reply.facts).received, 50);
     }
 

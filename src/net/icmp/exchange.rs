@@ -3,9 +3,10 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -21,13 +22,15 @@ use crate::model::{Failure, Reason};
 const MAX_PACKET: usize = 65_535;
 /// Packets read before other tasks get their turn.
 const BATCH: usize = 256;
-/// Packets sent before replies are read: far fewer than any receive buffer holds.
-const BURST: u32 = 64;
+/// Bytes sent before replies are looked for, as the kernel counts them: far fewer than the smallest
+/// buffer holds.
+const BURST: u32 = 64 << 10;
+/// What the kernel counts for a packet beside its payload.
+const PACKET_COST: u32 = 768;
 /// Errors in one batch after which the socket is taken for broken.
 const MAX_ERRORS: usize = 16;
 
 /// A socket and the packets under way on it.
-#[derive(Debug)]
 pub(super) struct Port {
     socket: Socket,
     secret: Secret,
@@ -35,6 +38,8 @@ pub(super) struct Port {
     /// Held by the run that reads for all.
     turn: tokio::sync::Mutex<()>,
     buffer: Mutex<Box<[u8]>>,
+    /// Bytes sent since the socket was last read.
+    unread: AtomicU32,
     broken: AtomicBool,
     counts: Arc<Counts>,
 }
@@ -47,6 +52,7 @@ impl Port {
             table: Mutex::new(Table::starting_at(fastrand::u16(..))),
             turn: tokio::sync::Mutex::new(()),
             buffer: Mutex::new(vec![0; MAX_PACKET].into()),
+            unread: AtomicU32::new(0),
             broken: AtomicBool::new(false),
             counts: Arc::clone(counts),
         }
@@ -67,27 +73,28 @@ impl Port {
 
     /// One run from its first packet to its end.
     pub(super) async fn exchange(&self, plan: &EchoPlan) -> Result<Echoes, Failure> {
-        let mut run = Run::open(self);
-        // What came while nobody waited must not delay the reading of what is to come.
-        self.drain().map_err(|e| self.breaks(&e))?;
+        let run = Run::open(self);
+        // What came while nobody waited must leave no less room for the replies.
+        self.read().map_err(|e| self.breaks(&e))?;
         let start = Instant::now();
         let mut end = start;
         for number in 0..plan.count {
-            if number % BURST == BURST - 1 {
-                // Even a run without spacing lets the replies so far be read.
-                tokio::task::yield_now().await;
-            }
             if number > 0 {
                 run.wait(start + plan.spacing * number, false).await?;
             }
             end = run.send(plan).await?.max(end);
         }
         let woken = run.wait(end, true).await?;
-        // A reply that is in the buffer by now has come, whoever was to read it.
-        self.drain().map_err(|e| self.breaks(&e))?;
-        let mut echoes = run.close();
-        echoes.overslept = woken.saturating_duration_since(end);
-        Ok(echoes)
+        let mut overslept = Duration::ZERO;
+        if let Some(woken) = woken {
+            // A reply that is in the buffer by now has come, whoever was to read it.
+            self.drain().map_err(|e| self.breaks(&e))?;
+            overslept = woken.saturating_duration_since(end);
+        }
+        Ok(Echoes {
+            overslept,
+            ..run.close()
+        })
     }
 
     /// Reads for all runs, once it is this one's turn, until the socket breaks.
@@ -97,7 +104,7 @@ impl Port {
             if let Err(error) = self.socket.udp.readable().await {
                 return error;
             }
-            match self.drain() {
+            match self.read() {
                 Ok(true) => {}
                 Ok(false) => tokio::task::yield_now().await,
                 Err(error) => return error,
@@ -105,8 +112,24 @@ impl Port {
         }
     }
 
+    /// Reads what the runtime knows to be there; `false` when there may be more.
+    fn read(&self) -> io::Result<bool> {
+        // Once empty, the socket is not readable until the kernel says so again.
+        let read = self.socket.udp.try_io(Interest::READABLE, || {
+            if self.drain()? {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(false)
+        });
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            other => other,
+        }
+    }
+
     /// Reads what is there; `false` when there may be more.
     fn drain(&self) -> io::Result<bool> {
+        self.unread.store(0, Ordering::Relaxed);
         let mut errors = 0;
         let mut buffer = lock(&self.buffer);
         for _ in 0..BATCH {
@@ -123,6 +146,16 @@ impl Port {
             }
         }
         Ok(false)
+    }
+
+    /// Reads after so many packets that their replies could fill the smallest buffer: whoever is to
+    /// read waits behind all runs that are about to send.
+    fn drain_if_sent_many(&self, size: u16) -> io::Result<()> {
+        let cost = PACKET_COST + u32::from(size);
+        if self.unread.fetch_add(cost, Ordering::Relaxed) + cost >= BURST {
+            self.drain()?;
+        }
+        Ok(())
     }
 
     fn accept(&self, bytes: &[u8], from: IpAddr, at: Instant) {
@@ -197,6 +230,15 @@ impl Port {
     }
 }
 
+/// Neither the secret nor the buffer is for logs.
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Port")
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A run's place in the table; dropping it frees its slots.
 struct Run<'a> {
     port: &'a Port,
@@ -214,7 +256,7 @@ impl<'a> Run<'a> {
     }
 
     /// Sends the next packet and returns until when its answer is in time.
-    async fn send(&mut self, plan: &EchoPlan) -> Result<Instant, Failure> {
+    async fn send(&self, plan: &EchoPlan) -> Result<Instant, Failure> {
         let Port { socket, table, .. } = self.port;
         let packet = lock(table)
             .begin(self.id, plan.address, plan.size, Instant::now())
@@ -245,11 +287,15 @@ impl<'a> Run<'a> {
         if let Err(error) = result {
             lock(table).fail(packet, failure_of_send(&error, plan.address));
         }
+        self.port
+            .drain_if_sent_many(plan.size)
+            .map_err(|e| self.port.breaks(&e))?;
         Ok(deadline)
     }
 
-    /// Waits until `until`, or with `all` until all packets have ended, and returns when it woke.
-    async fn wait(&self, until: Instant, all: bool) -> Result<Instant, Failure> {
+    /// Waits until `until` and returns when it woke; with `all` at most until all packets have
+    /// ended, and then returns `None`.
+    async fn wait(&self, until: Instant, all: bool) -> Result<Option<Instant>, Failure> {
         let ended = poll_fn(|context| {
             if all && lock(&self.port.table).has_ended(self.id, context.waker()) {
                 Poll::Ready(())
@@ -261,8 +307,8 @@ impl<'a> Run<'a> {
             // Reading first: what it finds may be what the run waits for.
             biased;
             error = self.port.listen() => Err(self.port.breaks(&error)),
-            () = ended => Ok(until),
-            () = sleep_until(until) => Ok(Instant::now()),
+            () = ended => Ok(None),
+            () = sleep_until(until) => Ok(Some(Instant::now())),
         }
     }
 
@@ -320,7 +366,6 @@ mod tests {
     use socket2::{Domain, Protocol, Type};
     use std::io::Read;
     use std::net::SocketAddr;
-    use std::time::Duration;
 
     const SILENT: &str = "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all";
 

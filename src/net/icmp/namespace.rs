@@ -33,10 +33,10 @@ pub(crate) fn in_namespace(test: &str, script: &str) -> bool {
     .env(INSIDE, test)
     .output()
     .expect("it was possible just now");
-    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}\n{}",
+        output.status.success() && said.contains("1 passed"),
+        "{said}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
     false

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
@@ -39,11 +39,9 @@ pub(super) fn send(
 ///
 /// [`io::ErrorKind::WouldBlock`] means that there is none.
 pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
-    let (bytes, from) = socket.try_recv_from(buffer)?;
+    let (bytes, _, from) = rustix::net::recvfrom(socket, buffer, RecvFlags::empty())?;
     let at = Instant::now();
-    Ok(Received {
-        bytes,
-        from: from.ip(),
-        at,
-    })
+    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+    let from = from.ok_or(io::ErrorKind::InvalidData)?.ip();
+    Ok(Received { bytes, from, at })
 }

@@ -482,13 +482,13 @@ mod tests {
         let any = any::<usize>();
         prop_oneof![
             Just(Event::Open),
-            (any.clone(), 0..3u8).prop_map(|(run, to)| Event::Send { run, to }),
-            (any.clone(), 0..3u8, 0..3u16).prop_map(|(packet, from, seq)| Event::Reply {
+            (any, 0..3u8).prop_map(|(run, to)| Event::Send { run, to }),
+            (any, 0..3u8, 0..3u16).prop_map(|(packet, from, seq)| Event::Reply {
                 packet,
                 from,
                 seq
             }),
-            any.clone().prop_map(|packet| Event::Error { packet }),
+            any.prop_map(|packet| Event::Error { packet }),
             any.prop_map(|run| Event::Close { run }),
             (0..150u64).prop_map(Event::Pass),
         ]
