@@ -4,6 +4,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,18 +47,24 @@ class World:
 
 def arguments():
     p = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    p.add_argument("--bin", default=ROOT / "target/release/hotspare", help="the hotspare to measure")
-    p.add_argument("--runs", type=int, help=f"runs, of which the medians count (default {plan.RUNS})")
+    p.add_argument("--bin", default=ROOT / "target/release/hotspare",
+                   help="the hotspare to measure (default: this tree's release build)")
+    p.add_argument("--runs", type=int,
+                   help=f"runs, of which the medians count (default {plan.RUNS})")
     p.add_argument("--quick", action="store_true", help="a smoke run, under a minute")
     p.add_argument("--window", type=float, help=f"seconds per pass (default {plan.WINDOW_S:g})")
     p.add_argument("--cases", help="e.g. http-1000,icmp-100; 'none' for the scenarios alone")
     p.add_argument("--scenarios", help=f"of {','.join(plan.SCENARIOS)}; or 'none'")
-    p.add_argument("--contenders", default=",".join(plan.CONTENDERS))
+    p.add_argument("--contenders", default=",".join(plan.CONTENDERS),
+                   help="who is measured (default all: %(default)s)")
     p.add_argument("--latency-from", choices=["metrics", "log"], default="metrics",
                    help="where hotspare's reported latencies come from")
-    p.add_argument("--json", type=Path, default=ROOT / "target/bench/results.json")
-    p.add_argument("--write-docs", action="store_true", help="put the results into docs/performance.md")
-    p.add_argument("--report-only", action="store_true", help="measure nothing, report the last results")
+    p.add_argument("--json", type=Path, default=ROOT / "target/bench/results.json",
+                   help="where the results go (default target/bench/results.json)")
+    p.add_argument("--write-docs", action="store_true",
+                   help="put the results into docs/performance.md")
+    p.add_argument("--report-only", action="store_true",
+                   help="measure nothing, report the last results")
     args = p.parse_args()
     args.runs = args.runs or (1 if args.quick else plan.RUNS)
     args.window = args.window or (plan.QUICK_WINDOW_S if args.quick else plan.WINDOW_S)
@@ -85,6 +92,15 @@ def say(text):
     print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
 
 
+def attempt(measured, *args):
+    """The measurement, or why there is none: one that fails must not lose the others."""
+    try:
+        return measured(*args)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as e:
+        say(f"FAILED: {e}")
+        return {"failed": str(e)}
+
+
 def one_run(world, args, number):
     """{case: {contender: row}} and {scenario: values}; the order of contenders rotates."""
     cases, extras = {}, {}
@@ -95,11 +111,11 @@ def one_run(world, args, number):
             if case.kind not in BY_NAME[name].kinds:
                 continue
             say(f"run {number + 1}/{args.runs} {case.name} {name}")
-            cases.setdefault(case.name, {})[name] = measure.row(world, name, case)
+            cases.setdefault(case.name, {})[name] = attempt(measure.row, world, name, case)
     if "hotspare" in args.contenders:
         for name in args.scenarios:
             say(f"run {number + 1}/{args.runs} {name}")
-            extras[name] = scenarios.BY_NAME[name](world)
+            extras[name] = attempt(scenarios.BY_NAME[name], world)
     return {"cases": cases, "scenarios": extras}
 
 
@@ -111,6 +127,7 @@ def main():
         if os.geteuid() != 0:
             sys.exit("scripts/bench: run as root: tcpdump, ICMP and full packet buffers need it")
         host.raise_file_limit()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # unwinds, which ends what runs
         with tempfile.TemporaryDirectory(prefix="hotspare-bench-") as folder:
             world = World(folder, args)
             with Targets(folder) as targets:
@@ -122,6 +139,8 @@ def main():
     print(report.text(results))
     if args.write_docs:
         report.write_docs(results, ROOT / "docs/performance.md")
+    if report.failures(results):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import bisect
 import signal
 import struct
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from host import Process, wait_until
 from targets import NETWORK
 
 BUFFER_KIB = 131072  # holds a window whole if tcpdump is starved
+FLUSH_S = 1.5  # the kernel hands over a part-filled buffer after a second; an end loses it
 SNAP_BYTES = 96  # Ethernet, IPv4 and the longest TCP header
 NANO_MAGIC = 0xA1B23C4D
 ETHERNET = 14
@@ -94,6 +96,7 @@ class Capture:
         return self
 
     def __exit__(self, *_):
+        time.sleep(FLUSH_S)
         self.tcpdump.end(signal.SIGINT)
 
     def truth(self):
@@ -130,7 +133,7 @@ def connections(stream, port):
     """TCP flows to `port`: SYN, SYN-ACK and payloads."""
     flows = {}
     done = []
-    for time, ip in stream:
+    for at, ip in stream:
         head = (ip[0] & 15) * 4
         source, to, seq = struct.unpack_from("!HHI", ip, head)
         flags = ip[head + 13]
@@ -140,16 +143,16 @@ def connections(stream, port):
         flow = flows.get(key)
         if flags & SYN and from_client:
             if flow is None or flow.seq != seq:  # else: the same SYN again
-                flows[key] = flow = Flow(dotted(ip[16:20]), time, seq)
+                flows[key] = flow = Flow(dotted(ip[16:20]), at, seq)
                 done.append(flow)
         elif flow is None:
             continue
         elif flags & SYN:
-            flow.connected = flow.connected or time
+            flow.connected = flow.connected or at
         elif from_client:
-            flow.asked = time
+            flow.asked = at
         elif payload > ALERT_MAX:
-            flow.replied = time
+            flow.replied = at
     return done
 
 
@@ -157,15 +160,15 @@ def echoes(stream, _port):
     """ICMP echo requests and the reply of each."""
     flows = {}
     done = []
-    for time, ip in stream:
+    for at, ip in stream:
         head = (ip[0] & 15) * 4
         kind, number = ip[head], ip[head + 4:head + 8]
         if kind == ECHO_REQUEST:
-            flow = Flow(dotted(ip[16:20]), time)
+            flow = Flow(dotted(ip[16:20]), at)
             flows[number, ip[16:20]] = flow
             done.append(flow)
         elif kind == ECHO_REPLY:
             flow = flows.pop((number, ip[12:16]), None)
             if flow:
-                flow.replied = time
+                flow.replied = at
     return done

@@ -15,7 +15,6 @@ from targets import HOST, addresses
 
 RECORD = struct.Struct("=IIqqq")  # struct record of paced.h
 NS = 1e9
-# A report is read by then: the join below takes the target's latest flow before it.
 FPING_LINE = re.compile(r"^\[(\d+)\.(\d+)\] (\S+) +: \[\d+\], .* bytes, ([\d.]+) ms ", re.M)
 
 
@@ -180,8 +179,10 @@ class Hotspare(Contender):
 
     def pairs(self, truth, _begin, _end):
         """The n-th success that it reports of a target is that target's n-th answered flow."""
-        answered = defaultdict(list, {t: [s for f in flows if (s := f.latency_s(truth.kind)) is not None]
-                                      for t, flows in truth.by_target.items()})
+        answered = defaultdict(list)
+        for target, flows in truth.by_target.items():
+            took = (f.latency_s(truth.kind) for f in flows)
+            answered[target] = [t for t in took if t is not None]
         if self.world.latency_from == "log":
             reports = hotspare.logged(self.daemon.log.read_text())
         else:

@@ -42,7 +42,8 @@ static void ask(struct connection *c) {
     inet_ntop(AF_INET, &targets[c->target], address, sizeof address);
     if (target_port) snprintf(port, sizeof port, ":%u", target_port);
     int n = snprintf(request, sizeof request,
-        "GET /probe?module=%s&target=%s%s%s HTTP/1.1\r\nHost: bbe\r\n\r\n", module, scheme, address, port);
+        "GET /probe?module=%s&target=%s%s%s HTTP/1.1\r\nHost: bbe\r\n\r\n",
+        module, scheme, address, port);
     c->len = 0;
     c->state = BUSY;
     if (send(c->fd, request, (size_t)n, 0) != n) drop(c);

@@ -29,8 +29,9 @@ def ratios(runs, case, name):
         for peer in ("limit", "bbe"):
             if peer != name:
                 key = f"{field}_x_{peer}".replace("cpu_us_x", "cpu_x")
-                found[key] = middle([ratio(r["cases"][case][name].get(field),
-                                           r["cases"][case].get(peer, {}).get(field)) for r in runs])
+                rows_of_runs = [r["cases"][case] for r in runs]
+                found[key] = middle([ratio(of[name].get(field), of.get(peer, {}).get(field))
+                                     for of in rows_of_runs])
     return found
 
 
@@ -40,7 +41,8 @@ def summary(runs, window_s):
     cases = {case: {who: medians([r["cases"][case][who] for r in runs])
                     for who in CONTENDERS if who in runs[0]["cases"][case]} for case in names}
     results = {
-        "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "arch": platform.machine()},
+        "machine": {"cpus": os.cpu_count(), "kernel": platform.release(),
+                    "arch": platform.machine()},
         "runs": len(runs), "window_s": window_s,
         "cases": cases,
         "ratios": {case: {who: ratios(runs, case, who) for who in cases[case]} for case in names},
@@ -85,20 +87,32 @@ def facts(results):
             for name, values in results["scenarios"].items()]
 
 
+def measured(results):
+    """(what, row) of everything that was tried in any run."""
+    for run in results["raw"]:
+        for case, contenders in run["cases"].items():
+            for who, row in contenders.items():
+                yield f"{case} {who}", row
+        yield from run["scenarios"].items()
+
+
+def failures(results):
+    return [f"FAILED: {what}: {row['failed']}"
+            for what, row in measured(results) if "failed" in row]
+
+
 def lost_packets(results):
     """A warning when a capture was not whole, for then its truth is not either."""
-    lost = sum(row.get("capture_dropped") or 0 for run in results["raw"]
-               for case in run["cases"].values() for row in case.values())
-    return [f"WARNING: the captures lost {lost:,.0f} packets"] if lost else []
+    return [f"WARNING: {what}: the capture lost {row['capture_dropped']:,.0f} packets"
+            for what, row in measured(results) if row.get("capture_dropped")]
 
 
 def text(results):
     m = results["machine"]
     head = (f"{results['runs']} run(s) of {results['window_s']:g} s per pass, medians; "
             f"{m['cpus']} CPUs, Linux {m['kernel']}, {m['arch']}")
-    measured = [goals.line(g) for g in results["goals"]]
     return "\n".join([head, "", table(results), "", *facts(results), *lost_packets(results),
-                      *([""] if results["scenarios"] else []), *measured])
+                      *failures(results), "", *[goals.line(g) for g in results["goals"]]])
 
 
 def write_docs(results, path):
