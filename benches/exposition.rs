@@ -30,6 +30,7 @@ const BARE: Shape = Shape {
     phases: PhaseSet::of(&[]),
     reasons: ReasonSet::of(&[]),
     facts: FactSet {
+        version: false,
         addresses: false,
         ping: false,
         http: false,

@@ -58,7 +58,10 @@ pub fn run(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> 
 async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
     let mut signals = Signals::listen()?;
     let listeners = server::bind(&options.listen_addresses)?;
-    let addresses: Vec<_> = listeners.iter().flat_map(|l| l.local_addr()).collect();
+    let addresses: Vec<_> = listeners
+        .iter()
+        .flat_map(tokio::net::TcpListener::local_addr)
+        .collect();
     let mut daemon = Daemon::start(plan, shared, listeners, options)?;
     for address in addresses {
         info!(%address, "listening");

@@ -49,7 +49,7 @@ struct ConfigArguments {
     )]
     config_file: PathBuf,
 
-    /// The region in which this daemon runs; overrides HOTSPARE_REGION and the file.
+    /// The region in which this daemon runs; overrides `HOTSPARE_REGION` and the file.
     #[arg(long, value_name = "NAME")]
     region: Option<String>,
 }

@@ -154,8 +154,13 @@ fn a_kind_never_sees_a_sibling_kind() {
 fn layer_zero_does_no_io() {
     for (path, text) in sources() {
         if module_of(&path) == "model" {
+            let code: Vec<_> = text
+                .lines()
+                .filter(|l| !l.trim_start().starts_with("//"))
+                .collect();
             for banned in ["tokio", "std::fs", "std::net::Tcp", "std::net::Udp"] {
-                assert!(!text.contains(banned), "{}: {banned}", path.display());
+                let found = code.iter().find(|line| line.contains(banned));
+                assert_eq!(found, None, "{}", path.display());
             }
         }
     }
