@@ -1,5 +1,5 @@
-//! The page that a scrape gets: made off the runtime's threads, once for all who ask within a
-//! second.
+//! The page that a scrape gets: made off the runtime's threads, once for all who ask within about
+//! a second.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -64,8 +64,9 @@ struct Kept {
 }
 
 impl Exposition {
-    /// How long a page is handed out: at most one of each kind is made in this time.
-    pub const MAX_AGE: Duration = Duration::from_secs(1);
+    /// How long a page is handed out: at most one of each kind is made in this time. A little less
+    /// than a second, so that who scrapes every second gets a new page every time.
+    pub const MAX_AGE: Duration = Duration::from_millis(950);
 
     /// Pages of this store and these metrics. A page older than `max_age` is not handed out.
     pub fn new(store: Arc<Store>, own: Arc<Own>, refresh: Refresh, max_age: Duration) -> Self {

@@ -118,7 +118,7 @@ own! {
     /// too many from one address (address), waiting without a request while the place was needed
     /// (evicted), or an error of this host (accept).
     http_connections_rejected_total: IntCounterVec = &["cause"];
-    /// How long it took to make a page; scrapes within a second share one.
+    /// How long it took to make a page; scrapes within about a second share one.
     scrape_duration_seconds: Histogram = SCRAPE_BUCKETS;
     /// Series of all targets on the page.
     series: IntGauge = ();

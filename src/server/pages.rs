@@ -79,7 +79,7 @@ async fn landing(Shown(state): Shown<Arc<State>>) -> Response {
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
          <title>hotspare in {region}</title></head>\n<body>\n<h1>hotspare</h1>\n\
-         <p>Version {version}, probing {targets} targets from region {region}.</p>\n<ul>\n\
+         <p>Version {version} in region {region}; targets: {targets}.</p>\n<ul>\n\
          <li><a href=\"/metrics\">Metrics</a></li>\n\
          <li><a href=\"/-/healthy\">Healthy</a>: does the daemon make progress?</li>\n\
          <li><a href=\"/-/ready\">Ready</a>: has every target been probed?</li>\n\

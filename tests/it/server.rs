@@ -225,7 +225,7 @@ async fn each_path_answers_what_it_is_for() {
         page.contains("&#60;eu-west&#62;") && !page.contains("<eu-west>"),
         "{page}"
     );
-    assert!(page.contains("1.2.3") && page.contains("1 targets") && page.contains("/metrics"));
+    assert!(page.contains("1.2.3") && page.contains("targets: 1.") && page.contains("/metrics"));
 
     let healthy = served.get("/-/healthy", "").await;
     assert_eq!(
