@@ -57,7 +57,6 @@ MIXED_TARGETS = 52  # as many of each kind
 FREEZE_S = 3.0
 FREEZES = 3
 FREEZE_RATE = 5000  # so that nearly every freeze catches some runs in flight
-PAGE_SHIFT = 0.02  # of the slots between two pages may lie on either side of one
 OVERLOAD_RATE = 24000  # three times the 8,000 HTTP probes/s that goal 10 asks of two cores
 OVERLOAD_WINDOW_S = 8.0
 

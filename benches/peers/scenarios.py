@@ -129,8 +129,8 @@ def freeze(world):
             freeze_once(daemon.process)
         end, after = time.monotonic(), daemon.page()
     result = hotspare.difference(before, after)
-    # A page is not taken at an instant: what its making may shift is not held against it.
-    slots = (end - begin) * plan.FREEZE_RATE * (1 - plan.PAGE_SHIFT)
+    # One slot per target may be due and not yet decided when the page is made.
+    slots = (end - begin) * plan.FREEZE_RATE - len(targets)
     counted = result["attempts"] + result["missed_slots"]
     return result | {"slots": slots, "slots_unaccounted": max(0, slots - counted)}
 
