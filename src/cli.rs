@@ -93,10 +93,7 @@ pub fn main() -> ExitCode {
 
 /// The plan that the arguments lead to, or the exit code after saying what is wrong.
 fn plan(arguments: &ConfigArguments) -> Result<(Plan, Shared), ExitCode> {
-    let shared = Shared::from_system().map_err(|why| {
-        let _ = writeln!(std::io::stderr(), "{why}");
-        ExitCode::FAILURE
-    })?;
+    let shared = Shared::from_system().map_err(|why| fail(&why))?;
     let overrides = Overrides {
         region: arguments.region.clone(),
         env: std::env::vars_os()
@@ -129,6 +126,12 @@ fn run(arguments: &RunArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says why it cannot go on.
+fn fail(why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{why}");
+    ExitCode::FAILURE
 }
 
 /// Says everything that is wrong with the configuration.

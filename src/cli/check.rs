@@ -1,12 +1,54 @@
-//! `hotspare check`.
+//! `hotspare check`: what is wrong, or what would be measured and what this host lacks for it.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::ConfigArguments;
+use crate::config::host::{self, Lack};
+use crate::config::{Plan, Shared, summary};
+use crate::net::Family;
+
+/// How long a name may take to resolve.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn check(arguments: &ConfigArguments) -> ExitCode {
-    match super::plan(arguments) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(code) => code,
+    let (plan, shared) = match super::plan(arguments) {
+        Ok(planned) => planned,
+        Err(code) => return code,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let lacks = match runtime {
+        Ok(runtime) => runtime.block_on(lacks(&plan, &shared)),
+        Err(error) => return super::fail(&format!("cannot start a runtime: {error}")),
+    };
+    // A closed pipe (`hotspare check | head`) is no failure of the check.
+    let _ = report(&plan, &lacks, &mut std::io::stdout());
+    ExitCode::SUCCESS
+}
+
+fn report(plan: &Plan, lacks: &[Lack], out: &mut impl Write) -> io::Result<()> {
+    write!(out, "{}", summary::text(plan))?;
+    for warning in plan.warnings.iter() {
+        writeln!(out, "\nwarning: {warning}")?;
     }
+    for lack in lacks {
+        writeln!(out, "\nthis host: {lack}")?;
+    }
+    Ok(())
+}
+
+async fn lacks(plan: &Plan, shared: &Shared) -> Vec<Lack> {
+    let permission = || match shared.icmp.permission(Family::V4) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(why),
+    };
+    let mut lacks: Vec<_> = host::icmp(plan, permission)
+        .into_iter()
+        .chain(host::file_descriptors(plan, host::open_files()))
+        .collect();
+    lacks.extend(host::names(plan, &shared.resolver, PATIENCE).await);
+    lacks
 }

@@ -26,6 +26,7 @@ pub fn series(shape: &Shape, buckets: usize, phase_buckets: usize) -> usize {
         (facts.tls || facts.tls_unverified, 1),
         (facts.dns, 4),
         (facts.database, 1),
+        (facts.version, 1),
     ];
     let facts: usize = of_facts
         .iter()

@@ -21,7 +21,7 @@ const MAX_LOOKUPS: usize = 256;
 /// Names that are remembered. The configuration's fit; what redirects bring must not pile up.
 const MAX_NAMES: usize = 4096;
 /// No answer is believed for longer, whatever it says.
-const MAX_TTL: Duration = Duration::from_secs(3600);
+const MAX_TTL: Duration = Duration::from_hours(1);
 /// How often the host's files are looked at, at most.
 const LOOK_AT_FILES: Duration = Duration::from_secs(5);
 

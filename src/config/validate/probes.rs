@@ -14,7 +14,7 @@ use crate::model::duration::display;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
-const MAX_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+const MAX_INTERVAL: Duration = Duration::from_hours(24);
 const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Check<'_> {
