@@ -3,26 +3,55 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Stopwatch;
 use super::capped::{Capped, is_too_large};
 use crate::model::{Failure, Phase, Reason};
 
-/// Which addresses of a name a probe uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+/// Which addresses of a name a probe uses: `any`, `4` or `6` in the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IpVersion {
     /// Both, IPv4 first.
     #[default]
-    #[serde(rename = "any")]
     Any,
     /// IPv4 only.
-    #[serde(rename = "4")]
     V4,
     /// IPv6 only.
-    #[serde(rename = "6")]
     V6,
+}
+
+impl<'de> Deserialize<'de> for IpVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // A number when it is written without quotes.
+        struct NumberOrText;
+        impl de::Visitor<'_> for NumberOrText {
+            type Value = IpVersion;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("any, 4 or 6")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<IpVersion, E> {
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<IpVersion, E> {
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<IpVersion, E> {
+                match text {
+                    "any" => Ok(IpVersion::Any),
+                    "4" => Ok(IpVersion::V4),
+                    "6" => Ok(IpVersion::V6),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(NumberOrText)
+    }
 }
 
 /// A connection to a target whose reads are capped.
@@ -128,6 +157,26 @@ fn reason_of_errno(errno: rustix::io::Errno) -> Option<Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ip_versions_are_read_with_and_without_quotes() {
+        for (text, version) in [
+            ("\"any\"", IpVersion::Any),
+            ("\"4\"", IpVersion::V4),
+            ("4", IpVersion::V4),
+            ("6", IpVersion::V6),
+        ] {
+            let read: IpVersion = serde_json::from_str(text).expect(text);
+            assert_eq!(read, version);
+        }
+        for text in ["5", "\"v4\"", "true"] {
+            let error = serde_json::from_str::<IpVersion>(text).expect_err(text);
+            assert!(
+                error.to_string().contains("expected any, 4 or 6"),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn own_faults_are_told_from_the_targets() {

@@ -154,7 +154,7 @@ impl Target {
         if let Some(proxy) = &http.proxy {
             // The proxy dials; what can be known here are literal addresses.
             if let (false, Host::Ip(ip)) = (own, &dial.host) {
-                redirect::check(IpAddr::from([0, 0, 0, 0]), *ip)?;
+                redirect::check(None, *ip)?;
             }
             return Ok(SocketAddr::new(first, proxy.port));
         }
@@ -165,7 +165,7 @@ impl Target {
             .resolver
             .resolve(&dial.host, http.ip_version, watch)
             .await?;
-        redirect::check(first, addresses[0])?;
+        redirect::check(Some(first), addresses[0])?;
         Ok(SocketAddr::new(addresses[0], dial.port))
     }
 }
