@@ -199,6 +199,8 @@ async fn read_body(
                 answer.body.extend_from_slice(&data);
             }
         }
+        // A body in tiny pieces must not hold up the other runs on this thread.
+        tokio::task::coop::consume_budget().await;
     }
     Ok(())
 }
@@ -280,4 +282,78 @@ fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
         cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn exchange() -> Exchange {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = http::Uri::from_static("https://a.example/");
+        Exchange {
+            request,
+            max_body_bytes: 100,
+            keep_body: false,
+        }
+    }
+
+    /// Reads from the far end until the exchange has sent something, and drops it then; what is
+    /// left to read must end.
+    async fn drop_when_sent(run: impl Future<Output = Result<Answer, Failure>>, far: &mut Far) {
+        let mut bytes = [0; 1024];
+        tokio::select! {
+            result = run => panic!("nobody answers: {result:?}"),
+            read = far.read(&mut bytes) => assert!(read.expect("request") > 0),
+        }
+        while far.read(&mut bytes).await.expect("the rest") > 0 {}
+    }
+
+    type Far = tokio::io::DuplexStream;
+
+    #[tokio::test]
+    async fn a_dropped_exchange_closes_its_connection() {
+        let mut watch = Stopwatch::start();
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        drop_when_sent(exchange().http1(near, &mut watch), &mut far).await;
+        assert_eq!(watch.current(), Some(Phase::Processing));
+
+        let mut watch = Stopwatch::start();
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        drop_when_sent(exchange().http2(near, &mut watch), &mut far).await;
+        assert_eq!(watch.current(), Some(Phase::Processing));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_the_exchange_ends_with_a_reason(
+            head in "(HTTP/1\\.[01] [0-9]{3} [a-z]{0,3}\r\n)?([a-zA-Z-]{1,9}: ?[a-z0-9,]{0,9}\r?\n){0,4}(\r?\n)?",
+            framing in "|Transfer-Encoding: chunked\r\n\r\n|Content-Length: [0-9]{1,3}\r\n\r\n",
+            body in proptest::collection::vec(proptest::num::u8::ANY, 0..300),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("runtime");
+            let result = runtime.block_on(async {
+                let (near, mut far) = tokio::io::duplex(1 << 16);
+                let bytes = [head.as_bytes(), framing.as_bytes(), &body].concat();
+                far.write_all(&bytes).await.expect("written");
+                far.shutdown().await.expect("closed");
+                exchange().http1(near, &mut Stopwatch::start()).await
+            });
+            match result {
+                Ok(answer) => assert!(answer.facts.body_bytes <= 100),
+                Err(failure) => assert!(
+                    [Reason::Eof, Reason::Protocol, Reason::TooLarge].contains(&failure.reason),
+                    "{failure}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn the_cap_of_the_wire_leaves_room_and_never_overflows() {
+        assert_eq!(wire_cap(0), 128 << 10);
+        assert_eq!(wire_cap(1 << 20), (1 << 20) + (1 << 18) + (128 << 10));
+        assert_eq!(wire_cap(u64::MAX), u64::MAX);
+    }
 }

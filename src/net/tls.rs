@@ -308,3 +308,55 @@ impl ResolvesClientCert for NoIdentity {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_roots() -> Roots {
+        Roots(OnceLock::from(Err("it has none".to_owned())))
+    }
+
+    #[test]
+    fn a_host_without_authorities_can_still_skip_verification() {
+        let read = |_: &Path| Err("unreadable".to_owned());
+        let skip = TlsSettings {
+            insecure_skip_verify: true,
+            ..TlsSettings::default()
+        };
+        let client = TlsClient::new(&skip, &no_roots(), read).expect("usable");
+        assert!(!client.verifies());
+        let (field, why) =
+            TlsClient::new(&TlsSettings::default(), &no_roots(), read).expect_err("refused");
+        assert_eq!(field, "ca_file");
+        assert_eq!(
+            why,
+            "no certificate authority of this host can be used (it has none); set ca_file"
+        );
+    }
+
+    #[test]
+    fn a_client_certificate_is_only_shown_where_it_is_meant() {
+        let own = rcgen::generate_simple_self_signed(["client".to_owned()]).expect("certificate");
+        let read = |path: &Path| {
+            Ok(match path.to_str() {
+                Some("key") => own.signing_key.serialize_pem(),
+                _ => own.cert.pem(),
+            }
+            .into_bytes())
+        };
+        let settings = TlsSettings {
+            ca_file: Some("ca".into()),
+            cert_file: Some("cert".into()),
+            key_file: Some("key".into()),
+            ..TlsSettings::default()
+        };
+        let client = TlsClient::new(&settings, &no_roots(), read).expect("usable");
+        let has_identity = |client: &TlsClient| {
+            let (config, _) = client.session_config(&[]);
+            config.client_auth_cert_resolver.has_certs()
+        };
+        assert!(client.verifies() && has_identity(&client));
+        assert!(!has_identity(&client.without_identity()));
+    }
+}

@@ -18,15 +18,16 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use http::Method;
+use url::Url;
 
 use self::destination::{Destination, Names, server_name};
 use self::expect::Expectations;
 use self::request::Prototype;
 pub(super) use self::settings::Settings;
-use self::settings::{Addresses, Decompress};
+use self::settings::Decompress;
 use super::{Context, Probe, Problem, Run, Template};
 use crate::model::{FactSet, Phase, PhaseSet, Reason, ReasonSet, Shape};
-use crate::net::{Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings};
+use crate::net::{Addresses, Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings};
 
 /// Redirects that can be followed at most.
 const MAX_REDIRECTS: u8 = 10;
@@ -106,14 +107,17 @@ impl Settings {
     }
 
     fn proxy(&self, problems: &mut Vec<Problem>) -> Option<Endpoint> {
-        const EXPECTED: &str = "expected http://host:port";
         let text = self.proxy.as_ref()?;
-        let endpoint = match Destination::parse(text, &Names::default()) {
+        let proxy = Url::parse(text)
+            .map_err(|e| format!("not a URL: {e}"))
+            .and_then(|url| Destination::new(&url, &Names::default()));
+        let why = match proxy {
             Ok(d) if d.tls.is_none() && d.path == "/" => return Some(d.dial),
-            Ok(_) => EXPECTED.to_owned(),
-            Err(why) => format!("{why}; {EXPECTED}"),
+            Ok(_) => "it has more or other parts".to_owned(),
+            Err(why) => why,
         };
-        problems.push(Problem::new("proxy", endpoint));
+        let message = format!("{why}; expected http://host:port");
+        problems.push(Problem::new("proxy", message));
         None
     }
 

@@ -40,6 +40,11 @@ impl Destination {
             }
             e => format!("not a URL: {e}"),
         })?;
+        if has_credentials(&url) {
+            return Err(format!(
+                "{CREDENTIALS}; use username and password_file, or bearer_token_file"
+            ));
+        }
         Self::new(&url, names)
     }
 
@@ -50,10 +55,8 @@ impl Destination {
             "https" => 443,
             other => return Err(format!("the scheme is `{other}`, expected http or https")),
         };
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                "credentials do not belong in a URL; use username and password_file".to_owned(),
-            );
+        if has_credentials(url) {
+            return Err(CREDENTIALS.to_owned());
         }
         let port = url.port().unwrap_or(default_port);
         let host = Host::parse(url.host_str().unwrap_or_default())?;
@@ -99,6 +102,12 @@ impl Destination {
         let default = if self.tls.is_some() { 443 } else { 80 };
         self.uri.port_u16().unwrap_or(default)
     }
+}
+
+const CREDENTIALS: &str = "credentials do not belong in a URL";
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 fn own_authority(url: &Url) -> Result<Authority, String> {
@@ -187,11 +196,13 @@ mod tests {
             ),
             (
                 "https://me:hunter2@10.1.0.20/",
-                "credentials do not belong in a URL; use username and password_file",
+                "credentials do not belong in a URL; use username and password_file, or \
+                 bearer_token_file",
             ),
             (
                 "https://me@10.1.0.20/",
-                "credentials do not belong in a URL; use username and password_file",
+                "credentials do not belong in a URL; use username and password_file, or \
+                 bearer_token_file",
             ),
             ("http://", "not a URL: empty host"),
             ("http://a:99999/", "not a URL: invalid port number"),

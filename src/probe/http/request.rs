@@ -244,6 +244,12 @@ fn allowed_name(name: &str, secret: bool) -> Result<HeaderName, String> {
     Err(format!("this header cannot be set here: {instead}"))
 }
 
+/// The field that names a secret.
+fn either(env: Option<&str>, secret: &str) -> String {
+    let source = if env.is_some() { "env" } else { "file" };
+    format!("{secret}_{source}")
+}
+
 /// The value of `Authorization`, if the settings have credentials.
 fn authorization(settings: &Settings, files: &Files) -> Result<Option<HeaderValue>, Problem> {
     let password = files
@@ -251,13 +257,13 @@ fn authorization(settings: &Settings, files: &Files) -> Result<Option<HeaderValu
             settings.password_file.as_deref(),
             settings.password_env.as_deref(),
         )
-        .map_err(|why| Problem::new("password_file", why))?;
+        .map_err(|why| Problem::new(either(settings.password_env.as_deref(), "password"), why))?;
     let token = files
         .secret(
             settings.bearer_token_file.as_deref(),
             settings.bearer_token_env.as_deref(),
         )
-        .map_err(|why| Problem::new("bearer_token_file", why))?;
+        .map_err(|why| Problem::new(either(settings.bearer_token_env.as_deref(), "bearer_token"), why))?;
     let text = match (&settings.username, password, token) {
         (None, None, None) => return Ok(None),
         (Some(user), _, _) if user.contains(':') => {

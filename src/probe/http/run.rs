@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::destination::Destination;
 use super::request::Form;
-use super::settings::{Addresses, Decompress};
+use super::settings::Decompress;
 use super::{Http, Target, decode, redirect};
 use crate::model::{Facts, Failure, Latencies, Reason, Reply, TlsFacts};
 use crate::net::http::{Answer, Exchange, tunnel, wire_cap};
@@ -35,16 +35,12 @@ impl Target {
         let addresses = http.resolver.resolve(host, http.ip_version, watch).await?;
         let mut begun = Instant::now();
         let resolved = begun - watch.started();
-        let count = match http.addresses {
-            Addresses::First => 1,
-            Addresses::All => addresses.len(),
-        };
         let mut facts = Facts::default();
         if host.is_name() {
             facts.addresses.clone_from(&addresses);
         }
         let mut latencies = Latencies::new();
-        for address in &addresses[..count] {
+        for address in http.addresses.of(&addresses) {
             match self.visit(*address, watch, &mut facts).await {
                 Ok(ended) => latencies.push(resolved + (ended - begun)),
                 Err(failure) => return Err(complete(failure, facts)),
@@ -154,7 +150,7 @@ impl Target {
         if let Some(proxy) = &http.proxy {
             // The proxy dials; what can be known here are literal addresses.
             if let (false, Host::Ip(ip)) = (own, &dial.host) {
-                redirect::check(IpAddr::from([0, 0, 0, 0]), *ip)?;
+                redirect::check(None, *ip)?;
             }
             return Ok(SocketAddr::new(first, proxy.port));
         }
@@ -165,7 +161,7 @@ impl Target {
             .resolver
             .resolve(&dial.host, http.ip_version, watch)
             .await?;
-        redirect::check(first, addresses[0])?;
+        redirect::check(Some(first), addresses[0])?;
         Ok(SocketAddr::new(addresses[0], dial.port))
     }
 }

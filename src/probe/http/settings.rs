@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::expect::{JsonRule, VersionSource};
 use super::status::Statuses;
-use crate::net::{IpVersion, TlsSettings};
+use crate::net::{Addresses, IpVersion, TlsSettings};
 
 /// The settings of `check: { http: … }`.
 ///
@@ -130,15 +130,4 @@ pub enum Decompress {
     None,
     /// Gzip, decompressed before the body is judged.
     Gzip,
-}
-
-/// How many addresses of a name a run probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Addresses {
-    /// The first.
-    First,
-    /// Each, one after another; the run succeeds when all do, and has a latency for each. The
-    /// phases hold the sums.
-    All,
 }

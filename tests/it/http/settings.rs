@@ -114,7 +114,7 @@ fn mistakes_in_credentials_have_their_messages() {
         ),
         (
             json!({ "username": "me", "password_env": "HOTSPARE_TEST_ABSENT" }),
-            "password_file: the environment variable HOTSPARE_TEST_ABSENT is not set",
+            "password_env: the environment variable HOTSPARE_TEST_ABSENT is not set",
         ),
         (
             json!({ "bearer_token_file": "absent" }),
@@ -218,12 +218,11 @@ fn mistakes_in_limits_and_ways_have_their_messages() {
         ),
         (
             json!({ "proxy": "https://proxy:3128" }),
-            "proxy: expected http://host:port",
+            "proxy: it has more or other parts; expected http://host:port",
         ),
         (
             json!({ "proxy": "http://me:pw@proxy:3128" }),
-            "proxy: credentials do not belong in a URL; use username and password_file; expected \
-             http://host:port",
+            "proxy: credentials do not belong in a URL; expected http://host:port",
         ),
         (
             json!({ "proxy": "proxy:3128" }),
@@ -275,7 +274,8 @@ fn targets_are_checked_against_the_settings() {
         (
             json!({}),
             "https://me:pw@10.1.0.20/",
-            "credentials do not belong in a URL; use username and password_file",
+            "credentials do not belong in a URL; use username and password_file, or \
+             bearer_token_file",
         ),
         (
             json!({ "ip_version": "6" }),
@@ -346,5 +346,55 @@ fn the_shape_follows_the_settings_and_the_target() {
         ),
     ] {
         assert!(reasons(settings, address).contains(reason), "{reason:?}");
+    }
+}
+
+#[test]
+fn everything_can_be_written_in_yaml() {
+    let yaml = r#"
+http:
+  method: POST
+  headers: { X-Number: 7, Accept-Language: en }
+  secret_headers: { X-Api-Key: { file: secret } }
+  host: shop.example.com
+  body: "{}"
+  bearer_token_file: secret
+  tls: { server_name: tls.example.com, insecure_skip_verify: true }
+  http2: false
+  valid_status: [200, "300-307", 4xx]
+  body_matches: ["ok"]
+  headers_match: { X-Role: primary }
+  json:
+    - { pointer: /lag, equals: 0 }
+    - { pointer: /ok, equals: true }
+    - { pointer: /name, equals: "x" }
+    - { pointer: /list, equals: [1, "a", null] }
+  version: { json: /build/sha }
+  follow_redirects: 3
+  max_body_bytes: 65536
+  decompress: gzip
+  ip_version: "4"
+  addresses: all
+  source_address: 127.0.0.1
+  dscp: 46
+"#;
+    let check: Check = config::Config::builder()
+        .add_source(config::File::from_str(yaml, config::FileFormat::Yaml))
+        .build()
+        .expect("YAML")
+        .try_deserialize()
+        .expect("settings");
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("secret"), "s3cret\n").expect("written");
+    let template = check
+        .prepare(&context(hosts(), folder.path()))
+        .expect("valid");
+    let shape = template
+        .target("https://10.1.0.20/")
+        .expect("valid")
+        .shape();
+    assert!(shape.facts.version && shape.facts.tls_unverified);
+    for reason in [Reason::Header, Reason::Body, Reason::Redirect] {
+        assert!(shape.reasons.contains(reason), "{reason:?}");
     }
 }
