@@ -85,7 +85,7 @@ mod tests {
             matches!(alarm, Alarm::Kernel(_)),
             "no timer of the kernel's"
         );
-        let far = Instant::now() + Duration::from_secs(3600);
+        let far = Instant::now() + Duration::from_hours(1);
         tokio::select! {
             () = alarm.sleep_until(far) => panic!("an hour passed"),
             () = tokio::time::sleep(Duration::from_millis(5)) => {}

@@ -3,27 +3,33 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::process::{PATIENCE, Process};
 
 /// A daemon on a port of its own, with its configuration in a folder of its own.
-pub struct Daemon {
+pub(crate) struct Daemon {
     process: Process,
-    pub address: SocketAddr,
-    folder: tempfile::TempDir,
+    pub(crate) address: SocketAddr,
+    _folder: tempfile::TempDir,
 }
 
 impl Daemon {
     /// Starts `hotspare run` with the configuration and waits until it listens.
-    pub fn start(config: &str) -> Self {
+    pub(crate) fn start(config: &str) -> Self {
         Self::start_with(config, |_| {}, &[])
     }
 
     /// Starts it after `prepare` has put more files into its folder, with more arguments.
-    pub fn start_with(config: &str, prepare: impl FnOnce(&Path), arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(
+        config: &str,
+        prepare: impl FnOnce(&Path),
+        arguments: &[&str],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("hotspare.yaml");
         std::fs::write(&file, config).expect("writable");
@@ -47,36 +53,32 @@ impl Daemon {
         Self {
             process,
             address,
-            folder,
+            _folder: folder,
         }
     }
 
-    pub fn process(&mut self) -> &mut Process {
+    pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    pub fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
-    }
-
     /// The log so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.process.output().join("\n")
     }
 
-    pub fn get(&self, path: &str) -> Response {
-        get(self.address, path, &[])
+    pub(crate) fn get(&self, path: &str) -> Response {
+        get(self.address, path)
     }
 
     /// The series on `/metrics` now.
-    pub fn series(&self) -> Series {
+    pub(crate) fn series(&self) -> Series {
         let response = self.get("/metrics");
         assert_eq!(response.status, 200, "{}", response.text());
         Series::parse(&response.text())
     }
 
     /// Scrapes until the series are as wanted, and returns them.
-    pub fn wait_until(&self, what: &str, wanted: impl Fn(&Series) -> bool) -> Series {
+    pub(crate) fn wait_until(&self, what: &str, wanted: impl Fn(&Series) -> bool) -> Series {
         let since = Instant::now();
         loop {
             let series = self.series();
@@ -93,7 +95,7 @@ impl Daemon {
     }
 
     /// Asks it to end, as systemd would, and waits for it.
-    pub fn stop(mut self) -> (ExitStatus, String) {
+    pub(crate) fn stop(mut self) -> (ExitStatus, String) {
         self.process.signal("TERM");
         let status = self.process.wait();
         (status, self.log())
@@ -101,7 +103,7 @@ impl Daemon {
 }
 
 /// The binary under test, without this process's own settings.
-pub fn hotspare() -> Command {
+pub(crate) fn hotspare() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hotspare"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOTSPARE")) {
         command.env_remove(name);
@@ -110,29 +112,23 @@ pub fn hotspare() -> Command {
 }
 
 /// An HTTP answer.
-pub struct Response {
-    pub status: u16,
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).expect("UTF-8")
     }
 }
 
 /// A plain GET, one connection each.
-pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
+pub(crate) fn get(address: SocketAddr, path: &str) -> Response {
     let mut stream = TcpStream::connect(address).expect("it accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("settable");
-    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-    for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
-    }
-    stream
-        .write_all(format!("{request}\r\n").as_bytes())
-        .expect("written");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("written");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("answered");
     let end = bytes
@@ -156,7 +152,6 @@ pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Respons
     Response {
         status: status.parse().expect("a number"),
         body: if chunked { unchunk(&body) } else { body },
-        headers,
     }
 }
 
@@ -173,10 +168,10 @@ fn unchunk(mut body: &[u8]) -> Vec<u8> {
 
 /// The samples of one exposition, by what stands before the value.
 #[derive(Debug)]
-pub struct Series(BTreeMap<String, f64>);
+pub(crate) struct Series(BTreeMap<String, f64>);
 
 impl Series {
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let samples = text
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty())
@@ -193,7 +188,7 @@ impl Series {
     }
 
     /// Every sample of the family whose labels include all of the given ones (`name="value"`).
-    pub fn all<'a>(
+    pub(crate) fn all<'a>(
         &'a self,
         family: &'a str,
         labels: &'a [&'a str],
@@ -206,18 +201,14 @@ impl Series {
     }
 
     /// The sum of these samples.
-    pub fn sum(&self, family: &str, labels: &[&str]) -> f64 {
+    pub(crate) fn sum(&self, family: &str, labels: &[&str]) -> f64 {
         self.all(family, labels).map(|(_, value)| value).sum()
     }
 
     /// The one sample that there is.
-    pub fn one(&self, family: &str, labels: &[&str]) -> f64 {
+    pub(crate) fn one(&self, family: &str, labels: &[&str]) -> f64 {
         let found: Vec<_> = self.all(family, labels).collect();
         assert_eq!(found.len(), 1, "{family} {labels:?}: {found:#?}");
         found[0].1
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
     }
 }

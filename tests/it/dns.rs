@@ -15,13 +15,13 @@ use tokio::process::{Child, Command};
 use crate::fault::soon;
 
 /// dnsmasq with records of its own; killed on drop.
-struct Dnsmasq {
-    address: SocketAddr,
+pub(crate) struct Dnsmasq {
+    pub(crate) address: SocketAddr,
     child: Child,
 }
 
 impl Dnsmasq {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         // The port can be taken between our closing and its opening: then the next one.
         for _ in 0..5 {
             let address = free_port();

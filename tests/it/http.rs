@@ -20,7 +20,7 @@ use hotspare::probe::{Check, Context, Probe, Problem, Template};
 use serde_json::Value;
 
 /// How long a test waits for what must happen at once: a guard against hanging, never a measure.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_mins(1);
 
 fn context(resolver: Resolver, folder: &Path) -> Context {
     Context {

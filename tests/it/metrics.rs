@@ -425,7 +425,7 @@ fn exposition(own: &Arc<Own>, max_age: Duration) -> Arc<Exposition> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_scrapes_at_once_cost_one_encoding() {
     let own = Arc::new(own());
-    let exposition = exposition(&own, Duration::from_secs(3_600));
+    let exposition = exposition(&own, Duration::from_hours(1));
     let mut scrapes = tokio::task::JoinSet::new();
     for _ in 0..200 {
         let exposition = Arc::clone(&exposition);
@@ -449,7 +449,7 @@ async fn two_hundred_scrapes_at_once_cost_one_encoding() {
 #[tokio::test]
 async fn a_scraper_that_leaves_does_not_make_the_next_one_start_over() {
     let own = Arc::new(own());
-    let exposition = exposition(&own, Duration::from_secs(3_600));
+    let exposition = exposition(&own, Duration::from_hours(1));
     {
         // Polled once, so that the work has begun, and dropped.
         let mut left = std::pin::pin!(exposition.page(Format::Text, false));

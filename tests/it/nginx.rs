@@ -8,11 +8,11 @@ use std::process::Command;
 use crate::process::{Process, free_port, wait_for_port};
 
 /// An nginx with a plain port and a TLS port, on every address of 127/8.
-pub struct Nginx {
-    pub http: u16,
-    pub https: u16,
+pub(crate) struct Nginx {
+    pub(crate) http: u16,
+    pub(crate) https: u16,
     /// The authority that signed its certificate (PEM).
-    pub ca: String,
+    pub(crate) ca: String,
     _process: Process,
     _folder: tempfile::TempDir,
 }
@@ -20,7 +20,7 @@ pub struct Nginx {
 impl Nginx {
     /// Starts it; its certificate is for `name`. It answers `/` with 200 `ok`, `/json` with a
     /// small document, and `/503` with that status.
-    pub fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (http, https) = (free_port(), free_port());
         let ca = certificates(folder.path(), name);

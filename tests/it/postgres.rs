@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::postgres_server::{Authority, PostgresServer};
 
 /// No run here should come near it.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_mins(1);
 
 /// What a run left behind.
 pub(crate) struct Outcome {

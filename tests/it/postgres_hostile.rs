@@ -18,7 +18,7 @@ use crate::postgres::{Outcome, probe, run};
 use crate::postgres_server::{Authority, PostgresServer};
 
 /// No run here should come near it.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_mins(1);
 
 /// A server that takes one connection and does with it what the script says.
 struct Scripted {

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// How long anything here may take before it counts as broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A cluster of databases and, once started, the server on it. It ends with the value.
 pub(crate) struct PostgresServer {

@@ -4,20 +4,22 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How long a test waits for what must come, before it fails. Only a guard against hanging.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running program; it is killed when the test lets go of it.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     output: Arc<Mutex<Vec<String>>>,
 }
 
 impl Process {
     /// Starts the command and keeps the lines of its standard error.
-    pub fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -35,17 +37,17 @@ impl Process {
         Self { child, output }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// What the program has written to standard error.
-    pub fn output(&self) -> Vec<String> {
+    pub(crate) fn output(&self) -> Vec<String> {
         self.output.lock().expect("not poisoned").clone()
     }
 
     /// Waits for a line of standard error and returns what `find` makes of it.
-    pub fn wait_for_line<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+    pub(crate) fn wait_for_line<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
         let since = Instant::now();
         loop {
             if let Some(found) = self.output().iter().find_map(|line| find(line)) {
@@ -62,7 +64,7 @@ impl Process {
     }
 
     /// Sends a signal by its name: `TERM`, `STOP`, …
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([format!("-{name}"), self.id().to_string()])
             .status()
@@ -71,7 +73,7 @@ impl Process {
     }
 
     /// Waits for the end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("waitable") {
@@ -87,13 +89,13 @@ impl Process {
     }
 
     /// Open file descriptors.
-    pub fn descriptors(&self) -> usize {
+    pub(crate) fn descriptors(&self) -> usize {
         let path = format!("/proc/{}/fd", self.id());
         std::fs::read_dir(path).map_or(0, Iterator::count)
     }
 
     /// A number of `/proc/PID/status`: `VmRSS` in kB, `Threads`.
-    pub fn status(&self, field: &str) -> u64 {
+    pub(crate) fn status(&self, field: &str) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("alive");
         let line = text.lines().find(|l| l.starts_with(field)).expect("field");
         let number = line.split_whitespace().nth(1).expect("value");
@@ -109,13 +111,13 @@ impl Drop for Process {
 }
 
 /// A port on which nothing listens now.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound").port()
 }
 
 /// Waits until something accepts connections there.
-pub fn wait_for_port(address: SocketAddr) {
+pub(crate) fn wait_for_port(address: SocketAddr) {
     let since = Instant::now();
     while TcpStream::connect(address).is_err() {
         assert!(since.elapsed() < PATIENCE, "nothing listens on {address}");

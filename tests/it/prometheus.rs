@@ -2,20 +2,22 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::daemon::get;
 use crate::process::{PATIENCE, Process, free_port, wait_for_port};
 
 /// A Prometheus with one job that scrapes every second.
-pub struct Prometheus {
+pub(crate) struct Prometheus {
     address: SocketAddr,
     _process: Process,
     _folder: tempfile::TempDir,
 }
 
 impl Prometheus {
-    pub fn start(targets: &[SocketAddr]) -> Self {
+    pub(crate) fn start(targets: &[SocketAddr]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let targets: Vec<_> = targets.iter().map(|t| format!("\"{t}\"")).collect();
@@ -37,6 +39,12 @@ impl Prometheus {
             .arg("--log.level=warn");
         let process = Process::start(command);
         wait_for_port(address);
+        // It listens before it can answer.
+        let since = Instant::now();
+        while get(address, "/-/ready").status != 200 {
+            assert!(since.elapsed() < PATIENCE, "Prometheus does not get ready");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         Self {
             address,
             _process: process,
@@ -45,7 +53,7 @@ impl Prometheus {
     }
 
     /// The values of an instant query's result, by the label asked for.
-    pub fn query(&self, query: &str, label: &str) -> Vec<(String, f64)> {
+    pub(crate) fn query(&self, query: &str, label: &str) -> Vec<(String, f64)> {
         let encoded: String = query
             .bytes()
             .map(|b| match b {
@@ -53,7 +61,7 @@ impl Prometheus {
                 _ => format!("%{b:02X}"),
             })
             .collect();
-        let response = get(self.address, &format!("/api/v1/query?query={encoded}"), &[]);
+        let response = get(self.address, &format!("/api/v1/query?query={encoded}"));
         let body: serde_json::Value =
             serde_json::from_slice(&response.body).expect("Prometheus answers JSON");
         assert_eq!(body["status"], "success", "{query}: {body}");
@@ -70,7 +78,7 @@ impl Prometheus {
     }
 
     /// Asks until the result is as wanted, and returns it.
-    pub fn wait_for(
+    pub(crate) fn wait_for(
         &self,
         query: &str,
         label: &str,
@@ -87,6 +95,62 @@ impl Prometheus {
                 "never as wanted: {query}: {result:?}"
             );
             std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+}
+
+/// A proxy in front of the server that takes the wish for a format out of every request. It ends
+/// with the runtime of the test.
+pub(crate) async fn without_accept(server: SocketAddr) -> SocketAddr {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("bind");
+    let address = listener.local_addr().expect("bound");
+    let serve = async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut upstream = tokio::net::TcpStream::connect(server)
+                .await
+                .expect("connected");
+            let mut request = vec![0; 8192];
+            while let Ok(length @ 1..) = client.read(&mut request).await {
+                let text = String::from_utf8_lossy(&request[..length])
+                    .replace("\r\nAccept:", "\r\nX-Wish:");
+                upstream.write_all(text.as_bytes()).await.expect("sent");
+                let Some(()) = answer(&mut upstream, &mut client).await else {
+                    break;
+                };
+            }
+        }
+    };
+    #[expect(clippy::disallowed_methods, reason = "the test's own server")]
+    tokio::spawn(serve);
+    address
+}
+
+/// Hands one answer on; its length is in its head.
+async fn answer(from: &mut tokio::net::TcpStream, to: &mut tokio::net::TcpStream) -> Option<()> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut bytes = Vec::new();
+    loop {
+        let read = from.read_buf(&mut bytes).await.ok()?;
+        let head = bytes.windows(4).position(|w| w == b"\r\n\r\n");
+        let whole = head.and_then(|end| {
+            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+            let (_, length) = head.split_once("content-length: ")?;
+            let length: usize = length.lines().next()?.parse().ok()?;
+            Some(end + 4 + length)
+        });
+        if whole == Some(bytes.len()) {
+            assert!(
+                String::from_utf8_lossy(&bytes).contains("text/plain"),
+                "not text"
+            );
+            to.write_all(&bytes).await.ok()?;
+            return Some(());
+        }
+        if read == 0 {
+            return None;
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::page::{FULL, filled, insert, parse, target};
 
 /// Longer than anything here takes; only a hang lasts so long.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_mins(1);
 
 /// Limits of time that no test reaches.
 fn patient() -> Limits {
@@ -52,7 +52,7 @@ impl Served {
             Arc::new(store),
             Arc::clone(&own),
             Box::new(|_| ()),
-            Duration::from_secs(3_600),
+            Duration::from_hours(1),
         ));
         let ready = Arc::new(AtomicBool::new(false));
         let state = State {

@@ -498,7 +498,7 @@ mod tests {
         let echoes = icmp.exchange(&options(), &run).await.expect("a socket");
         assert_eq!((echoes.facts.sent, echoes.facts.lost), (1, 1));
         // A dropped run leaves no more behind than one that ended.
-        let dropped = plan(3, Duration::from_secs(60));
+        let dropped = plan(3, Duration::from_mins(1));
         let options = options();
         let dropped = icmp.exchange(&options, &dropped);
         assert!(

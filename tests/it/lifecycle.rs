@@ -1,0 +1,124 @@
+//! How the daemon starts, refuses to, and ends.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use crate::daemon::{Daemon, hotspare};
+
+const GOOD: &str = "region: here\nregions: [{ name: here }]\nprobes:\n- name: nobody\n  \
+                    interval: 1s\n  check: { tcp: {} }\n  targets: { here: \"127.0.0.1:1\" }\n";
+
+/// Runs a command on a configuration in a file of its own.
+fn on(config: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hotspare.yaml");
+    std::fs::write(&file, config).expect("writable");
+    hotspare()
+        .args(arguments)
+        .arg("--config.file")
+        .arg(&file)
+        .output()
+        .expect("it runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_broken_configuration_starts_nothing_and_says_everything() {
+    let broken = GOOD.replace("interval", "intervall").replace("tcp", "tpc");
+    for command in ["run", "check"] {
+        let output = on(&broken, &[command]);
+        assert_eq!(output.status.code(), Some(64));
+        let said = text(&output.stderr);
+        assert!(
+            said.contains("hotspare.yaml:5:3: probes[0].intervall: unknown key"),
+            "{said}"
+        );
+        assert!(said.contains("did you mean `tcp`?"), "{said}");
+        assert!(!said.contains("listening"), "{said}");
+    }
+}
+
+#[test]
+fn check_tells_what_would_be_measured() {
+    let output = on(GOOD, &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(said.contains("from here: 1 target, 1.0 runs/s"), "{said}");
+}
+
+#[test]
+fn the_shipped_files_are_good() {
+    for file in ["hotspare.yaml", "local.yaml"] {
+        let path = format!("{}/config/{file}", env!("CARGO_MANIFEST_DIR"));
+        let output = hotspare()
+            .args(["check", "--config.file", &path])
+            .output()
+            .expect("runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_taken_address_is_told_and_nothing_else_is_started() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = taken.local_addr().expect("bound").to_string();
+    let output = on(GOOD, &["run", "--web.listen-address", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains(&address) && !said.contains("starting"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_wrong_flag_is_a_usage_error() {
+    let output = hotspare()
+        .args(["run", "--no.such.flag"])
+        .output()
+        .expect("runs");
+    assert_eq!(output.status.code(), Some(64));
+    let output = hotspare().arg("--version").output().expect("runs");
+    assert_eq!(
+        text(&output.stdout),
+        format!("hotspare {}\n", hotspare::VERSION)
+    );
+    assert!(output.status.success());
+}
+
+#[test]
+fn it_ends_in_order_when_asked() {
+    let daemon = Daemon::start(GOOD);
+    let (status, log) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(
+        log.contains("signal=SIGTERM") && log.contains("ended"),
+        "{log}"
+    );
+}
+
+#[test]
+fn the_region_may_come_from_the_flag_and_logs_may_be_json() {
+    let config = GOOD.replace("region: here\n", "");
+    let arguments = ["--region", "here", "--log.format=json"];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hotspare.yaml");
+    std::fs::write(&file, config).expect("writable");
+    let mut command = hotspare();
+    command.args([
+        "run",
+        "--web.listen-address",
+        "127.0.0.1:0",
+        "--config.file",
+    ]);
+    command.arg(&file).args(arguments);
+    let mut process = crate::process::Process::start(command);
+    let line = process.wait_for_line(|line| line.contains("listening").then(|| line.to_owned()));
+    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(line["level"], "INFO");
+    process.signal("INT");
+    assert_eq!(process.wait().code(), Some(0));
+}
