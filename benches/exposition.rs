@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use divan::Bencher;
-use hotspare::metrics::{Buckets, DURATION_BUCKETS, Format, Own, PHASE_BUCKETS, Store, encode};
+use hotspare::config::buckets::{DURATION, PHASE};
+use hotspare::metrics::{Buckets, Format, Own, Store, encode};
 use hotspare::model::{
     FactSet, Facts, HttpFacts, Laps, Phase, PhaseSet, Reason, ReasonSet, Reply, Sample, Shape,
     Target, TargetKey,
@@ -74,8 +75,8 @@ const HTTP: Shape = Shape {
 /// A store in which every target has been probed a few times.
 fn store(shape: &Shape) -> Store {
     let store = Store::new();
-    let buckets = |bounds| Arc::new(Buckets::new(bounds).expect("valid"));
-    let (durations, phases) = (buckets(DURATION_BUCKETS), buckets(PHASE_BUCKETS));
+    let buckets = |bounds: &[f64]| Arc::new(Buckets::new(bounds).expect("valid"));
+    let (durations, phases) = (buckets(&DURATION), buckets(&PHASE));
     for i in 0..TARGETS {
         let target = Target {
             probe: "checkout".into(),

@@ -16,7 +16,7 @@ mod series;
 mod store;
 
 pub use accept::{accepts_gzip, negotiate};
-pub use buckets::{Buckets, DURATION_BUCKETS, PHASE_BUCKETS};
+pub use buckets::Buckets;
 pub use exposition::{Exposition, Refresh, Snapshot, encode};
 pub use own::{Own, Rejection, raise_to};
 pub use page::Format;

@@ -2,17 +2,6 @@
 
 use std::time::Duration;
 
-/// The bounds of a run's duration unless a probe sets its own, in seconds: from the local network
-/// to a slow database, dense where the round trips between regions are.
-pub const DURATION_BUCKETS: &[f64] = &[
-    0.000_05, 0.000_2, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15,
-    0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
-
-/// The bounds of a phase's duration, in seconds: few, since there is one histogram per phase and
-/// every series costs its reader.
-pub const PHASE_BUCKETS: &[f64] = &[0.000_5, 0.002, 0.01, 0.05, 0.1, 0.25, 1.0, 5.0];
-
 /// The upper bounds of a histogram. Targets of one probe share them.
 #[derive(Debug, PartialEq)]
 pub struct Buckets {
@@ -115,15 +104,6 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_defaults_are_valid() {
-        assert_eq!(
-            Buckets::new(DURATION_BUCKETS).map(|b| b.labels.len()),
-            Ok(21)
-        );
-        assert_eq!(Buckets::new(PHASE_BUCKETS).map(|b| b.labels.len()), Ok(9));
-    }
 
     #[test]
     fn bounds_that_make_no_histogram_are_refused() {

@@ -108,7 +108,7 @@ own! {
     icmp_foreign_replies_total: IntCounter = ();
     /// Packets that the kernel dropped because an ICMP socket's buffer was full: false losses.
     icmp_socket_drops_total: IntCounter = ();
-    /// The ICMP sockets in use: their address family (ipv4, ipv6) and type (dgram, raw).
+    /// The ICMP sockets in use: their address family (4, 6) and type (dgram, raw).
     icmp_socket_info: IntGaugeVec = &["family", "type"];
     /// Log lines dropped because nobody read them fast enough.
     log_lines_dropped_total: IntCounter = ();

@@ -103,12 +103,14 @@ impl Reason {
         Self::ALL.iter().copied().filter(|r| r.is_own())
     }
 
-    /// The reason for a deadline that passed in the given phase.
+    /// The reason for a deadline that passed in the given phase. A run that was in none was not
+    /// waiting for its target: it is this daemon that was late.
     pub const fn timeout_in(phase: Option<super::Phase>) -> Self {
         use super::Phase;
         match phase {
+            None => Self::Stalled,
             Some(Phase::Resolve) => Self::TimeoutResolve,
-            None | Some(Phase::Connect) => Self::TimeoutConnect,
+            Some(Phase::Connect) => Self::TimeoutConnect,
             Some(Phase::Tls) => Self::TimeoutTls,
             Some(Phase::Auth) => Self::TimeoutAuth,
             Some(Phase::Processing) => Self::TimeoutProcessing,

@@ -74,7 +74,7 @@ fn overrun(watch: &Stopwatch, timeout: Duration, stalled: Duration) -> Failure {
             format_args!("this daemon was held up for {stalled:?} of a run of {timeout:?}"),
         );
     }
-    let phase = watch.current().map_or("start", |phase| phase.as_str());
+    let phase = watch.current().map_or("none", |phase| phase.as_str());
     Failure::new(
         Reason::timeout_in(watch.current()),
         format_args!("no end within {timeout:?}, in phase {phase}"),

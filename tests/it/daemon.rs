@@ -30,11 +30,20 @@ impl Daemon {
         prepare: impl FnOnce(&Path),
         arguments: &[&str],
     ) -> Self {
+        Self::start_command(hotspare(), config, prepare, arguments)
+    }
+
+    /// Starts it by a command of the test's own.
+    pub(crate) fn start_command(
+        mut command: Command,
+        config: &str,
+        prepare: impl FnOnce(&Path),
+        arguments: &[&str],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("hotspare.yaml");
         std::fs::write(&file, config).expect("writable");
         prepare(folder.path());
-        let mut command = hotspare();
         command
             .args([
                 "run",

@@ -122,3 +122,68 @@ fn the_region_may_come_from_the_flag_and_logs_may_be_json() {
     process.signal("INT");
     assert_eq!(process.wait().code(), Some(0));
 }
+
+const README: &str = include_str!("../../README.md");
+
+/// Blocks of the README that show what a command says.
+fn shown() -> Vec<String> {
+    let blocks = README.split("```text\n").skip(1);
+    blocks
+        .filter_map(|rest| Some(rest.split_once("```")?.0.to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_readme_shows_what_check_says() {
+    let path = format!("{}/config/hotspare.yaml", env!("CARGO_MANIFEST_DIR"));
+    let output = hotspare()
+        .args(["check", "--config.file", &path])
+        .output()
+        .expect("runs");
+    let said = text(&output.stdout);
+    let said = said.split("\nthis host:").next().expect("a summary");
+    assert!(
+        shown().iter().any(|block| block == said),
+        "the README lacks:\n{said}"
+    );
+
+    let file = std::fs::read_to_string(&path).expect("readable");
+    let broken = file
+        .replace("timeout: 3s", "timeuot: 3s")
+        .replace("host: checkout", "hots: checkout")
+        .replace("ping: {", "pign: {");
+    let output = on(&broken, &["check"]);
+    let said = text(&output.stderr);
+    let said: String = said
+        .lines()
+        .filter_map(|line| Some(line.split_once("hotspare.yaml")?.1))
+        .map(|line| format!("hotspare.yaml{line}\n"))
+        .collect();
+    assert!(
+        shown().iter().any(|block| *block == said),
+        "the README lacks:\n{said}"
+    );
+}
+
+#[test]
+fn the_first_command_of_the_readme_shows_the_series_it_promises() {
+    let path = format!("{}/config/local.yaml", env!("CARGO_MANIFEST_DIR"));
+    let config = std::fs::read_to_string(path).expect("readable");
+    let daemon = Daemon::start(&config);
+    daemon.wait_until("every target was run", |s| {
+        s.all("hotspare_probe_attempts_total", &[])
+            .all(|(_, runs)| runs > 0.0)
+    });
+    let page = daemon.get("/metrics").text();
+    let excerpt = &shown()[1];
+    let names = excerpt.lines().filter_map(|line| line.rsplit_once(' '));
+    let mut checked = 0;
+    for (name, _) in names {
+        assert!(
+            page.lines().any(|line| line.starts_with(name)),
+            "no series {name}"
+        );
+        checked += 1;
+    }
+    assert!(checked > 10);
+}
