@@ -84,6 +84,9 @@ async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), Stri
 /// Everything that runs.
 struct Daemon {
     supervisor: Supervisor,
+    /// Kept until the end, since the evaluation ends with the last of its senders: also where this
+    /// region measures nothing and there is no lane.
+    outlet: Option<Outlet>,
     stop_lanes: watch::Sender<bool>,
     stop_server: watch::Sender<bool>,
 }
@@ -142,6 +145,7 @@ impl Daemon {
         lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         Ok(Self {
             supervisor,
+            outlet: Some(outlet),
             stop_lanes,
             stop_server,
         })
@@ -150,6 +154,7 @@ impl Daemon {
     /// Ends in order: no new runs; what was observed is taken in; the server last.
     async fn end(&mut self) {
         self.stop_lanes.send_replace(true);
+        self.outlet = None;
         self.supervisor.ended("evaluation").await;
         self.stop_server.send_replace(true);
         self.supervisor.all_ended().await;

@@ -10,8 +10,7 @@ use super::page::{Format, Page};
 use super::series::Series;
 use crate::model::{Observation, Sample, Shape, Target, TargetKey};
 
-/// The labels that hotspare itself puts on a target's info series, and those that mean something
-/// to Prometheus.
+/// The labels that hotspare itself puts on series, and those that mean something to Prometheus.
 const RESERVED: &[&str] = &[
     "probe",
     "kind",
@@ -19,11 +18,17 @@ const RESERVED: &[&str] = &[
     "target_region",
     "target",
     "address",
+    "phase",
+    "reason",
+    "cause",
     "le",
     "quantile",
     "job",
     "instance",
 ];
+
+/// Characters that the name of a label may have.
+const MAX_LABEL: usize = 64;
 
 /// The series of all targets.
 ///
@@ -158,13 +163,20 @@ pub fn check_label(name: &str) -> Result<(), String> {
     let valid = name
         .bytes()
         .all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit());
-    if !valid || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(format!(
-            "`{name}` is not a label name: use lower-case letters, digits and `_`"
-        ));
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    if !valid || !begins || name.len() > MAX_LABEL {
+        return Err(
+            "not a label name: lower-case letters, digits and `_`, the first not a digit"
+                .to_owned(),
+        );
     }
-    if name.starts_with("__") || RESERVED.contains(&name) {
-        return Err(format!("the label name `{name}` is taken: use another one"));
+    if name.starts_with("__") {
+        return Err("label names that begin with `__` are Prometheus' own".to_owned());
+    }
+    if RESERVED.contains(&name) {
+        return Err(format!(
+            "the label `{name}` is hotspare's or Prometheus' own"
+        ));
     }
     Ok(())
 }

@@ -260,7 +260,8 @@ fn authorities(
     }
 }
 
-fn parse_authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
+/// The authorities of a PEM file; the error says why there is none.
+pub fn parse_authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|e| e.to_string())?;

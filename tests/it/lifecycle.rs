@@ -1,6 +1,7 @@
 //! How the daemon starts, refuses to, and ends.
 
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::process::Output;
 
 use crate::daemon::{Daemon, hotspare};
@@ -184,4 +185,37 @@ fn the_first_command_of_the_readme_shows_the_series_it_promises() {
         checked += 1;
     }
     assert!(checked > 10);
+}
+
+#[test]
+fn a_region_that_measures_nothing_still_serves() {
+    let config = "region: here\nregions: [{ name: here }, { name: there }]\nprobes:\n- name: nobody\n  \
+                  from: [there]\n  check: { tcp: {} }\n  targets: { here: \"127.0.0.1:1\" }\n";
+    let daemon = Daemon::start(config);
+    daemon.wait_until("a page", |s| s.all("hotspare_targets", &[]).count() == 1);
+    assert_eq!(daemon.get("/-/ready").status, 200);
+    assert_eq!(daemon.get("/-/healthy").status, 200);
+    let (status, log) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut daemon = Daemon::start(GOOD);
+    // A request that never ends is waited for, for a while.
+    let mut client = TcpStream::connect(daemon.address).expect("it accepts");
+    client
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
+        .expect("written");
+    daemon.wait_until("the client is seen", |s| {
+        s.one("hotspare_http_connections", &[]) >= 2.0
+    });
+    daemon.process().signal("TERM");
+    daemon
+        .process()
+        .wait_for_line(|line| line.contains("message=ending").then_some(()));
+    daemon.process().signal("TERM");
+    let (code, log) = (daemon.process().wait().code(), daemon.log());
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("ending at once"), "{log}");
 }

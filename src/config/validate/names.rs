@@ -1,24 +1,10 @@
 //! What names, labels and addresses are made of.
 
+use crate::metrics::check_label;
+
 const MAX_NAME: usize = 64;
 const MAX_ADDRESS: usize = 2048;
 const MAX_LABEL_VALUE: usize = 256;
-
-/// Labels that are hotspare's, or that Prometheus makes of a histogram or summary.
-const OUR_LABELS: [&str; 12] = [
-    "probe",
-    "kind",
-    "source_region",
-    "target_region",
-    "target",
-    "address",
-    "variant",
-    "phase",
-    "reason",
-    "cause",
-    "le",
-    "quantile",
-];
 
 pub(super) fn valid_name(text: &str) -> Result<(), String> {
     let good = text.len() <= MAX_NAME
@@ -35,17 +21,11 @@ pub(super) fn valid_name(text: &str) -> Result<(), String> {
 }
 
 pub(super) fn label_fault(name: &str, value: &str) -> Option<String> {
-    let good = name.len() <= MAX_NAME
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !good {
-        return Some("not a label name: letters, digits and `_`, the first not a digit".to_owned());
+    if let Err(why) = check_label(name) {
+        return Some(why);
     }
-    if name.starts_with("__") {
-        return Some("label names that begin with `__` are Prometheus' own".to_owned());
-    }
-    if OUR_LABELS.contains(&name) {
-        return Some(format!("the label `{name}` is hotspare's own"));
+    if name == "variant" {
+        return Some("the label `variant` is set by the target's key of that name".to_owned());
     }
     if value.len() > MAX_LABEL_VALUE || value.chars().any(char::is_control) {
         return Some(format!(

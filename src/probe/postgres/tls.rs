@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use serde::Deserialize;
@@ -130,17 +129,4 @@ fn vouched(
             .signature_verification_algorithms
             .all,
     )
-}
-
-/// The authorities of a PEM file.
-pub(super) fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|e| e.to_string())?;
-        store.add(certificate).map_err(|e| e.to_string())?;
-    }
-    if store.is_empty() {
-        return Err("the file has no PEM certificate".to_owned());
-    }
-    Ok(Arc::new(store))
 }
