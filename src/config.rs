@@ -1,7 +1,7 @@
 //! The configuration: files, environment and flags in, a plan out.
 //!
-//! [`load`] reads the main file and those that it includes, lays the environment and the flags over
-//! it, and checks everything; [`plan`] prepares the probes and makes those of this region's
+//! [`load()`] reads the main file and those that it includes, lays the environment and the flags over
+//! it, and checks everything; [`plan()`] prepares the probes and makes those of this region's
 //! targets. [`load_and_plan`] does both. All say everything that is wrong at once, each [`Problem`]
 //! with its place and the path in its file. Nothing is started before nothing is wrong.
 //!
@@ -127,7 +127,7 @@ pub fn plan(config: &Config, shared: &Shared) -> Result<Plan, Problems> {
     problems.or(plan)
 }
 
-/// [`load`] and [`plan`]: a fault that the first finds hides none that the second finds elsewhere.
+/// [`load()`] and [`plan()`]: a fault that the first finds hides none that the second finds elsewhere.
 pub fn load_and_plan(
     path: &Path,
     overrides: &Overrides,

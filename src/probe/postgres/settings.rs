@@ -17,7 +17,7 @@ use crate::net::{Dial, IpVersion, TlsClient, TlsSettings, parse_authorities};
 use crate::probe::{Context, Problem, Template};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
-/// bytes, which [`MAX_BYTES`] bounds.
+/// bytes, which [`super::MAX_BYTES`] bounds.
 const MAX_MESSAGE: u32 = 1 << 20;
 /// What the driver itself bears at most.
 const MAX_SCRAM_ITERATIONS: u32 = 100_000;
