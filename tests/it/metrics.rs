@@ -346,7 +346,7 @@ fn what_would_spoil_the_page_is_refused() {
     let mut labelled = target("p", "tcp", "u");
     labelled.labels.insert("address".into(), "x".into());
     let taken = again(&labelled).expect_err("taken");
-    assert!(taken.contains("`address` is taken"), "{taken}");
+    assert!(taken.contains("p/u: the label `address` is"), "{taken}");
     assert_eq!(store.targets(), 1);
     assert_eq!(again(&target("p", "tcp", "v")), Ok(TargetKey(1)));
 
