@@ -19,6 +19,8 @@ KEPT = {SUM, COUNT, ATTEMPTS, FAILURES, MISSED}
 LOG_TARGET = re.compile(r"\btarget=\S*?(127\.10\.\d+\.\d+)")
 LOG_SECONDS = re.compile(r"\bseconds=([\d.e-]+)")
 START_S = 20
+# More than any case asks for.
+MAX_TARGETS = 100_000
 
 CHECKS = {
     "http": ("{ http: {} }", "http://{}:{}/"),
@@ -44,6 +46,7 @@ def whole(probes, interval_s, timeout_s):
     """A configuration file of one region."""
     return "\n".join(["region: r1", "regions: [{ name: r1 }]",
                       f"defaults: {{ interval: {ms(interval_s)}, timeout: {ms(timeout_s)} }}",
+                      f"limits: {{ max_targets: {MAX_TARGETS} }}",
                       "probes:", *probes]) + "\n"
 
 

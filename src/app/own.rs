@@ -28,7 +28,8 @@ impl Sources {
     pub(super) fn refresh(&self, own: &Own) {
         raise_to(&own.log_lines_dropped_total, (self.log_lines_dropped)());
         let names = self.resolver.counters();
-        raise_to(&own.resolver_queries_total, names.queries);
+        raise_to(&own.resolver_hits_total, names.cached);
+        raise_to(&own.resolver_lookups_total, names.lookups);
         raise_to(&own.resolver_failures_total, names.failures);
         let packets = self.icmp.counters();
         raise_to(&own.icmp_foreign_replies_total, packets.foreign);

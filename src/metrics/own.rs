@@ -100,9 +100,11 @@ own! {
     samples_dropped_total: IntCounter = ();
     /// How long after its time a timer of the runtime fired, by thread.
     event_loop_lag_seconds: HistogramVec = (&["thread"], LAG_BUCKETS);
-    /// Names that were looked up.
-    resolver_queries_total: IntCounter = ();
-    /// Names whose look-up failed.
+    /// Names that were answered from memory or from the host's own table.
+    resolver_hits_total: IntCounter = ();
+    /// Names that were looked up at a server.
+    resolver_lookups_total: IntCounter = ();
+    /// Look-ups that brought no address, or none before their run's deadline.
     resolver_failures_total: IntCounter = ();
     /// Echo replies that no run of this daemon was waiting for.
     icmp_foreign_replies_total: IntCounter = ();

@@ -364,8 +364,8 @@ fn what_would_spoil_the_page_is_refused() {
 fn a_counter_kept_elsewhere_only_rises() {
     let own = own();
     for (value, shown) in [(5, 5), (5, 5), (3, 5), (9, 9)] {
-        raise_to(&own.resolver_queries_total, value);
-        assert_eq!(own.resolver_queries_total.get(), shown);
+        raise_to(&own.resolver_lookups_total, value);
+        assert_eq!(own.resolver_lookups_total.get(), shown);
     }
 }
 
@@ -413,7 +413,7 @@ fn a_page_of_many_parts_is_whole_and_so_is_its_gzip() {
 
 fn exposition(own: &Arc<Own>, max_age: Duration) -> Arc<Exposition> {
     let (store, _) = filled();
-    let refresh = Box::new(|own: &Own| raise_to(&own.resolver_queries_total, 42));
+    let refresh = Box::new(|own: &Own| raise_to(&own.resolver_lookups_total, 42));
     Arc::new(Exposition::new(
         Arc::new(store),
         Arc::clone(own),
@@ -443,7 +443,7 @@ async fn two_hundred_scrapes_at_once_cost_one_encoding() {
             .iter()
             .all(|page| Arc::ptr_eq(&page.parts, &pages[0].parts))
     );
-    assert_eq!(own.resolver_queries_total.get(), 42);
+    assert_eq!(own.resolver_lookups_total.get(), 42);
 }
 
 #[tokio::test]
