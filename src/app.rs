@@ -1,5 +1,6 @@
 //! The only wiring: a configuration in, supervised threads and tasks out, and an end in order.
 
+mod descriptors;
 mod lanes;
 mod own;
 mod signals;
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 use crate::config::{Plan, Shared};
 use crate::evaluate::{Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
-use crate::model::Target;
+use crate::model::{Beat, Target};
 use crate::schedule::Outlet;
 use crate::server;
 use own::Sources;
@@ -29,7 +30,7 @@ const OBSERVATIONS: usize = 65_536;
 /// How long an orderly end may take before it is cut short.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// Without a tick for so long, the evaluation is stuck and the daemon unhealthy.
+/// Without a beat for so long, a lane is stuck and the daemon unhealthy.
 const STUCK: Duration = Duration::from_secs(5);
 
 /// What the command line decides.
@@ -56,6 +57,7 @@ pub fn run(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> 
 }
 
 async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
+    descriptors::raise_limit();
     let mut signals = Signals::listen()?;
     let listeners = server::bind(&options.listen_addresses)?;
     let addresses: Vec<_> = listeners
@@ -105,35 +107,20 @@ impl Daemon {
         own.configured_regions
             .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
         let series = Arc::new(series(&plan)?);
-        let progress = Arc::new(Progress::new(Instant::now(), plan.targets.len()));
+        let progress = Arc::new(Progress::new(plan.targets.len()));
         let (stop_lanes, lanes_stopped) = watch::channel(false);
         let (stop_server, server_stopped) = watch::channel(false);
         info!(region = %plan.region, targets = plan.targets.len(), "starting");
 
         let mut supervisor = Supervisor::default();
-        let sources = Sources::new(shared, options.log_lines_dropped);
-        let state = server::State {
-            exposition: Arc::new(Exposition::new(
-                Arc::clone(&series),
-                Arc::clone(&own),
-                Box::new(move |own| sources.refresh(own)),
-                Exposition::MAX_AGE,
-            )),
-            own: Arc::clone(&own),
-            version: crate::VERSION.to_owned(),
-            region: plan.region.to_string(),
-            healthy: healthy(&progress),
-            ready: ready(&progress),
-            limits: server::Limits::default(),
-        };
-        supervisor.task(
-            "server",
-            server::serve(listeners, Arc::new(state), stopped(server_stopped)),
-        );
-
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let targets: Vec<Target> = plan.targets.iter().map(|t| t.target.clone()).collect();
-        let evaluation = Evaluation::new(targets, series, Arc::clone(&own), progress);
+        let evaluation = Evaluation::new(
+            targets,
+            Arc::clone(&series),
+            Arc::clone(&own),
+            Arc::clone(&progress),
+        );
         supervisor.task("evaluation", async move {
             evaluation.run(observed).await;
             Ok(())
@@ -142,7 +129,27 @@ impl Daemon {
             observations,
             dropped: own.samples_dropped_total.clone(),
         };
-        lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        let region = plan.region.to_string();
+        let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        let sources = Sources::new(shared, options.log_lines_dropped);
+        let state = server::State {
+            exposition: Arc::new(Exposition::new(
+                series,
+                Arc::clone(&own),
+                Box::new(move |own| sources.refresh(own)),
+                Exposition::MAX_AGE,
+            )),
+            own,
+            version: crate::VERSION.to_owned(),
+            region,
+            healthy: healthy(beats),
+            ready: ready(progress),
+            limits: server::Limits::default(),
+        };
+        supervisor.task(
+            "server",
+            server::serve(listeners, Arc::new(state), stopped(server_stopped)),
+        );
         Ok(Self {
             supervisor,
             outlet: Some(outlet),
@@ -187,19 +194,20 @@ fn series(plan: &Plan) -> Result<Store, String> {
     Ok(store)
 }
 
-fn healthy(progress: &Arc<Progress>) -> server::Check {
-    let progress = Arc::clone(progress);
+/// Every lane has to beat. That the evaluation goes on needs no check: it shares its thread with
+/// the server that answers.
+fn healthy(beats: Vec<(String, Arc<Beat>)>) -> server::Check {
     Box::new(move || {
-        let idle = progress.idle(Instant::now());
-        if idle > STUCK {
-            return Err(format!("the evaluation has been stuck for {idle:?}"));
-        }
-        Ok(())
+        let now = Instant::now().into_std();
+        let stuck = beats.iter().find(|(_, beat)| beat.silence(now) > STUCK);
+        stuck.map_or(Ok(()), |(name, beat)| {
+            let silence = beat.silence(now);
+            Err(format!("{name} has made no progress for {silence:?}"))
+        })
     })
 }
 
-fn ready(progress: &Arc<Progress>) -> server::Check {
-    let progress = Arc::clone(progress);
+fn ready(progress: Arc<Progress>) -> server::Check {
     Box::new(move || match progress.unseen() {
         0 => Ok(()),
         unseen => Err(format!("{unseen} targets have not been run yet")),
@@ -217,4 +225,27 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let place = place.unwrap_or_default();
     tracing::error!(message, place, "a bug: code panicked, please report it");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_does_not_beat_is_told_by_its_name() {
+        let beat = || Arc::new(Beat::new(Instant::now().into_std()));
+        let (streams, packets) = (beat(), beat());
+        let check = healthy(vec![
+            ("streams-0".to_owned(), streams),
+            ("packets".to_owned(), Arc::clone(&packets)),
+        ]);
+        assert_eq!(check(), Ok(()));
+        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+        packets.beat(Instant::now().into_std());
+        let why = check().expect_err("stuck");
+        assert!(
+            why.starts_with("streams-0 has made no progress for 6"),
+            "{why}"
+        );
+    }
 }

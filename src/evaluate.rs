@@ -1,7 +1,7 @@
 //! The single owner of what changes: takes observations, keeps the series, notes changes of state.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -15,41 +15,24 @@ use crate::model::{Observation, Sample, Target};
 /// task for each run; an observation is at most so old when it is seen.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What others may know of the evaluation's progress.
+/// How far the first round is.
 #[derive(Debug)]
 pub struct Progress {
-    origin: Instant,
-    /// Milliseconds from `origin` to the last tick.
-    last_tick: AtomicU64,
     /// Targets that have not been run yet.
     unseen: AtomicUsize,
 }
 
 impl Progress {
     /// No progress yet with so many targets.
-    pub fn new(now: Instant, targets: usize) -> Self {
+    pub fn new(targets: usize) -> Self {
         Self {
-            origin: now,
-            last_tick: AtomicU64::new(0),
             unseen: AtomicUsize::new(targets),
         }
-    }
-
-    /// The time since the last tick.
-    pub fn idle(&self, now: Instant) -> Duration {
-        let last = Duration::from_millis(self.last_tick.load(Ordering::Relaxed));
-        now.saturating_duration_since(self.origin + last)
     }
 
     /// Targets that have not been run yet: none once the first round is done.
     pub fn unseen(&self) -> usize {
         self.unseen.load(Ordering::Relaxed)
-    }
-
-    fn tick(&self, now: Instant) {
-        let millis = now.saturating_duration_since(self.origin).as_millis();
-        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
-        self.last_tick.store(millis, Ordering::Relaxed);
     }
 }
 
@@ -109,16 +92,18 @@ impl Evaluation {
 
     /// Runs until every sender of observations is gone and all that they sent is taken in.
     pub async fn run(mut self, mut observations: mpsc::Receiver<Observation>) {
+        let lag = self.own.event_loop_lag_seconds.with_label_values(&["main"]);
         loop {
             let closed = observations.is_closed();
             while let Ok(observation) = observations.try_recv() {
                 self.take_in(&observation);
             }
-            self.progress.tick(Instant::now());
+            let now = Instant::now();
             if closed {
                 return;
             }
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep_until(now + TICK).await;
+            lag.observe((Instant::now() - (now + TICK)).as_secs_f64());
         }
     }
 

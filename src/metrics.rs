@@ -17,7 +17,7 @@ mod store;
 
 pub use accept::{accepts_gzip, negotiate};
 pub use buckets::Buckets;
-pub use exposition::{Exposition, Refresh, Snapshot, encode};
+pub use exposition::{Exposition, Refresh, Refusal, Snapshot, encode};
 pub use own::{Own, Rejection, raise_to};
 pub use page::Format;
 pub use store::{Store, check_label};

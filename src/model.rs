@@ -1,5 +1,6 @@
 //! Plain values that every other module speaks in. No I/O, no clock, no tokio.
 
+mod beat;
 pub mod duration;
 mod facts;
 mod phase;
@@ -8,6 +9,7 @@ mod sample;
 mod secret;
 mod target;
 
+pub use beat::Beat;
 pub use facts::{
     DatabaseFacts, DnsFacts, FactSet, Facts, HttpFacts, PingFacts, TlsFacts, TlsVersion,
 };

@@ -5,6 +5,7 @@
 //! a slow target costs a waiting future, never a slot of another's.
 
 mod alarm;
+mod places;
 mod run;
 mod timetable;
 
@@ -19,15 +20,19 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 pub use alarm::Alarm;
+pub use places::Places;
 use run::{Ran, Stalls, run};
 pub use timetable::{JobIndex, Slot, Timetable};
 use timetable::{seed_of, until_first};
 
-use crate::model::{Failure, Laps, Missed, Observation, Reason, Sample, TargetKey};
+use crate::model::{Beat, Failure, Laps, Missed, Observation, Reason, Sample, TargetKey};
 use crate::probe::Probe;
 
-/// The longest that a lane sleeps: how often it measures its own lateness when nothing is due.
+/// The longest that a lane sleeps. It measures its own lateness at least so often, and more often
+/// where timeouts are short: a stall between two looks is not seen.
 const PULSE: Duration = Duration::from_millis(100);
+/// The shortest, whatever the timeouts.
+const MIN_PULSE: Duration = Duration::from_millis(10);
 
 /// One target's probe and when to run it.
 pub struct Job {
@@ -48,14 +53,18 @@ pub struct Job {
 pub struct Outlet {
     /// The channel to whoever evaluates.
     pub observations: mpsc::Sender<Observation>,
-    /// Observations that found it full.
+    /// Runs and missed slots that found it full.
     pub dropped: IntCounter,
 }
 
 impl Outlet {
     fn send(&self, observation: Observation) {
+        let count = match &observation {
+            Observation::Sample(_) => 1,
+            Observation::Missed { slots, .. } => *slots,
+        };
         if self.observations.try_send(observation).is_err() {
-            self.dropped.inc();
+            self.dropped.inc_by(count);
         }
     }
 }
@@ -67,21 +76,22 @@ pub struct Gauges {
     pub in_flight: IntGauge,
     /// Seconds from when the lane meant to wake up to when it did.
     pub lag: Histogram,
+    /// Beats with every wake-up: at least ten times a second.
+    pub beat: Arc<Beat>,
 }
 
 /// Runs the jobs until `stop` is ready; runs under way are dropped then.
 ///
-/// At most `max_in_flight` runs are under way, of which targets whose last run timed out take at
-/// most half: black holes cannot use up what the healthy need.
+/// A run needs one of the places, which all lanes share.
 pub async fn lane(
     jobs: Vec<Job>,
-    max_in_flight: usize,
+    places: Arc<Places>,
     alarm: Alarm,
     outlet: Outlet,
     gauges: Gauges,
     stop: impl Future<Output = ()>,
 ) {
-    let mut lane = Lane::new(jobs, max_in_flight, outlet, gauges);
+    let mut lane = Lane::new(jobs, places, outlet, gauges);
     tokio::pin!(stop);
     loop {
         let wake = lane.next_wake(Instant::now());
@@ -90,7 +100,7 @@ pub async fn lane(
             () = &mut stop => return,
             () = alarm.sleep_until(wake) => {
                 let now = Instant::now();
-                lane.note_lag(now.saturating_duration_since(wake));
+                lane.wake(now, now.saturating_duration_since(wake));
                 lane.start_due(now);
             }
             Some(ended) = lane.runs.join_next_with_id() => lane.end(ended),
@@ -102,43 +112,61 @@ pub async fn lane(
 struct Entry {
     job: Job,
     busy: bool,
-    timed_out: bool,
+    /// Its last run failed after more than half of its time: it may be a black hole.
+    suspect: bool,
+    /// Its last slot passed for want of a place for suspects.
+    waiting: bool,
+}
+
+/// A run under way: what is known of it if it panics.
+struct Running {
+    job: JobIndex,
+    due: Instant,
+    started: Instant,
 }
 
 struct Lane {
     entries: Vec<Entry>,
     table: Timetable,
     runs: JoinSet<Ran>,
-    /// Who a run belongs to and when it was due, for runs that panic.
-    running: HashMap<tokio::task::Id, (JobIndex, Instant)>,
-    max_in_flight: usize,
-    /// Runs under way of targets whose last run timed out.
+    running: HashMap<tokio::task::Id, Running>,
+    places: Arc<Places>,
     suspects: usize,
+    /// Suspects whose last slot passed for want of a place.
+    waiting: usize,
+    /// Until when suspects have to take turns: an interval after one found no place.
+    crowded_until: Instant,
+    pulse: Duration,
     stalls: Arc<Stalls>,
     outlet: Outlet,
     gauges: Gauges,
 }
 
 impl Lane {
-    fn new(jobs: Vec<Job>, max_in_flight: usize, outlet: Outlet, gauges: Gauges) -> Self {
+    fn new(jobs: Vec<Job>, places: Arc<Places>, outlet: Outlet, gauges: Gauges) -> Self {
         let (now, since_origin) = (Instant::now(), since_origin());
         let mut table = Timetable::default();
         for job in &jobs {
             let wait = until_first(seed_of(&job.identity), job.interval, since_origin);
             table.add(now + wait, job.interval);
         }
+        let shortest = jobs.iter().map(|job| job.timeout).min();
         let entries = jobs.into_iter().map(|job| Entry {
             job,
             busy: false,
-            timed_out: false,
+            suspect: false,
+            waiting: false,
         });
         Self {
             entries: entries.collect(),
             table,
             runs: JoinSet::new(),
             running: HashMap::new(),
-            max_in_flight,
+            places,
             suspects: 0,
+            waiting: 0,
+            crowded_until: now,
+            pulse: shortest.map_or(PULSE, |timeout| (timeout / 20).clamp(MIN_PULSE, PULSE)),
             stalls: Arc::default(),
             outlet,
             gauges,
@@ -146,11 +174,12 @@ impl Lane {
     }
 
     fn next_wake(&self, now: Instant) -> Instant {
-        let pulse = now + PULSE;
+        let pulse = now + self.pulse;
         self.table.next_due().map_or(pulse, |due| due.min(pulse))
     }
 
-    fn note_lag(&self, lag: Duration) {
+    fn wake(&self, now: Instant, lag: Duration) {
+        self.gauges.beat.beat(now.into_std());
         self.gauges.lag.observe(lag.as_secs_f64());
         self.stalls.note(lag);
     }
@@ -160,45 +189,68 @@ impl Lane {
             let late = slot.passed + u64::from(!slot.in_time);
             self.miss(slot.job, late, Missed::Late);
             if slot.in_time {
-                self.start(slot);
+                self.start(slot, now);
             }
         }
     }
 
-    fn start(&mut self, slot: Slot) {
-        let entry = &mut self.entries[slot.job];
-        let full = self.runs.len() >= self.max_in_flight
-            || (entry.timed_out && self.suspects >= self.max_in_flight.div_ceil(2));
-        if entry.busy || full {
-            let cause = if entry.busy {
-                Missed::Busy
-            } else {
-                Missed::Full
-            };
-            return self.miss(slot.job, 1, cause);
+    fn start(&mut self, slot: Slot, now: Instant) {
+        if self.entries[slot.job].busy {
+            return self.miss(slot.job, 1, Missed::Busy);
         }
+        if !self.take_place(slot.job, now) {
+            return self.miss(slot.job, 1, Missed::Full);
+        }
+        let entry = &mut self.entries[slot.job];
         entry.busy = true;
-        self.suspects += usize::from(entry.timed_out);
         let probe = Arc::clone(&entry.job.probe);
         let run = run(probe, entry.job.timeout, Arc::clone(&self.stalls));
         let id = self.runs.spawn(run).id();
-        self.running.insert(id, (slot.job, slot.due));
+        let running = Running {
+            job: slot.job,
+            due: slot.due,
+            started: now,
+        };
+        self.running.insert(id, running);
         self.gauges.in_flight.inc();
     }
 
+    /// Whether the job gets a place. Slots are fixed, so that in a crowd the same suspects would
+    /// find the places taken in every round: there, chance decides who gives way, and each is run at
+    /// times and seen when it recovers.
+    fn take_place(&mut self, job: JobIndex, now: Instant) -> bool {
+        let entry = &mut self.entries[job];
+        if !entry.suspect {
+            return self.places.take(false);
+        }
+        let gives_way =
+            now < self.crowded_until && fastrand::usize(..self.suspects.max(1)) < self.waiting;
+        let taken = !gives_way && self.places.take(true);
+        if !taken && !gives_way {
+            self.crowded_until = now + entry.job.interval;
+        }
+        self.waiting -= usize::from(entry.waiting);
+        self.waiting += usize::from(!taken);
+        entry.waiting = !taken;
+        taken
+    }
+
     fn end(&mut self, ended: Result<(tokio::task::Id, Ran), JoinError>) {
-        let (id, ran) = match ended {
-            Ok((id, ran)) => (id, ran),
-            Err(error) => (error.id(), panicked(error)),
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
         };
-        let Some((index, due)) = self.running.remove(&id) else {
+        let Some(Running { job, due, started }) = self.running.remove(&id) else {
             return;
         };
+        let ran = ended.map_or_else(|error| panicked(error, started), |(_, ran)| ran);
         self.gauges.in_flight.dec();
-        let entry = &mut self.entries[index];
+        let entry = &mut self.entries[job];
+        self.places.give_back(entry.suspect);
+        self.suspects -= usize::from(entry.suspect);
         entry.busy = false;
-        self.suspects -= usize::from(entry.timed_out);
-        entry.timed_out = ran.timed_out;
+        entry.suspect = ran.outcome.is_err() && ran.ended - ran.started > entry.job.timeout / 2;
+        self.suspects += usize::from(entry.suspect);
         self.outlet.send(Observation::Sample(Box::new(Sample {
             target: entry.job.target,
             due: due.into_std(),
@@ -230,7 +282,7 @@ fn since_origin() -> Duration {
         .unwrap_or_default()
 }
 
-fn panicked(error: JoinError) -> Ran {
+fn panicked(error: JoinError, started: Instant) -> Ran {
     let detail = match error.try_into_panic() {
         Ok(payload) => payload
             .downcast_ref::<&str>()
@@ -239,16 +291,14 @@ fn panicked(error: JoinError) -> Ran {
             .unwrap_or_else(|| "no message".to_owned()),
         Err(error) => error.to_string(),
     };
-    let now = Instant::now();
     Ran {
-        started: now,
-        ended: now,
+        started,
+        ended: Instant::now(),
         laps: Laps::default(),
         outcome: Err(Failure::new(
             Reason::Panic,
             format_args!("the probe panicked: {detail}"),
         )),
-        timed_out: false,
     }
 }
 

@@ -73,7 +73,7 @@ impl Default for Limits {
             connections: 256,
             per_address: 32,
             header: Duration::from_secs(5),
-            request: Duration::from_secs(30),
+            request: Duration::from_secs(10),
             idle: Duration::from_secs(30),
             grace: Duration::from_secs(2),
         }

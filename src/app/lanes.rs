@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use super::descriptors;
 use super::supervise::Supervisor;
 use crate::config::Plan;
 use crate::metrics::Own;
-use crate::model::TargetKey;
+use crate::model::{Beat, TargetKey};
 use crate::probe::Lane;
-use crate::schedule::{self, Alarm, Gauges, Job, Outlet};
+use crate::schedule::{self, Alarm, Gauges, Job, Outlet, Places};
 
 /// Starts a lane for packets, if there are any, and the lanes for connections.
 pub(super) fn start(
@@ -18,21 +20,27 @@ pub(super) fn start(
     own: &Arc<Own>,
     stopped: &watch::Receiver<bool>,
     supervisor: &mut Supervisor,
-) -> Result<(), String> {
+) -> Result<Vec<(String, Arc<Beat>)>, String> {
     let limits = plan.limits;
-    let lanes = spread(plan, limits.probe_threads.max(1));
-    let share = limits.max_in_flight.div_ceil(lanes.len().max(1));
-    for (name, jobs) in lanes {
+    let places = Arc::new(Places::new(descriptors::places(limits.max_in_flight)));
+    let mut beats = Vec::new();
+    for (name, jobs) in spread(plan, limits.probe_threads.max(1)) {
         let gauges = Gauges {
             in_flight: own.probes_in_flight.clone(),
             lag: own.event_loop_lag_seconds.with_label_values(&[&name]),
+            beat: Arc::new(Beat::new(Instant::now().into_std())),
         };
-        let (outlet, stop) = (outlet.clone(), super::stopped(stopped.clone()));
+        beats.push((name.clone(), Arc::clone(&gauges.beat)));
+        let (outlet, places, stop) = (
+            outlet.clone(),
+            Arc::clone(&places),
+            super::stopped(stopped.clone()),
+        );
         supervisor.thread(&name, move || async move {
-            schedule::lane(jobs, share, Alarm::precise(), outlet, gauges, stop).await;
+            schedule::lane(jobs, places, Alarm::precise(), outlet, gauges, stop).await;
         })?;
     }
-    Ok(())
+    Ok(beats)
 }
 
 /// The jobs of each lane that has any. Targets of a lane are neighbours by key, so that the

@@ -33,6 +33,7 @@ impl Sources {
         raise_to(&own.resolver_failures_total, names.failures);
         let packets = self.icmp.counters();
         raise_to(&own.icmp_foreign_replies_total, packets.foreign);
+        raise_to(&own.icmp_unclaimed_replies_total, packets.unclaimed);
         raise_to(&own.icmp_socket_drops_total, packets.socket_drops);
         for socket in self.icmp.sockets() {
             if let Ok(kind) = socket.state {

@@ -13,7 +13,7 @@ const QUEUE: usize = 16_384;
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// `level=info msg=… key=value`, as Prometheus writes it.
+    /// `level=info message=… key=value`.
     Logfmt,
     /// One JSON object a line.
     Json,

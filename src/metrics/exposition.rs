@@ -2,7 +2,7 @@
 //! a second.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +46,22 @@ impl Snapshot {
     }
 }
 
+/// Bytes of older pages of one kind that slow readers may hold before no new one is made.
+const MAX_LENT_BYTES: usize = 64 << 20;
+/// Older pages that slow readers may hold however long they are.
+const MIN_LENT: usize = 2;
+
+/// Why there is no page.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Slow readers hold as much memory as they may; it is theirs for some seconds at most.
+    #[error("readers that are too slow hold {0} older pages: try again, or ask for gzip")]
+    Busy(usize),
+    /// Making it failed, which is a mistake of this program.
+    #[error("the page could not be made: {0}")]
+    Failed(String),
+}
+
 /// Makes pages and keeps the newest of each format and coding.
 pub struct Exposition {
     store: Arc<Store>,
@@ -54,13 +70,39 @@ pub struct Exposition {
     max_age: Duration,
     /// By format, then by coding. The lock is held while a page is made: whoever asks meanwhile
     /// waits for that one.
-    kept: [Arc<Mutex<Option<Kept>>>; 4],
+    kept: [Arc<Mutex<Kind>>; 4],
+}
+
+/// The pages of one format and coding.
+#[derive(Debug, Default)]
+struct Kind {
+    newest: Option<Kept>,
+    /// Older pages, as long as someone is being sent them.
+    lent: Vec<(Weak<[Bytes]>, usize)>,
 }
 
 #[derive(Debug)]
 struct Kept {
     made: Instant,
     page: Snapshot,
+}
+
+impl Kind {
+    /// Makes room for a new page: the memory of the newest one if nobody reads it any more.
+    fn make_room(&mut self) -> Result<Vec<Bytes>, Refusal> {
+        self.lent.retain(|(page, _)| page.strong_count() > 0);
+        let bytes: usize = self.lent.iter().map(|(_, bytes)| bytes).sum();
+        if self.lent.len() >= MIN_LENT && bytes > MAX_LENT_BYTES {
+            return Err(Refusal::Busy(self.lent.len()));
+        }
+        let Some(Kept { page, .. }) = self.newest.take() else {
+            return Ok(Vec::new());
+        };
+        if Arc::strong_count(&page.parts) > 1 {
+            self.lent.push((Arc::downgrade(&page.parts), page.len()));
+        }
+        Ok(page.reclaim())
+    }
 }
 
 impl Exposition {
@@ -80,30 +122,28 @@ impl Exposition {
     }
 
     /// The page as it is, or was up to `max_age` ago.
-    ///
-    /// The error tells that making it failed, which is a mistake of this program.
-    pub async fn page(self: &Arc<Self>, format: Format, gzip: bool) -> Result<Snapshot, String> {
+    pub async fn page(self: &Arc<Self>, format: Format, gzip: bool) -> Result<Snapshot, Refusal> {
         let place = usize::from(format == Format::OpenMetrics) * 2 + usize::from(gzip);
-        let mut kept = Arc::clone(&self.kept[place]).lock_owned().await;
-        if let Some(Kept { made, page }) = &*kept
+        let mut kind = Arc::clone(&self.kept[place]).lock_owned().await;
+        if let Some(Kept { made, page }) = &kind.newest
             && made.elapsed() < self.max_age
         {
             return Ok(page.clone());
         }
+        let old = kind.make_room()?;
         // The lock goes with the work: a client that leaves does not make the next one start over.
         let this = Arc::clone(self);
         let work = tokio::task::spawn_blocking(move || {
-            let old = kept.take().map(|old| old.page.reclaim());
-            let page = this.make(format, gzip, old.unwrap_or_default())?;
-            *kept = Some(Kept {
+            let page = this.make(format, gzip, old)?;
+            kind.newest = Some(Kept {
                 made: Instant::now(),
                 page: page.clone(),
             });
             Ok(page)
         });
         work.await
-            .map_err(|error| format!("the page could not be made: {error}"))?
-            .map_err(|error: io::Error| format!("the page could not be made: {error}"))
+            .map_err(|error| Refusal::Failed(error.to_string()))?
+            .map_err(|error: io::Error| Refusal::Failed(error.to_string()))
     }
 
     /// How many targets there are.
@@ -219,5 +259,46 @@ impl Write for Parts {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn long_page() -> Snapshot {
+        Snapshot {
+            format: Format::Text,
+            gzip: false,
+            parts: [Bytes::from(vec![0; MAX_LENT_BYTES / 2 + 1])].into(),
+        }
+    }
+
+    /// Makes a new page and returns it.
+    fn renew(kind: &mut Kind) -> Result<Snapshot, Refusal> {
+        kind.make_room()?;
+        let page = long_page();
+        kind.newest = Some(Kept {
+            made: Instant::now(),
+            page: page.clone(),
+        });
+        Ok(page)
+    }
+
+    #[test]
+    fn slow_readers_hold_a_bounded_number_of_long_pages() {
+        let mut kind = Kind::default();
+        let first = renew(&mut kind).expect("made");
+        let second = renew(&mut kind).expect("made");
+        let third = renew(&mut kind).expect("made");
+        assert_eq!(kind.lent.len(), 2);
+        assert_eq!(renew(&mut kind).err(), Some(Refusal::Busy(2)));
+        // The newest is still there for those who come meanwhile.
+        assert!(kind.newest.is_some());
+        drop(first);
+        let fourth = renew(&mut kind).expect("made");
+        drop((second, third, fourth));
+        renew(&mut kind).expect("made");
+        assert_eq!(kind.lent.len(), 0);
     }
 }

@@ -106,8 +106,10 @@ own! {
     resolver_lookups_total: IntCounter = ();
     /// Look-ups that brought no address, or none before their run's deadline.
     resolver_failures_total: IntCounter = ();
-    /// Echo replies that no run of this daemon was waiting for.
+    /// Echo replies that answer nothing that this daemon has sent.
     icmp_foreign_replies_total: IntCounter = ();
+    /// Echo replies that came after their run had ended: a path slower than the timeout.
+    icmp_unclaimed_replies_total: IntCounter = ();
     /// Packets that the kernel dropped because an ICMP socket's buffer was full: false losses.
     icmp_socket_drops_total: IntCounter = ();
     /// The ICMP sockets in use: their address family (4, 6) and type (dgram, raw).

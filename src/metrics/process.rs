@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -69,11 +70,17 @@ fn cpu_seconds() -> f64 {
     used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
 }
 
-/// One less than the folder has: reading it opens one.
+/// One less than the folder has: reading it opens one. When that is refused, as many are open as
+/// may be.
 #[expect(clippy::cast_precision_loss, reason = "a small number")]
 fn open_fds() -> Option<f64> {
-    let open = fs::read_dir("/proc/self/fd").ok()?.count();
-    Some(open.saturating_sub(1) as f64)
+    match fs::read_dir("/proc/self/fd") {
+        Ok(folder) => Some(folder.count().saturating_sub(1) as f64),
+        Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
+            Some(limit(Resource::Nofile))
+        }
+        Err(_) => None,
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "limits are shown, not counted")]

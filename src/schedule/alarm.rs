@@ -39,7 +39,11 @@ impl Alarm {
             return tokio::time::sleep_until(due).await;
         };
         let wait = due.saturating_duration_since(Instant::now());
-        if wait.is_zero() || set(timer, wait).is_err() {
+        if wait.is_zero() {
+            // What has come meanwhile gets its turn; a timer of tokio's would take milliseconds.
+            return tokio::task::yield_now().await;
+        }
+        if set(timer, wait).is_err() {
             return tokio::time::sleep_until(due).await;
         }
         // Setting the timer anew makes the kernel forget an expiry that was not read, but the

@@ -16,7 +16,6 @@ pub(super) struct Ran {
     pub(super) ended: Instant,
     pub(super) laps: Laps,
     pub(super) outcome: Result<Reply, Failure>,
-    pub(super) timed_out: bool,
 }
 
 /// How long the lane's thread was kept from its work, in all.
@@ -47,7 +46,6 @@ pub(super) async fn run(probe: Arc<dyn Probe>, timeout: Duration, stalls: Arc<St
     let deadline = started + timeout;
     let result = tokio::time::timeout_at(deadline, probe.run(&mut watch)).await;
     let ended = Instant::now();
-    let timed_out = result.is_err();
     let outcome = if let Ok(outcome) = result {
         outcome
     } else {
@@ -61,14 +59,16 @@ pub(super) async fn run(probe: Arc<dyn Probe>, timeout: Duration, stalls: Arc<St
         ended,
         laps: watch.laps(),
         outcome,
-        timed_out,
     }
 }
+
+/// Timers round up to the next millisecond or the one after: so late is no stall.
+const ROUNDING: Duration = Duration::from_millis(3);
 
 /// The failure of a run that passed its deadline. A target that this thread gave less than nine
 /// tenths of the promised time is not known to be slow.
 fn overrun(watch: &Stopwatch, timeout: Duration, stalled: Duration) -> Failure {
-    if stalled > timeout / 10 {
+    if stalled > (timeout / 10).max(ROUNDING) {
         return Failure::new(
             Reason::Stalled,
             format_args!("this daemon was held up for {stalled:?} of a run of {timeout:?}"),

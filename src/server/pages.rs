@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::State as Shown;
 use axum::http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, HeaderName, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, HeaderName, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::map_response;
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
 use super::{Check, State};
-use crate::metrics::{Snapshot, accepts_gzip, negotiate};
+use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
 
 /// Nothing is loaded, run, framed or sent from here.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -51,6 +51,11 @@ async fn metrics(Shown(state): Shown<Arc<State>>, headers: HeaderMap) -> Respons
             if page.gzip {
                 head.insert(CONTENT_ENCODING, value("gzip"));
             }
+            response
+        }
+        Err(refusal @ Refusal::Busy(_)) => {
+            let mut response = say(StatusCode::SERVICE_UNAVAILABLE, &format!("{refusal}\n"));
+            response.headers_mut().insert(RETRY_AFTER, value("1"));
             response
         }
         Err(error) => {
