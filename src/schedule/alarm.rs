@@ -1,5 +1,6 @@
 //! Wakes the schedule at the very time.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -16,9 +17,17 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub enum Alarm {
     /// A timer of the kernel's.
-    Kernel(AsyncFd<OwnedFd>),
+    Kernel(Timer),
     /// A timer of tokio's.
     Tokio,
+}
+
+/// A timer of the kernel's, and what it is set to: a lane that is woken by a run's end goes on
+/// waiting for the same slot.
+#[derive(Debug)]
+pub struct Timer {
+    fd: AsyncFd<OwnedFd>,
+    set_to: Cell<Option<Instant>>,
 }
 
 impl Alarm {
@@ -43,13 +52,16 @@ impl Alarm {
             // What has come meanwhile gets its turn; a timer of tokio's would take milliseconds.
             return tokio::task::yield_now().await;
         }
-        if set(timer, wait).is_err() {
-            return tokio::time::sleep_until(due).await;
+        if timer.set_to.get() != Some(due) {
+            if set(&timer.fd, wait).is_err() {
+                return tokio::time::sleep_until(due).await;
+            }
+            timer.set_to.set(Some(due));
         }
         // Setting the timer anew makes the kernel forget an expiry that was not read, but the
         // runtime may still hold the wake-up of one: hence the loop.
         while Instant::now() < due {
-            match timer.readable().await {
+            match timer.fd.readable().await {
                 Ok(mut ready) => ready.clear_ready(),
                 Err(_) => return tokio::time::sleep_until(due).await,
             }
@@ -62,8 +74,12 @@ impl Alarm {
     reason = "deprecated because a descriptor may be closed under it, which an OwnedFd never is; \
               its successor is an unsafe fn"
 )]
-fn watched(timer: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(timer, Interest::READABLE).ok()
+fn watched(timer: OwnedFd) -> Option<Timer> {
+    let fd = AsyncFd::with_interest(timer, Interest::READABLE).ok()?;
+    Some(Timer {
+        fd,
+        set_to: Cell::new(None),
+    })
 }
 
 fn set(timer: &AsyncFd<OwnedFd>, wait: Duration) -> rustix::io::Result<()> {
