@@ -103,7 +103,10 @@ impl Settings {
     }
 
     fn time_problem(&self, timeout: Duration) -> Option<Problem> {
-        let needed = self.spacing.saturating_mul(self.count) + guard(timeout);
+        let needed = self
+            .spacing
+            .saturating_mul(self.count)
+            .saturating_add(guard(timeout));
         if needed < timeout {
             return None;
         }
@@ -707,6 +710,7 @@ mod tests {
             (r#"{"dscp": 64}"#, "dscp"),
             (r#"{"count": 10, "spacing": "100ms"}"#, "spacing"),
             (r#"{"count": 4000000000, "spacing": "36500d"}"#, "count"),
+            (r#"{"count": 4294967295, "spacing": "200000d"}"#, "count"),
             (r#"{"source_address": "::1", "ip_version": "4"}"#, "source_address"),
         ] {
             let Err(problems) = settings(json).prepare(&context(Duration::from_secs(1))) else {
