@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::capped::Capped;
 use super::question::{Manner, Question};
-use super::{Dial, IpVersion, Names, failure_of};
+use super::{Dial, IpVersion, Names, failure_at};
 use crate::model::Reason;
 
 /// After so much silence of a server the next one is asked too; the silent one may still answer.
@@ -173,7 +173,7 @@ async fn at_server(
     let question = Question::new(name, kind, MANNER).map_err(|e| failed(&e))?;
     let answer = exchange(memory, server, &question)
         .await
-        .map_err(|e| match failure_of(&e, &format!("server {server}")) {
+        .map_err(|e| match failure_at(server, &e, "server") {
             own if own.reason.is_own() => Miss::Own(own.reason, own.detail.into()),
             theirs => Miss::Failed(theirs.detail.into()),
         })?

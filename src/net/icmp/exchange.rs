@@ -333,8 +333,6 @@ fn failure_of_send(error: &io::Error, to: IpAddr) -> Failure {
         // Larger than the path allows, as far as the system knows it, and not to be fragmented.
         Some(Errno::MSGSIZE) => Reason::Unreachable,
         None if error.kind() == io::ErrorKind::WouldBlock => Reason::LocalResources,
-        // A source address that cannot send there; above all a loopback one to elsewhere.
-        Some(Errno::INVAL) => Reason::LocalAddress,
         _ if failure.reason.is_own() => failure.reason,
         _ => Reason::Unreachable,
     };
