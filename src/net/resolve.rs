@@ -519,6 +519,49 @@ mod tests {
         assert_eq!(found.expect("found"), ["10.0.0.1"]);
     }
 
+    fn both_families(message: &mut Message) {
+        let ip = match message.queries[0].query_type {
+            RecordType::A => "10.0.0.1",
+            _ => "fd00::1",
+        };
+        message.add_answer(address("db.example.", ip, 60));
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_for_ipv4_is_asked_for_again_before_ipv6_is_taken_alone() {
+        let lost = AtomicU64::new(0);
+        let server = TestDns::start(move |question, _| {
+            let v4 = question.queries[0].query_type == RecordType::A;
+            if v4 && lost.fetch_add(1, Ordering::Relaxed) == 0 {
+                return vec![];
+            }
+            vec![reply(question, both_families)]
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        let found = resolve(&resolver, "db.example", IpVersion::Any).await;
+        assert_eq!(found.expect("found"), ["10.0.0.1", "fd00::1"]);
+    }
+
+    #[tokio::test]
+    async fn ipv6_alone_is_not_kept_where_ipv4_failed() {
+        let failed = AtomicU64::new(0);
+        let server = TestDns::replying(move |message| {
+            let v4 = message.queries[0].query_type == RecordType::A;
+            if v4 && failed.fetch_add(1, Ordering::Relaxed) == 0 {
+                message.metadata.response_code = ResponseCode::ServFail;
+            } else {
+                both_families(message);
+            }
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        for ips in [&["fd00::1"][..], &["10.0.0.1", "fd00::1"]] {
+            let found = resolve(&resolver, "db.example", IpVersion::Any).await;
+            assert_eq!(found.expect("found"), ips);
+        }
+    }
+
     #[tokio::test]
     async fn an_error_is_not_hidden_by_a_search_domain_that_has_nothing() {
         let server = TestDns::replying(|message| {
