@@ -7,6 +7,7 @@ pub mod http;
 mod icmp;
 mod lookup;
 mod names;
+mod names_cost;
 mod question;
 mod resolve;
 mod starttls;

@@ -153,7 +153,8 @@ impl Dial {
         let mut last = io::ErrorKind::AddrInUse.into();
         for _ in 0..SHARED_PORTS_TRIED {
             let socket = self.stream(address)?;
-            let connected = match socket.bind(SocketAddr::new(source, fastrand::u16(ports.clone()))) {
+            let connected = match socket.bind(SocketAddr::new(source, fastrand::u16(ports.clone())))
+            {
                 Ok(()) => socket.connect(address).await,
                 Err(error) => Err(error),
             };
@@ -242,7 +243,7 @@ fn is_taken(error: &io::Error) -> bool {
 /// The failure for an error of a socket that talks to `address`, `doing` something with it.
 ///
 /// As [`failure_of`], but knows that "permission denied" over IPv6 is what a router says who does
-/// not let packets through (ICMPv6 "administratively prohibited"): no fault of this host's.
+/// not let packets through ("administratively prohibited"): no fault of this host's.
 pub fn failure_at(address: SocketAddr, error: &io::Error, doing: &str) -> Failure {
     let failure = failure_of(error, &format!("{doing} {address}"));
     let prohibited = rustix::io::Errno::ACCESS.raw_os_error();

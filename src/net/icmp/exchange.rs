@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -366,6 +365,7 @@ mod tests {
     use std::future::Future as _;
     use std::io::Read;
     use std::net::SocketAddr;
+    use std::time::Duration;
 
     const SILENT: &str = "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all";
 
