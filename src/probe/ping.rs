@@ -351,7 +351,7 @@ mod tests {
     use super::*;
     use crate::files::Files;
     use crate::model::PingFacts;
-    use crate::net::namespace::{DATAGRAM, in_namespace};
+    use crate::net::namespace::{DATAGRAM, in_namespace, skip};
     use crate::net::{IcmpCounters, Names, Roots, SocketType};
 
     /// Generous: a hang guard, not a measure.
@@ -400,12 +400,11 @@ mod tests {
     }
 
     /// What this process may not do is no failure of the code; whoever runs the tests is told.
-    #[expect(clippy::print_stderr, reason = "says which tests did not run")]
     fn permitted(family: Family) -> bool {
         match Icmp::new().permission(family) {
             Ok(_) => true,
             Err(why) => {
-                eprintln!("skipped: {why}");
+                skip(&format!("a test of pings: {why}"));
                 false
             }
         }
@@ -581,11 +580,20 @@ mod tests {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
         reading.abort();
-        let dropped = runs.join_next().await.expect("the silent run");
-        assert!(dropped.expect_err("dropped").is_cancelled());
-        let last = runs.join_next().await.expect("the other run");
-        let reply = last.expect("no panic").expect("a reply");
-        assert_eq!(packets(&reply.facts).received, 50);
+        // On a slow host the other run may have ended before.
+        let mut dropped = 0;
+        while let Some(ended) = runs.join_next().await {
+            match ended {
+                Ok(outcome) => {
+                    assert_eq!(packets(&outcome.expect("a reply").facts).received, 50);
+                }
+                Err(error) => {
+                    assert!(error.is_cancelled(), "{error}");
+                    dropped += 1;
+                }
+            }
+        }
+        assert_eq!(dropped, 1);
     }
 
     #[tokio::test]
