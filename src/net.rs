@@ -7,6 +7,7 @@ pub mod http;
 mod icmp;
 mod lookup;
 mod names;
+mod names_cost;
 mod question;
 mod resolve;
 mod starttls;
@@ -16,7 +17,7 @@ pub(crate) mod test_dns;
 mod tls;
 
 pub use capped::Capped;
-pub use dial::{Addresses, Dial, IpVersion, Wire, failure_of};
+pub use dial::{Addresses, Dial, IpVersion, Wire, failure_at, failure_of};
 pub use endpoint::{Endpoint, Host};
 #[cfg(test)]
 pub(crate) use icmp::namespace;

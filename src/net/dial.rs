@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 
 use serde::Deserialize;
@@ -57,6 +58,10 @@ impl Addresses {
         }
     }
 }
+
+/// How many of them are tried for one connection when all are in use. With a few hundred closing
+/// connections to one target, the first nearly always does.
+const SHARED_PORTS_TRIED: usize = 16;
 
 /// A connection to a target whose reads are capped.
 pub type Wire = Capped<TcpStream>;
@@ -114,12 +119,55 @@ impl Dial {
         let stream = self
             .open(address)
             .await
-            .map_err(|e| failure_of(&e, &format!("connect to {address}")))?;
+            .map_err(|e| failure_at(address, &e, "connect to"))?;
         watch.leave();
         Ok(Capped::new(stream, cap))
     }
 
     async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let Some(source) = self.source_address else {
+            return self.stream(address)?.connect(address).await;
+        };
+        let socket = self.stream(address)?;
+        // Bound without a port, a socket gets one that no other has from this address, closing ones
+        // included: some hundred connections a second use all of them up, whoever they lead to.
+        match socket.bind(SocketAddr::new(source, 0)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                self.open_on_shared_port(source, address).await
+            }
+            bound => {
+                bound?;
+                socket.connect(address).await
+            }
+        }
+    }
+
+    /// Connects from a port that connections to elsewhere may have too: together with the address
+    /// at the other end it is still the only one.
+    async fn open_on_shared_port(
+        &self,
+        source: IpAddr,
+        address: SocketAddr,
+    ) -> io::Result<TcpStream> {
+        let ports = local_ports();
+        let mut last = io::ErrorKind::AddrInUse.into();
+        for _ in 0..SHARED_PORTS_TRIED {
+            let socket = self.stream(address)?;
+            let connected = match socket.bind(SocketAddr::new(source, fastrand::u16(ports.clone())))
+            {
+                Ok(()) => socket.connect(address).await,
+                Err(error) => Err(error),
+            };
+            match connected {
+                Err(error) if is_taken(&error) => last = error,
+                other => return other,
+            }
+        }
+        Err(last)
+    }
+
+    /// A stream socket with its options, for a connection to the address.
+    fn stream(&self, address: SocketAddr) -> io::Result<TcpSocket> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
         } else {
@@ -127,10 +175,11 @@ impl Dial {
         };
         socket.set_nodelay(true)?;
         self.mark(&socket, address)?;
-        if let Some(source) = self.source_address {
-            socket.bind(SocketAddr::new(source, 0))?;
+        if self.source_address.is_some() {
+            // Both who has a port and who wants to share it must say so.
+            socket.set_reuseaddr(true)?;
         }
-        socket.connect(address).await
+        Ok(socket)
     }
 
     /// A datagram socket that talks to one address only: the kernel drops what others send, and
@@ -166,6 +215,45 @@ impl Dial {
             socket.set_tclass_v6(class)
         }
     }
+}
+
+/// The ports that the system gives out; Linux's own default where that cannot be read.
+fn local_ports() -> RangeInclusive<u16> {
+    let parse = |text: String| {
+        let mut ends = text.split_ascii_whitespace().map(str::parse);
+        match (ends.next(), ends.next()) {
+            (Some(Ok(first)), Some(Ok(last))) if first <= last => Some(first..=last),
+            _ => None,
+        }
+    };
+    std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .ok()
+        .and_then(parse)
+        .unwrap_or(32_768..=60_999)
+}
+
+/// Whether a port of ours cannot be had for this connection, but another one may.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+    )
+}
+
+/// The failure for an error of a socket that talks to `address`, `doing` something with it.
+///
+/// As [`failure_of`], but knows that "permission denied" over IPv6 is what a router says who does
+/// not let packets through ("administratively prohibited"): no fault of this host's.
+pub fn failure_at(address: SocketAddr, error: &io::Error, doing: &str) -> Failure {
+    let failure = failure_of(error, &format!("{doing} {address}"));
+    let prohibited = rustix::io::Errno::ACCESS.raw_os_error();
+    if address.is_ipv6() && error.raw_os_error() == Some(prohibited) {
+        return Failure {
+            reason: Reason::Unreachable,
+            ..failure
+        };
+    }
+    failure
 }
 
 /// The failure for an error of a socket, `doing` something.
@@ -205,7 +293,10 @@ fn reason_of_errno(errno: rustix::io::Errno) -> Option<Reason> {
             Reason::LocalResources
         }
         Errno::PERM | Errno::ACCESS => Reason::NoPermission,
-        Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT | Errno::ADDRINUSE => Reason::LocalAddress,
+        // Invalid is a source address that cannot send there; above all a loopback one to elsewhere.
+        Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT | Errno::ADDRINUSE | Errno::INVAL => {
+            Reason::LocalAddress
+        }
         Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::NETDOWN | Errno::HOSTDOWN => {
             Reason::Unreachable
         }
@@ -223,7 +314,9 @@ mod tests {
         for (errno, reason) in [
             (rustix::io::Errno::MFILE, Reason::LocalResources),
             (rustix::io::Errno::ADDRNOTAVAIL, Reason::LocalAddress),
+            (rustix::io::Errno::INVAL, Reason::LocalAddress),
             (rustix::io::Errno::PERM, Reason::NoPermission),
+            (rustix::io::Errno::ACCESS, Reason::NoPermission),
             (rustix::io::Errno::CONNREFUSED, Reason::Refused),
             (rustix::io::Errno::HOSTUNREACH, Reason::Unreachable),
             (rustix::io::Errno::CONNRESET, Reason::Reset),
@@ -231,6 +324,63 @@ mod tests {
         ] {
             let error = io::Error::from_raw_os_error(errno.raw_os_error());
             assert_eq!(failure_of(&error, "connect").reason, reason, "{errno:?}");
+        }
+    }
+
+    #[test]
+    fn a_router_that_prohibits_is_no_fault_of_ours() {
+        use rustix::io::Errno;
+        for (address, errno, reason) in [
+            ("[::1]:1", Errno::ACCESS, Reason::Unreachable),
+            ("[::1]:1", Errno::PERM, Reason::NoPermission),
+            ("127.0.0.1:1", Errno::ACCESS, Reason::NoPermission),
+        ] {
+            let error = io::Error::from_raw_os_error(errno.raw_os_error());
+            let address = address.parse().expect(address);
+            let failure = failure_at(address, &error, "connect to");
+            assert_eq!(failure.reason, reason, "{address} {errno:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_loopback_source_reaches_nobody_elsewhere_and_that_is_ours() {
+        let dial = Dial {
+            source_address: Some(Ipv4Addr::LOCALHOST.into()),
+            dscp: None,
+        };
+        let away = "192.0.2.1:80".parse().expect("address");
+        let mut watch = Stopwatch::start();
+        let failure = dial.connect(away, 10, &mut watch).await;
+        let failure = failure.expect_err("no way");
+        assert!(failure.reason.is_own(), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn closing_connections_leave_ports_for_others() {
+        let test = "net::dial::tests::closing_connections_leave_ports_for_others";
+        let script = "echo 40000 40009 > /proc/sys/net/ipv4/ip_local_port_range";
+        if !super::super::namespace::in_namespace(test, script) {
+            return;
+        }
+        let dial = Dial {
+            source_address: Some([127, 0, 0, 9].into()),
+            dscp: None,
+        };
+        for round in 0..12 {
+            // To an address of its own each round, for which nearly every port is free.
+            let listener = tokio::net::TcpListener::bind(("127.0.0.1", 5000 + round))
+                .await
+                .expect("bind");
+            let address = listener.local_addr().expect("bound");
+            for number in 0..3 {
+                let mut watch = Stopwatch::start();
+                let wire = dial.connect(address, 10, &mut watch).await;
+                let wire = wire.unwrap_or_else(|e| panic!("{round} {number}: {e}"));
+                let (accepted, _) = listener.accept().await.expect("accepted");
+                // Whoever closes first keeps the port.
+                drop(wire);
+                drop(accepted);
+            }
         }
     }
 

@@ -16,16 +16,19 @@ use tokio::time::{sleep, timeout};
 
 use super::capped::Capped;
 use super::question::{Manner, Question};
-use super::{Dial, IpVersion, Names, failure_of};
+use super::{Dial, IpVersion, Names, failure_at};
 use crate::model::Reason;
 
 /// After so much silence of a server the next one is asked too; the silent one may still answer.
 const NEXT_SERVER: Duration = Duration::from_millis(300);
 /// After so much silence the question is sent again: a datagram may have been lost.
 const RESEND: Duration = Duration::from_secs(1);
-/// How long one family's answer waits for the other's. Some servers never answer for IPv6.
-const OTHER_FAMILY: Duration = Duration::from_millis(500);
-/// How long an answer is kept when the other family's question failed.
+/// How long IPv4's answer waits for IPv6's: some servers never answer for IPv6.
+const LATE_V6: Duration = Duration::from_millis(500);
+/// How long IPv6's answer waits for IPv4's: long enough to ask twice more, as nearly every name with
+/// IPv6 has IPv4, and without it another address would be probed.
+const LATE_V4: Duration = Duration::from_millis(2500);
+/// How long IPv4 addresses are kept when the question for IPv6 failed.
 const HALF_TTL: Duration = Duration::from_secs(5);
 
 /// As glibc asks: no random case and no EDNS, because a server that cannot take them would leave
@@ -95,10 +98,10 @@ async fn both(
 ) -> Result<Found, Miss> {
     let (v4, v6) = match select(pin!(v4), pin!(v6)).await {
         Either::Left((v4, rest)) => {
-            let v6 = rest_of(rest, v4.is_ok()).await;
+            let v6 = rest_of(rest, v4.is_ok(), LATE_V6).await;
             (v4, v6)
         }
-        Either::Right((v6, rest)) => (rest_of(rest, v6.is_ok()).await, v6),
+        Either::Right((v6, rest)) => (rest_of(rest, v6.is_ok(), LATE_V4).await, v6),
     };
     match (v4, v6) {
         (Ok(mut v4), Ok(v6)) => {
@@ -107,9 +110,14 @@ async fn both(
             Ok(v4)
         }
         (Ok(found), Err(Miss::NotFound)) | (Err(Miss::NotFound), Ok(found)) => Ok(found),
-        (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(Found {
-            ttl: found.ttl.min(HALF_TTL),
-            ..found
+        (Ok(v4), Err(_)) => Ok(Found {
+            ttl: v4.ttl.min(HALF_TTL),
+            ..v4
+        }),
+        // Used once and not kept: the name most likely has IPv4, which is tried first.
+        (Err(_), Ok(v6)) => Ok(Found {
+            ttl: Duration::ZERO,
+            ..v6
         }),
         (Err(v4), Err(v6)) => Err(v4.max(v6)),
     }
@@ -119,12 +127,13 @@ async fn both(
 async fn rest_of(
     rest: impl Future<Output = Result<Found, Miss>>,
     hurry: bool,
+    patience: Duration,
 ) -> Result<Found, Miss> {
     if !hurry {
         return rest.await;
     }
     let late = |_| Err(Miss::Failed("the other family's answer is late".to_owned()));
-    timeout(OTHER_FAMILY, rest).await.unwrap_or_else(late)
+    timeout(patience, rest).await.unwrap_or_else(late)
 }
 
 /// Asks the servers in turn: the next one at once when one fails, and soon when one is silent.
@@ -173,7 +182,7 @@ async fn at_server(
     let question = Question::new(name, kind, MANNER).map_err(|e| failed(&e))?;
     let answer = exchange(memory, server, &question)
         .await
-        .map_err(|e| match failure_of(&e, &format!("server {server}")) {
+        .map_err(|e| match failure_at(server, &e, "server") {
             own if own.reason.is_own() => Miss::Own(own.reason, own.detail.into()),
             theirs => Miss::Failed(theirs.detail.into()),
         })?

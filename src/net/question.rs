@@ -7,8 +7,15 @@ use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
 
+use super::names_cost;
+
 /// The largest datagram that we say we take: what crosses every usual path in one piece.
 const UDP_PAYLOAD: u16 = 1232;
+
+/// Packets that are not the answer, after which the run is given up: who sends that many floods.
+const MAX_FOREIGN: u32 = 64;
+/// The bytes before the question.
+const HEADER: usize = 12;
 
 /// What the question asks for besides its name and type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +36,8 @@ pub struct Question {
     query: Query,
     random_case: bool,
     bytes: Vec<u8>,
+    /// Bytes of the name, the type and the class, behind the header.
+    length: usize,
 }
 
 /// What a packet from the asked server is.
@@ -54,6 +63,7 @@ impl Question {
         }
         let query = Query::query(name, kind);
         message.add_query(query.clone());
+        let length = message.to_vec().map_err(|e| e.to_string())?.len() - HEADER;
         if manner.edns {
             let mut edns = Edns::new();
             edns.set_max_payload(UDP_PAYLOAD);
@@ -64,6 +74,7 @@ impl Question {
             query,
             random_case: manner.random_case,
             bytes: message.to_vec().map_err(|e| e.to_string())?,
+            length,
         })
     }
 
@@ -76,12 +87,16 @@ impl Question {
     ///
     /// An error answer may leave the question out: servers that could not read it do.
     pub fn judge(&self, packet: &[u8]) -> Packet {
-        let ours = packet.len() >= 12
+        let ours = packet.len() >= HEADER
             && packet[..2] == self.id.to_be_bytes()
             && packet[2] & 0x80 != 0
             && packet[2] >> 3 & 0xf == u8::from(OpCode::Query);
-        if !ours {
+        // By its bytes first: what is foreign is not worth reading.
+        if !ours || (packet[4..6] != [0, 0] && !self.is_repeated_in(packet)) {
             return Packet::Foreign;
+        }
+        if !names_cost::is_cheap(packet) {
+            return Packet::Broken("the answer's names are a maze of pointers".to_owned());
         }
         let message = match Message::from_vec(packet) {
             Ok(message) => message,
@@ -101,6 +116,22 @@ impl Question {
         }
     }
 
+    /// Whether the packet has one question, which may be ours in letters of any case.
+    fn is_repeated_in(&self, packet: &[u8]) -> bool {
+        let end = HEADER + self.length;
+        let (Some(ours), Some(theirs)) = (self.bytes.get(HEADER..end), packet.get(HEADER..end))
+        else {
+            // Cut within the question; what there is says whether it is broken or foreign.
+            let seen = packet.len().min(end);
+            return self
+                .bytes
+                .get(HEADER..seen)
+                .is_some_and(|ours| ours.eq_ignore_ascii_case(&packet[HEADER..seen]));
+        };
+        // Lengths of labels are below the letters: they have no case.
+        packet[4..6] == [0, 1] && ours.eq_ignore_ascii_case(theirs)
+    }
+
     /// Waits for the answer on a connected socket over which the question was sent. The kernel
     /// drops what is not from the asked server; what is not the answer is counted in `ignored`.
     ///
@@ -115,7 +146,14 @@ impl Question {
             match self.try_receive(socket) {
                 Ok(Packet::Answer(message)) => return Ok(Ok(message)),
                 Ok(Packet::Broken(why)) => return Ok(Err(why)),
-                Ok(Packet::Foreign) => *ignored = ignored.saturating_add(1),
+                Ok(Packet::Foreign) => {
+                    *ignored = ignored.saturating_add(1);
+                    if *ignored >= MAX_FOREIGN {
+                        return Ok(Err("nothing but packets that are no answer".to_owned()));
+                    }
+                    // A socket that is never empty would let no other run go on, nor the deadline.
+                    tokio::task::yield_now().await;
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) => return Err(e),
             }
@@ -227,6 +265,39 @@ mod tests {
         for (what, packet) in others {
             assert!(matches!(question.judge(&packet), Packet::Foreign), "{what}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_foreign_packets_ends_the_run_and_holds_up_no_other() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.expect("bind");
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("bind");
+        let ours = socket.local_addr().expect("bound");
+        socket
+            .connect(server.local_addr().expect("bound"))
+            .await
+            .expect("connect");
+        for _ in 0..MAX_FOREIGN {
+            server.send_to(b"garbage", ours).await.expect("sent");
+        }
+        let question = question(MANNER);
+        let mut ignored = 0;
+        let mut turns = 0;
+        let flooded = question.receive(&socket, &mut ignored);
+        let other = async {
+            loop {
+                turns += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            result = flooded => {
+                result.expect("the socket is well").expect_err("no answer");
+            }
+            () = other => {}
+        }
+        assert_eq!(ignored, MAX_FOREIGN);
+        assert!(turns >= MAX_FOREIGN - 1, "{turns}");
     }
 
     #[test]

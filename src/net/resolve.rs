@@ -1,6 +1,6 @@
 //! From names to addresses, without `getaddrinfo`: it blocks a thread that nobody can take back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +18,14 @@ use crate::model::{Failure, Phase, Reason};
 /// Look-ups under way at the same time; each holds at most a socket per family and server. Others
 /// wait their turn, so that a silent server cannot use up this host's descriptors.
 const MAX_LOOKUPS: usize = 256;
-/// Names that are remembered. The configuration's fit; what redirects bring must not pile up.
-const MAX_NAMES: usize = 4096;
+/// How many of them may be for names of which the last look-up had no answer until its run was over:
+/// so one zone without servers does not hold up the others.
+const MAX_SILENT_LOOKUPS: usize = MAX_LOOKUPS / 2;
+/// Names that are remembered. Those of the largest configuration fit; what redirects bring must not
+/// pile up.
+const MAX_NAMES: usize = 1 << 18;
+/// How often what is over is thrown away.
+const SWEEP: Duration = Duration::from_mins(1);
 /// No answer is believed for longer, whatever it says.
 const MAX_TTL: Duration = Duration::from_hours(1);
 /// How often the host's files are looked at, at most.
@@ -32,6 +38,7 @@ const LOOK_AT_FILES: Duration = Duration::from_secs(5);
 pub struct Resolver {
     state: Mutex<State>,
     lookups: Semaphore,
+    silent_lookups: Semaphore,
     memory: Memory,
     counters: Counters,
 }
@@ -40,6 +47,9 @@ struct State {
     names: Arc<Names>,
     /// One for each [`IpVersion`].
     answers: [HashMap<Box<str>, Kept>; 3],
+    /// Names of which the last look-up had no answer until its run was over.
+    silent: HashSet<Box<str>>,
+    sweep_again: Instant,
     files: Option<NameFiles>,
     look_again: Instant,
 }
@@ -91,10 +101,13 @@ impl Resolver {
             state: Mutex::new(State {
                 names: Arc::new(names),
                 answers: Default::default(),
+                silent: HashSet::new(),
+                sweep_again: Instant::now() + SWEEP,
                 files: None,
                 look_again: Instant::now() + LOOK_AT_FILES,
             }),
             lookups: Semaphore::new(MAX_LOOKUPS),
+            silent_lookups: Semaphore::new(MAX_SILENT_LOOKUPS),
             memory: Memory::default(),
             counters: Counters::default(),
         }
@@ -141,20 +154,31 @@ impl Resolver {
             watch.leave();
             return Ok(known);
         }
-        let mut unfinished = Unfinished::count(&self.counters);
-        let Ok(_turn) = self.lookups.acquire().await else {
-            return Err(Failure::new(
-                Reason::LocalResources,
-                "the resolver is closed",
-            ));
-        };
-        let found = look_up(&names, &self.memory, name, version)
-            .await
-            .map_err(|miss| failure(name, version, miss))?;
-        unfinished.succeeded = true;
+        let found = self.ask(&names, name, version).await?;
         watch.leave();
         self.keep(&names, name, version, &found);
         Ok(found.addresses)
+    }
+
+    /// Looks the name up when it is its turn.
+    async fn ask(&self, names: &Names, name: &str, version: IpVersion) -> Result<Found, Failure> {
+        let mut unfinished = Unfinished::count(self, name);
+        let closed = |_| Failure::new(Reason::LocalResources, "the resolver is closed");
+        let was_silent = self.state().silent.contains(name);
+        let _share = if was_silent {
+            Some(self.silent_lookups.acquire().await.map_err(closed)?)
+        } else {
+            None
+        };
+        let _turn = self.lookups.acquire().await.map_err(closed)?;
+        unfinished.waits = true;
+        let result = look_up(names, &self.memory, name, version).await;
+        unfinished.waits = false;
+        unfinished.succeeded = result.is_ok();
+        if was_silent {
+            self.state().silent.remove(name);
+        }
+        result.map_err(|miss| failure(name, version, miss))
     }
 
     /// What needs no server, else nothing; and the set-up to ask by.
@@ -184,10 +208,8 @@ impl Resolver {
             return;
         }
         let now = Instant::now();
+        state.sweep(now);
         let answers = &mut state.answers[version as usize];
-        if answers.len() >= MAX_NAMES {
-            answers.retain(|_, kept| now < kept.until);
-        }
         if answers.len() >= MAX_NAMES && !answers.contains_key(name) {
             return;
         }
@@ -206,6 +228,17 @@ impl Resolver {
 }
 
 impl State {
+    /// Throws away what is over, now and then: not at every name, even where all places are taken.
+    fn sweep(&mut self, now: Instant) {
+        if now < self.sweep_again {
+            return;
+        }
+        self.sweep_again = now + SWEEP;
+        for answers in &mut self.answers {
+            answers.retain(|_, kept| now < kept.until);
+        }
+    }
+
     /// Takes up a change of the host's files. Two system calls every few seconds: cheaper than a
     /// task, and never later than the run that needs it.
     fn follow(&mut self, now: Instant) {
@@ -225,6 +258,7 @@ impl State {
                 tracing::info!(servers = ?names.servers, "the host's name service has changed");
                 self.names = Arc::new(names);
                 self.answers = Default::default();
+                self.silent = HashSet::new();
             }
             Err(error) => tracing::warn!(%error, "names are looked up as before"),
         }
@@ -234,24 +268,37 @@ impl State {
 /// Counts a look-up as failed unless it is told otherwise: being dropped at the deadline is the
 /// usual failure.
 struct Unfinished<'a> {
-    counters: &'a Counters,
+    resolver: &'a Resolver,
+    name: &'a str,
     succeeded: bool,
+    /// For servers, not for its turn.
+    waits: bool,
 }
 
 impl<'a> Unfinished<'a> {
-    fn count(counters: &'a Counters) -> Self {
-        counters.lookups.fetch_add(1, Ordering::Relaxed);
+    fn count(resolver: &'a Resolver, name: &'a str) -> Self {
+        resolver.counters.lookups.fetch_add(1, Ordering::Relaxed);
         Self {
-            counters,
+            resolver,
+            name,
             succeeded: false,
+            waits: false,
         }
     }
 }
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if !self.succeeded {
-            self.counters.failures.fetch_add(1, Ordering::Relaxed);
+        if self.succeeded {
+            return;
+        }
+        let resolver = self.resolver;
+        resolver.counters.failures.fetch_add(1, Ordering::Relaxed);
+        if self.waits {
+            let silent = &mut resolver.state().silent;
+            if silent.len() < MAX_NAMES && !silent.contains(self.name) {
+                silent.insert(self.name.into());
+            }
         }
     }
 }
@@ -284,6 +331,7 @@ mod tests {
     use super::*;
     use hickory_proto::op::{Message, ResponseCode};
     use hickory_proto::rr::RecordType;
+    use tokio::sync::watch;
     use tokio::task::JoinSet;
     use tokio::time::timeout;
 
@@ -363,6 +411,13 @@ mod tests {
             let (addresses, _) = resolver.known("db", IpVersion::Any, Instant::now());
             assert_eq!(addresses.len(), known);
         }
+        tokio::time::advance(SWEEP).await;
+        resolver.keep(&names, "other", IpVersion::Any, &found);
+        assert_eq!(
+            resolver.state().answers[0].len(),
+            1,
+            "no room for what is over"
+        );
     }
 
     #[tokio::test]
@@ -497,10 +552,16 @@ mod tests {
             assert_eq!(found.expect("found"), ["10.0.0.2"]);
             let asked = resolver.counters().queries;
             assert!(asked >= 2, "the first was asked: {asked}");
-            // From now on the one that answers is asked first, and alone.
-            let found = resolve(&resolver, "db.example", IpVersion::V4).await;
-            assert_eq!(found.expect("found"), ["10.0.0.2"]);
-            assert_eq!(resolver.counters().queries, asked + 1);
+            // From now on the one that answers is asked first, and alone: unless this host is so
+            // slow that its answer looks late.
+            let mut alone = false;
+            for _ in 0..20 {
+                let before = resolver.counters().queries;
+                let found = resolve(&resolver, "db.example", IpVersion::V4).await;
+                assert_eq!(found.expect("found"), ["10.0.0.2"]);
+                alone |= resolver.counters().queries == before + 1;
+            }
+            assert!(alone);
         }
     }
 
@@ -517,6 +578,49 @@ mod tests {
         let resolver = Resolver::at(server.address);
         let found = resolve(&resolver, "db.example", IpVersion::Any).await;
         assert_eq!(found.expect("found"), ["10.0.0.1"]);
+    }
+
+    fn both_families(message: &mut Message) {
+        let ip = match message.queries[0].query_type {
+            RecordType::A => "10.0.0.1",
+            _ => "fd00::1",
+        };
+        message.add_answer(address("db.example.", ip, 60));
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_for_ipv4_is_asked_for_again_before_ipv6_is_taken_alone() {
+        let lost = AtomicU64::new(0);
+        let server = TestDns::start(move |question, _| {
+            let v4 = question.queries[0].query_type == RecordType::A;
+            if v4 && lost.fetch_add(1, Ordering::Relaxed) == 0 {
+                return vec![];
+            }
+            vec![reply(question, both_families)]
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        let found = resolve(&resolver, "db.example", IpVersion::Any).await;
+        assert_eq!(found.expect("found"), ["10.0.0.1", "fd00::1"]);
+    }
+
+    #[tokio::test]
+    async fn ipv6_alone_is_not_kept_where_ipv4_failed() {
+        let failed = AtomicU64::new(0);
+        let server = TestDns::replying(move |message| {
+            let v4 = message.queries[0].query_type == RecordType::A;
+            if v4 && failed.fetch_add(1, Ordering::Relaxed) == 0 {
+                message.metadata.response_code = ResponseCode::ServFail;
+            } else {
+                both_families(message);
+            }
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        for ips in [&["fd00::1"][..], &["10.0.0.1", "fd00::1"]] {
+            let found = resolve(&resolver, "db.example", IpVersion::Any).await;
+            assert_eq!(found.expect("found"), ips);
+        }
     }
 
     #[tokio::test]
@@ -567,7 +671,18 @@ mod tests {
             .block_on(six_hundred_names());
     }
 
+    /// Other tests of this process need descriptors at the same time.
+    fn raise_descriptors() {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit
+            .maximum
+            .map_or(Some(8192), |most| Some(most.min(8192)));
+        setrlimit(Resource::Nofile, limit).expect("up to the hard limit");
+    }
+
     async fn six_hundred_names() {
+        raise_descriptors();
         let silent = TestDns::silent().await;
         let good = TestDns::replying(with_a([10, 0, 0, 1], 60)).await;
         let resolver = Arc::new(Resolver::new(Names {
@@ -578,27 +693,15 @@ mod tests {
             .into(),
             ..Names::at([silent.address])
         }));
-        let mut waiting = JoinSet::new();
-        for i in 0..600 {
-            let resolver = Arc::clone(&resolver);
-            waiting.spawn(async move {
-                let host = Host::parse(&format!("n{i}.example")).expect("a host");
-                let mut watch = Stopwatch::start();
-                let run = resolver.resolve(&host, IpVersion::Any, &mut watch);
-                let ended = timeout(Duration::from_secs(2), run).await.is_ok();
-                (ended, watch.current())
-            });
-        }
-        while resolver.counters().queries < 2 * MAX_LOOKUPS as u64 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(sockets_to(silent.address), 2 * MAX_LOOKUPS);
+        let (cut, mut waiting) = six_hundred_runs(&resolver);
+        until_sockets_to(silent.address, 2 * MAX_LOOKUPS).await;
         assert_eq!(threads("six-hundred"), 0);
         let listed = resolve(&resolver, "listed", IpVersion::Any).await;
         assert_eq!(listed.expect("known"), ["10.0.0.9"]);
         let other = Resolver::at(good.address);
         let found = resolve(&other, "db.example", IpVersion::V4).await;
         assert_eq!(found.expect("found"), ["10.0.0.1"]);
+        cut.send(true).expect("all wait");
         while let Some(result) = waiting.join_next().await {
             let (ended, phase) = result.expect("no panic");
             assert!(!ended, "a silent server has no answer");
@@ -607,6 +710,70 @@ mod tests {
         assert_eq!(resolver.counters().failures, 600);
         assert_eq!(resolver.lookups.available_permits(), MAX_LOOKUPS);
         assert_eq!((sockets_to(silent.address), threads("six-hundred")), (0, 0));
+        // Those that waited for their turn only are none of them.
+        let found_silent = resolver.state().silent.len();
+        assert!((MAX_LOOKUPS..600).contains(&found_silent), "{found_silent}");
+    }
+
+    /// Runs for `n0.example` and so on, and what cuts them all; each says whether it had ended
+    /// before, and where it was.
+    fn six_hundred_runs(
+        resolver: &Arc<Resolver>,
+    ) -> (watch::Sender<bool>, JoinSet<(bool, Option<Phase>)>) {
+        let (cut, _) = watch::channel(false);
+        let mut waiting = JoinSet::new();
+        for i in 0..600 {
+            let resolver = Arc::clone(resolver);
+            let mut deadline = cut.subscribe();
+            waiting.spawn(async move {
+                let host = Host::parse(&format!("n{i}.example")).expect("a host");
+                let mut watch = Stopwatch::start();
+                let ended = tokio::select! {
+                    _ = resolver.resolve(&host, IpVersion::Any, &mut watch) => true,
+                    _ = deadline.wait_for(|cut| *cut) => false,
+                };
+                (ended, watch.current())
+            });
+        }
+        (cut, waiting)
+    }
+
+    async fn until_sockets_to(address: SocketAddr, count: usize) {
+        let hang = Instant::now() + HANG;
+        while sockets_to(address) != count {
+            assert!(Instant::now() < hang, "{} sockets", sockets_to(address));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn names_without_an_answer_leave_turns_for_others() {
+        raise_descriptors();
+        let server = TestDns::start(|question, _| {
+            if question.queries[0].name.to_string() == "db.example." {
+                vec![reply(question, with_a([10, 0, 0, 1], 0))]
+            } else {
+                vec![]
+            }
+        })
+        .await;
+        let resolver = Arc::new(Resolver::at(server.address));
+        let silent = (0..600).map(|i| format!("n{i}.example").into());
+        resolver.state().silent.extend(silent);
+        let (_cut, _waiting) = six_hundred_runs(&resolver);
+        until_sockets_to(server.address, 2 * MAX_SILENT_LOOKUPS).await;
+        let found = resolve(&resolver, "db.example", IpVersion::V4).await;
+        assert_eq!(found.expect("found"), ["10.0.0.1"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_answers_again_is_silent_no_longer() {
+        let server = TestDns::replying(with_a([10, 0, 0, 1], 0)).await;
+        let resolver = Resolver::at(server.address);
+        resolver.state().silent.insert("db.example".into());
+        let found = resolve(&resolver, "db.example", IpVersion::V4).await;
+        assert_eq!(found.expect("found"), ["10.0.0.1"]);
+        assert!(resolver.state().silent.is_empty());
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use super::{Context, Probe, Problem, Run, Template};
 use crate::model::{
     FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
-use crate::net::{Dial, Endpoint, IpVersion, Manner, Question, Resolver, Stopwatch, failure_of};
+use crate::net::{Dial, Endpoint, IpVersion, Manner, Question, Resolver, Stopwatch, failure_at};
 
 /// The settings of `check: { dns: … }`.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,7 +45,8 @@ pub struct Settings {
     /// Regular expressions of which each must match a record.
     #[serde(default)]
     pub answers_match: Vec<String>,
-    /// The least number of records of the type. Unless set, a NOERROR answer needs one.
+    /// The least number of records of the type. Unless set, a NOERROR answer needs one, or as many
+    /// as `answers` lists.
     pub min_answers: Option<u32>,
     /// The server must say that it is an authority for the name.
     #[serde(default)]
@@ -221,7 +222,7 @@ impl Target {
         ignored: &mut u32,
         watch: &mut Stopwatch,
     ) -> Result<Box<Message>, Failure> {
-        let fail = |e| failure_of(&e, &format!("ask {server}"));
+        let fail = |e| failure_at(server, &e, "ask");
         let socket = self.asking.dial.datagram(server)?;
         watch.enter(Phase::Processing);
         socket.send(question.bytes()).await.map_err(fail)?;
@@ -240,7 +241,7 @@ impl Target {
         let mut wire = self.asking.dial.connect(server, cap, watch).await?;
         watch.enter(Phase::Processing);
         let answer = question.exchange(&mut wire).await;
-        let answer = answer.map_err(|e| failure_of(&e, &format!("ask {server}")))?;
+        let answer = answer.map_err(|e| failure_at(server, &e, "ask"))?;
         watch.leave();
         answer.map_err(|why| Failure::new(Reason::Protocol, why))
     }
@@ -421,6 +422,27 @@ mod tests {
         assert!(detail.starts_with("0 records of type A"), "{detail}");
         let names = json!({"type": "CNAME", "answers": ["DB.example", "b.example."]});
         ask(&server, names).await.expect("both aliases");
+    }
+
+    #[tokio::test]
+    async fn names_of_other_alphabets_match_in_both_forms() {
+        let name = "xn--bcher-kva.example.";
+        let server = TestDns::replying(move |message| {
+            message.add_answer(alias("db.example.", name, 60));
+        })
+        .await;
+        for written in [name, "XN--Bcher-kva.example", "bücher.example"] {
+            let extra = json!({"type": "CNAME", "answers": [written]});
+            ask(&server, extra).await.expect(written);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_answers_can_be_what_is_expected() {
+        let server = TestDns::replying(|_| {}).await;
+        ask(&server, json!({"answers": []})).await.expect("none");
+        let (reason, _) = reason(&server, json!({"answers": [], "min_answers": 1})).await;
+        assert_eq!(reason, Reason::Answer);
     }
 
     #[tokio::test]

@@ -103,7 +103,10 @@ impl Settings {
     }
 
     fn time_problem(&self, timeout: Duration) -> Option<Problem> {
-        let needed = self.spacing.saturating_mul(self.count) + guard(timeout);
+        let needed = self
+            .spacing
+            .saturating_mul(self.count)
+            .saturating_add(guard(timeout));
         if needed < timeout {
             return None;
         }
@@ -348,7 +351,7 @@ mod tests {
     use super::*;
     use crate::files::Files;
     use crate::model::PingFacts;
-    use crate::net::namespace::{DATAGRAM, in_namespace};
+    use crate::net::namespace::{DATAGRAM, in_namespace, skip};
     use crate::net::{IcmpCounters, Names, Roots, SocketType};
 
     /// Generous: a hang guard, not a measure.
@@ -397,12 +400,11 @@ mod tests {
     }
 
     /// What this process may not do is no failure of the code; whoever runs the tests is told.
-    #[expect(clippy::print_stderr, reason = "says which tests did not run")]
     fn permitted(family: Family) -> bool {
         match Icmp::new().permission(family) {
             Ok(_) => true,
             Err(why) => {
-                eprintln!("skipped: {why}");
+                skip(&format!("a test of pings: {why}"));
                 false
             }
         }
@@ -578,11 +580,20 @@ mod tests {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
         reading.abort();
-        let dropped = runs.join_next().await.expect("the silent run");
-        assert!(dropped.expect_err("dropped").is_cancelled());
-        let last = runs.join_next().await.expect("the other run");
-        let reply = last.expect("no panic").expect("a reply");
-        assert_eq!(packets(&reply.facts).received, 50);
+        // On a slow host the other run may have ended before.
+        let mut dropped = 0;
+        while let Some(ended) = runs.join_next().await {
+            match ended {
+                Ok(outcome) => {
+                    assert_eq!(packets(&outcome.expect("a reply").facts).received, 50);
+                }
+                Err(error) => {
+                    assert!(error.is_cancelled(), "{error}");
+                    dropped += 1;
+                }
+            }
+        }
+        assert_eq!(dropped, 1);
     }
 
     #[tokio::test]
@@ -707,6 +718,7 @@ mod tests {
             (r#"{"dscp": 64}"#, "dscp"),
             (r#"{"count": 10, "spacing": "100ms"}"#, "spacing"),
             (r#"{"count": 4000000000, "spacing": "36500d"}"#, "count"),
+            (r#"{"count": 4294967295, "spacing": "200000d"}"#, "count"),
             (r#"{"source_address": "::1", "ip_version": "4"}"#, "source_address"),
         ] {
             let Err(problems) = settings(json).prepare(&context(Duration::from_secs(1))) else {

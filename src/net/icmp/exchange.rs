@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -84,12 +83,13 @@ impl Port {
             }
             end = run.send(plan).await?.max(end);
         }
-        let woken = run.wait(end, true).await?;
-        let mut overslept = Duration::ZERO;
-        if let Some(woken) = woken {
+        let all_ended = run.wait(end, true).await?;
+        // Also where all have ended: a process that was frozen reads the replies before it looks at
+        // the clock, and they look late.
+        let overslept = Instant::now().saturating_duration_since(end);
+        if !all_ended {
             // A reply that is in the buffer by now has come, whoever was to read it.
             self.drain().map_err(|e| self.breaks(&e))?;
-            overslept = woken.saturating_duration_since(end);
         }
         Ok(Echoes {
             overslept,
@@ -293,9 +293,9 @@ impl<'a> Run<'a> {
         Ok(deadline)
     }
 
-    /// Waits until `until` and returns when it woke; with `all` at most until all packets have
-    /// ended, and then returns `None`.
-    async fn wait(&self, until: Instant, all: bool) -> Result<Option<Instant>, Failure> {
+    /// Waits until `until`; with `all` at most until all packets have ended, and then returns
+    /// `true`.
+    async fn wait(&self, until: Instant, all: bool) -> Result<bool, Failure> {
         let ended = poll_fn(|context| {
             if all && lock(&self.port.table).has_ended(self.id, context.waker()) {
                 Poll::Ready(())
@@ -307,8 +307,8 @@ impl<'a> Run<'a> {
             // Reading first: what it finds may be what the run waits for.
             biased;
             error = self.port.listen() => Err(self.port.breaks(&error)),
-            () = ended => Ok(None),
-            () = sleep_until(until) => Ok(Some(Instant::now())),
+            () = ended => Ok(true),
+            () = sleep_until(until) => Ok(false),
         }
     }
 
@@ -332,8 +332,6 @@ fn failure_of_send(error: &io::Error, to: IpAddr) -> Failure {
         // Larger than the path allows, as far as the system knows it, and not to be fragmented.
         Some(Errno::MSGSIZE) => Reason::Unreachable,
         None if error.kind() == io::ErrorKind::WouldBlock => Reason::LocalResources,
-        // A source address that cannot send there; above all a loopback one to elsewhere.
-        Some(Errno::INVAL) => Reason::LocalAddress,
         _ if failure.reason.is_own() => failure.reason,
         _ => Reason::Unreachable,
     };
@@ -364,8 +362,10 @@ mod tests {
     use super::*;
     use crate::model::PingFacts;
     use socket2::{Domain, Protocol, Type};
+    use std::future::Future as _;
     use std::io::Read;
     use std::net::SocketAddr;
+    use std::time::Duration;
 
     const SILENT: &str = "echo 1 > /proc/sys/net/ipv4/icmp_echo_ignore_all";
 
@@ -560,6 +560,32 @@ mod tests {
                 "{family:?}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_frozen_process_knows_that_it_read_too_late() {
+        let Ok(socket) = Socket::open(&options()) else {
+            return;
+        };
+        let port = Port::new(socket, &Arc::default());
+        let wait = Duration::from_millis(100);
+        let plan = plan(1, wait);
+        let mut run = std::pin::pin!(port.exchange(&plan));
+        let mut frozen = false;
+        let echoes = poll_fn(|context| {
+            let polled = run.as_mut().poll(context);
+            // The packet is out, and its reply waits in the socket.
+            if polled.is_pending() && !frozen && port.unread.load(Ordering::Relaxed) > 0 {
+                frozen = true;
+                std::thread::sleep(wait * 3);
+            }
+            polled
+        })
+        .await
+        .expect("a run");
+        assert!(frozen);
+        assert_eq!((echoes.facts.sent, echoes.facts.late), (1, 1));
+        assert!(echoes.overslept >= wait, "{:?}", echoes.overslept);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
@@ -115,9 +115,10 @@ impl Expected {
         if self.authoritative && !facts.authoritative {
             return wrong(format_args!("the server is no authority for the name"));
         }
-        let least = self
-            .min_answers
-            .unwrap_or(u32::from(code == ResponseCode::NoError));
+        // Where all records are listed, the list says how many.
+        let least = self.min_answers.unwrap_or_else(|| {
+            u32::from(code == ResponseCode::NoError && self.answers.is_none())
+        });
         if facts.answers < least {
             return wrong(format_args!(
                 "{} records of type {} with rcode {}, at least {least} expected",
@@ -160,12 +161,31 @@ fn name_of(code: ResponseCode) -> String {
 }
 
 fn text_of(record: &Record, kind: Kind) -> String {
-    let text = record.data.to_string();
-    match record.data {
+    // Names in their ASCII form: the library would write those of other alphabets in Unicode.
+    let text = match &record.data {
         // Quotes in it are the record's own.
-        RData::TXT(_) => text,
-        _ => normal(&text, kind).unwrap_or(text),
-    }
+        RData::TXT(_) => return record.data.to_string(),
+        RData::CNAME(name) => name.to_ascii(),
+        RData::NS(name) => name.to_ascii(),
+        RData::PTR(name) => name.to_ascii(),
+        RData::MX(mx) => format!("{} {}", mx.preference, mx.exchange.to_ascii()),
+        RData::SRV(srv) => {
+            let target = srv.target.to_ascii();
+            format!("{} {} {} {target}", srv.priority, srv.weight, srv.port)
+        }
+        RData::SOA(soa) => format!(
+            "{} {} {} {} {} {} {}",
+            soa.mname.to_ascii(),
+            soa.rname.to_ascii(),
+            soa.serial,
+            soa.refresh,
+            soa.retry,
+            soa.expire,
+            soa.minimum
+        ),
+        other => other.to_string(),
+    };
+    normal(&text, kind).unwrap_or(text)
 }
 
 /// What the answer tells.
@@ -204,13 +224,21 @@ fn normal(text: &str, kind: Kind) -> Result<String, String> {
             .map_or_else(|| text.to_owned(), |t| t.replace("\" \"", ""))),
         Kind::Caa => Ok(text.split_whitespace().collect::<Vec<_>>().join(" ")),
         Kind::Cname | Kind::Mx | Kind::Ns | Kind::Soa | Kind::Srv | Kind::Ptr => {
-            let words = text.split_whitespace().map(|word| {
-                let bare = word.strip_suffix('.').filter(|bare| !bare.is_empty());
-                bare.unwrap_or(word).to_ascii_lowercase()
-            });
-            Ok(words.collect::<Vec<_>>().join(" "))
+            let words: Result<Vec<_>, _> = text.split_whitespace().map(normal_name).collect();
+            Ok(words?.join(" "))
         }
     }
+}
+
+/// A name (or a number beside one) in small ASCII letters and without the last dot.
+fn normal_name(word: &str) -> Result<String, String> {
+    let bare = word.strip_suffix('.').filter(|bare| !bare.is_empty());
+    let bare = bare.unwrap_or(word);
+    if bare.is_ascii() {
+        return Ok(bare.to_ascii_lowercase());
+    }
+    let name = Name::from_utf8(bare).map_err(|e| format!("`{word}` is no name: {e}"))?;
+    Ok(name.to_ascii().to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -223,6 +251,8 @@ mod tests {
             (Kind::Aaaa, "2001:DB8:0:0::1", "2001:db8::1"),
             (Kind::Mx, "10  Mail.Example.", "10 mail.example"),
             (Kind::Srv, "0 0 5432 .", "0 0 5432 ."),
+            (Kind::Cname, "bücher.Example.", "xn--bcher-kva.example"),
+            (Kind::Mx, "10 Bücher.example", "10 XN--bcher-kva.example."),
             (Kind::Txt, "\"v=spf1 \" \"-all\"", "v=spf1 -all"),
             (Kind::Caa, "0 issue  \"ca.example\"", "0 issue \"ca.example\""),
         ] {
