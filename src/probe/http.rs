@@ -63,6 +63,7 @@ impl Settings {
         let names = self.names(&mut problems);
         let proxy = self.proxy(&mut problems);
         let tls = self.tls_client(context, &mut problems);
+        let (dial, ip_version) = self.dial(&mut problems);
         self.check(&expectations, &prototype, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
@@ -74,12 +75,9 @@ impl Settings {
             tls,
             roots: Arc::clone(&context.roots),
             resolver: Arc::clone(&context.resolver),
-            dial: Dial {
-                source_address: self.source_address,
-                dscp: self.dscp,
-            },
+            dial,
             proxy,
-            ip_version: self.family(),
+            ip_version,
             addresses: self.addresses,
             max_body_bytes: self.max_body_bytes,
             follow_redirects: self.follow_redirects,
@@ -138,13 +136,10 @@ impl Settings {
         cell
     }
 
-    /// The address family, which that of the source address decides too.
-    fn family(&self) -> IpVersion {
-        match (self.ip_version, self.source_address) {
-            (IpVersion::Any, Some(IpAddr::V4(_))) => IpVersion::V4,
-            (IpVersion::Any, Some(IpAddr::V6(_))) => IpVersion::V6,
-            (version, _) => version,
-        }
+    fn dial(&self, problems: &mut Vec<Problem>) -> (Dial, IpVersion) {
+        Dial::from_settings(self.source_address, self.dscp, self.ip_version)
+            .map_err(|(field, why)| problems.push(Problem::new(field, why)))
+            .unwrap_or_default()
     }
 
     fn check(&self, rules: &Expectations, prototype: &Prototype, problems: &mut Vec<Problem>) {
@@ -162,17 +157,6 @@ impl Settings {
             (1..=MAX_BODY_BYTES).contains(&self.max_body_bytes),
             "max_body_bytes",
             "expected 1 to 1073741824 (1 GiB)",
-        );
-        check(
-            self.dscp.is_none_or(|dscp| dscp < 64),
-            "dscp",
-            "expected 0 to 63",
-        );
-        check(
-            self.source_address
-                .is_none_or(|source| has_family(source, self.ip_version)),
-            "source_address",
-            "it is not of the family that ip_version asks for",
         );
         check(
             prototype.method != Method::HEAD || !rules.reads_body(),
@@ -193,14 +177,6 @@ fn host_of(text: &str) -> Result<http::uri::Authority, String> {
         .map_err(|_| format!("`{text}` is not the name of a host"))
 }
 
-fn has_family(ip: IpAddr, version: IpVersion) -> bool {
-    match version {
-        IpVersion::Any => true,
-        IpVersion::V4 => ip.is_ipv4(),
-        IpVersion::V6 => ip.is_ipv6(),
-    }
-}
-
 impl Http {
     /// The TLS client of the probe, or why there is none.
     fn tls(&self) -> Result<&TlsClient, &str> {
@@ -216,7 +192,7 @@ impl Http {
     fn check_target(&self, destination: &Destination) -> Result<(), String> {
         if let Host::Ip(ip) = destination.dial.host
             && self.proxy.is_none()
-            && !has_family(ip, self.ip_version)
+            && !self.ip_version.takes(ip)
         {
             return Err(format!(
                 "{ip} is not of the family that ip_version or source_address asks for"

@@ -51,7 +51,8 @@ pub(crate) fn probe(
         timeout: deadline,
     };
     let template = check.prepare(&context)?;
-    Ok(template.target(address).expect("address"))
+    let target = template.target(address);
+    target.map_err(|why| vec![Problem::new("address", why)])
 }
 
 /// Runs as the schedule does: the deadline is outside.
@@ -498,10 +499,10 @@ fn settings_that_contradict_each_other_are_all_told() {
             "user: it is empty",
             "application_name: it has a NUL character, which no server takes",
             "expect: there is no query whose answer it could be",
-            "dscp: it must be 0 to 63",
             "max_scram_iterations: it must be 1 to 100000",
             "ca_file: it is not used: only tls: verify-ca and verify-full verify the server",
             "server_name: it is not used with tls: disable",
+            "dscp: 64 is not a code point: 0 to 63",
         ]
     );
     for (settings, field) in [
@@ -524,6 +525,23 @@ fn settings_that_contradict_each_other_are_all_told() {
         assert!(
             found.len() == 1 && found[0].starts_with(field),
             "{settings}: {found:?}"
+        );
+    }
+    let other = json!({
+        "user": "u", "tls": "disable", "ip_version": "6", "source_address": "127.0.0.1",
+    });
+    assert_eq!(
+        problems(other),
+        ["source_address: 127.0.0.1 is of the other IP version than `ip_version` asks for"]
+    );
+    for family in [
+        json!({ "user": "u", "tls": "disable", "source_address": "::1" }),
+        json!({ "user": "u", "tls": "disable", "ip_version": "6" }),
+    ] {
+        let found = problems(family);
+        assert!(
+            found.len() == 1 && found[0].contains("127.0.0.1 is not of the family"),
+            "{found:?}"
         );
     }
     for unreadable in [
