@@ -135,7 +135,8 @@ impl Target {
         // Apart, so that a run without TLS does not carry the room for it.
         Box::pin(async move {
             if http.proxy.is_some() {
-                tunnel(&mut wire, &hop.to.dial.to_string(), watch).await?;
+                let credentials = http.prototype.proxy_authorization();
+                tunnel(&mut wire, &hop.to.dial.to_string(), credentials, watch).await?;
             }
             http.ask_tls(hop, name, wire, watch, facts).await
         })

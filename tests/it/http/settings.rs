@@ -212,6 +212,10 @@ fn mistakes_in_limits_and_ways_have_their_messages() {
             "max_body_bytes: expected 1 to 1073741824 (1 GiB)",
         ),
         (
+            json!({ "secret_headers": { "Proxy-Authorization": { "file": "secret" } } }),
+            "secret_headers.proxy-authorization: there is no `proxy` that it could be for",
+        ),
+        (
             json!({ "dscp": 64 }),
             "dscp: 64 is not a code point: 0 to 63",
         ),
