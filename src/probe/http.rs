@@ -31,8 +31,11 @@ use crate::net::{Addresses, Dial, Endpoint, Host, IpVersion, Resolver, Roots, St
 
 /// Redirects that can be followed at most.
 const MAX_REDIRECTS: u8 = 10;
-/// The largest body that can be allowed.
+/// The largest body that can be allowed where it is only counted.
 const MAX_BODY_BYTES: u64 = 1 << 30;
+/// The largest where it is kept: it is decompressed and judged in one piece, while the other runs of
+/// the thread wait.
+const MAX_KEPT_BYTES: u64 = 8 << 20;
 
 /// What the targets of a probe share.
 struct Http {
@@ -157,6 +160,12 @@ impl Settings {
             (1..=MAX_BODY_BYTES).contains(&self.max_body_bytes),
             "max_body_bytes",
             "expected 1 to 1073741824 (1 GiB)",
+        );
+        let keeps = self.decompress == Decompress::Gzip || rules.reads_body();
+        check(
+            !keeps || !(MAX_KEPT_BYTES + 1..=MAX_BODY_BYTES).contains(&self.max_body_bytes),
+            "max_body_bytes",
+            "a body that is decompressed or looked at may have 8388608 bytes (8 MiB) at most",
         );
         check(
             prototype.method != Method::HEAD || !rules.reads_body(),

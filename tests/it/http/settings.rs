@@ -216,6 +216,14 @@ fn mistakes_in_limits_and_ways_have_their_messages() {
             "secret_headers.proxy-authorization: there is no `proxy` that it could be for",
         ),
         (
+            json!({ "max_body_bytes": 8_388_609, "decompress": "gzip" }),
+            "max_body_bytes: a body that is decompressed or looked at may have 8388608 bytes (8 MiB) at most",
+        ),
+        (
+            json!({ "max_body_bytes": 8_388_609, "version": { "json": "/sha" } }),
+            "max_body_bytes: a body that is decompressed or looked at may have 8388608 bytes (8 MiB) at most",
+        ),
+        (
             json!({ "dscp": 64 }),
             "dscp: 64 is not a code point: 0 to 63",
         ),
