@@ -225,8 +225,8 @@ fn explain(why: &CertificateError) -> String {
     let text = why.to_string();
     let advice = match why {
         CertificateError::Other(_) if text.contains("CaUsedAsEndEntity") => {
-            "the server's certificate is marked as an authority; issue one that is not, or set \
-             insecure_skip_verify"
+            "the server's certificate is marked as an authority; issue one that is not, or leave its \
+             verification out"
         }
         CertificateError::UnknownIssuer => {
             "the server's certificate is not from a trusted authority, or it does not send the \

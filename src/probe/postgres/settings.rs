@@ -10,10 +10,10 @@ use tokio_postgres::config::{SslMode, SslNegotiation};
 
 use super::query::Query;
 use super::screen::Limits;
-use super::tls::{Mode, Tls};
+use super::tls::{Authorities, Mode, Tls};
 use super::{Postgres, Shared};
 use crate::model::Secret;
-use crate::net::{Dial, IpVersion, TlsClient, TlsSettings, parse_authorities};
+use crate::net::{Dial, IpVersion, TlsClient, TlsSettings};
 use crate::probe::{Context, Problem, Template};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
@@ -202,7 +202,7 @@ impl Settings {
         let authorities = match (ca_file, self.tls) {
             (Some(path), Mode::VerifyCa) => {
                 let pem = context.files.read(path);
-                let read = pem.and_then(|pem| parse_authorities(&pem));
+                let read = pem.and_then(|pem| Authorities::parse(&pem));
                 Some(read.map_err(|why| Problem::new("ca_file", why))?)
             }
             _ => None,

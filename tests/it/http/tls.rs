@@ -205,7 +205,7 @@ async fn a_trusted_appliance_certificate_marked_as_an_authority_is_explained() {
     std::fs::write(ca, appliance.certificate.pem()).expect("written");
     client.run(json!({}), &server).await.failed(
         Reason::TlsCertificate,
-        "is marked as an authority; issue one that is not, or set insecure_skip_verify",
+        "is marked as an authority; issue one that is not, or leave its verification out",
     );
 }
 
