@@ -418,76 +418,35 @@ mod tests {
         result.expect_err("a failure")
     }
 
+    async fn fails(parts: &[&[u8]], cap: u64, reason: Reason, detail: &str) {
+        let failure = http2_failure(parts, cap).await;
+        assert_eq!(failure.reason, reason, "{parts:?}: {failure}");
+        assert!(failure.detail.contains(detail), "{parts:?}: {failure}");
+    }
+
     #[tokio::test]
     async fn the_ends_of_http_2_have_the_reasons_of_http_1() {
         let (no_error, refused) = (0, 7);
-        let no_cap = u64::MAX;
-        for (parts, cap, reason, detail) in [
-            (
-                &[][..],
-                no_cap,
-                Reason::Eof,
-                "wait for the answer: the server closed",
-            ),
-            (
-                &[STATUS_200, HALF],
-                no_cap,
-                Reason::Eof,
-                "read the body: the server closed",
-            ),
-            (
-                &[&go_away(no_error)[..]],
-                no_cap,
-                Reason::Eof,
-                "wait for the answer",
-            ),
-            (
-                &[&go_away(refused)],
-                no_cap,
-                Reason::Protocol,
-                "wait for the answer",
-            ),
-            (
-                &[&reset(refused)],
-                no_cap,
-                Reason::Reset,
-                "wait for the answer",
-            ),
-            (
-                &[STATUS_200, HALF, &reset(refused)],
-                no_cap,
-                Reason::Reset,
-                "read the body",
-            ),
-            (
-                &[STATUS_200, HALF, &reset(no_error)],
-                no_cap,
-                Reason::Eof,
-                "gave it up",
-            ),
-            (
-                &[STATUS_200, HALF, &go_away(no_error)],
-                no_cap,
-                Reason::Eof,
-                "gave it up",
-            ),
-            (
-                &[b"HTTP/1.1 400 Bad"],
-                no_cap,
-                Reason::Protocol,
-                "wait for the answer",
-            ),
-            (
-                &[STATUS_200, HALF],
-                32,
-                Reason::TooLarge,
-                "the target sent more than 32 bytes",
-            ),
+        let closed = "wait for the answer: the server closed";
+        for (answer, reason, detail) in [
+            (vec![], Reason::Eof, closed),
+            (go_away(no_error), Reason::Eof, "wait for the answer"),
+            (go_away(refused), Reason::Protocol, "wait for the answer"),
+            (reset(refused), Reason::Reset, "wait for the answer"),
+            (b"HTTP/1.1 400 Bad".to_vec(), Reason::Protocol, "wait for"),
         ] {
-            let failure = http2_failure(parts, cap).await;
-            assert_eq!(failure.reason, reason, "{parts:?}: {failure}");
-            assert!(failure.detail.contains(detail), "{parts:?}: {failure}");
+            fails(&[&answer], u64::MAX, reason, detail).await;
         }
+        for (rest, reason, detail) in [
+            (vec![], Reason::Eof, "read the body: the server closed"),
+            (reset(refused), Reason::Reset, "read the body"),
+            (reset(no_error), Reason::Eof, "gave it up"),
+            (go_away(no_error), Reason::Eof, "gave it up"),
+        ] {
+            fails(&[STATUS_200, HALF, &rest], u64::MAX, reason, detail).await;
+        }
+        let capped = "the target sent more than 32 bytes";
+        fails(&[STATUS_200, HALF], 32, Reason::TooLarge, capped).await;
     }
 
     /// A stream on which nothing can be read, by this host's own fault.

@@ -74,7 +74,8 @@ pub struct Settings {
     pub source_address: Option<IpAddr>,
     /// The differentiated services code point of what is sent, 0 to 63.
     pub dscp: Option<u8>,
-    /// The proxy to go through: `http://host:port`.
+    /// The proxy to go through: `http://host:port`. It alone is sent a `Proxy-Authorization` of
+    /// `secret_headers`.
     pub proxy: Option<String>,
 }
 
