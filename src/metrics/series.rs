@@ -199,8 +199,8 @@ impl Series {
         if let Some(ping) = &facts.ping {
             self.ping.get_or_insert_default().add(ping);
         }
-        if facts.tls.is_some() {
-            self.tls.clone_from(&facts.tls);
+        if let Some(tls) = &facts.tls {
+            self.secured(tls);
         }
         if facts.database.is_some() && self.database != facts.database {
             self.database.clone_from(&facts.database);
@@ -218,6 +218,16 @@ impl Series {
         known.database |= facts.database.is_some();
         known.version |= facts.version.is_some();
         known.addresses |= !facts.addresses.is_empty();
+    }
+
+    /// A handshake that fails over the certificate agrees on no session: its version and cipher stay
+    /// those of the last one.
+    fn secured(&mut self, new: &TlsFacts) {
+        let known = self.tls.get_or_insert_default();
+        let (version, cipher) = (known.version, known.cipher);
+        **known = new.clone();
+        known.version = new.version.or(version);
+        known.cipher = new.cipher.or(cipher);
     }
 
     /// Compares the addresses as sets: a server that turns their order round changes nothing.

@@ -6,6 +6,7 @@
 
 mod tasks;
 mod tunnel;
+mod witness;
 
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
@@ -23,6 +24,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::tasks::Tasks;
+use self::witness::{Ending, Witness};
 use super::capped::is_too_large;
 use super::{Stopwatch, failure_of};
 use crate::model::{Facts, Failure, HttpFacts, Phase, Reason};
@@ -35,9 +37,10 @@ const MAX_HEAD_BYTES: u32 = 64 << 10;
 const SESSION_BYTES: u64 = 64 << 10;
 
 /// The most that a connection may give for a body of at most `body` bytes: room for the headers,
-/// for the session, and a quarter more for the framing of chunks, frames and records.
+/// for the session, and twice the body for the framing: a server that sends chunks of only 16 bytes
+/// in a TLS record each (22 bytes, and 6 for the chunk) may still have a good answer.
 pub const fn wire_cap(body: u64) -> u64 {
-    body.saturating_add(body / 4)
+    body.saturating_mul(3)
         .saturating_add(MAX_HEAD_BYTES as u64 + SESSION_BYTES)
 }
 
@@ -87,7 +90,8 @@ impl Exchange {
         };
         let limits = self.limits();
         watch.enter(Phase::Processing);
-        receive(sender.send_request(self.request), drive, limits, watch).await
+        let response = sender.send_request(self.request);
+        receive(response, drive, failure, limits, watch).await
     }
 
     /// Does the exchange in HTTP/2; otherwise as [`Self::http1`].
@@ -95,12 +99,14 @@ impl Exchange {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let (stream, ending) = Witness::new(stream);
+        let explain = |error: &hyper::Error, phase| failure_of_http2(error, &ending, phase);
         let mut tasks = Tasks::default();
         let (mut sender, connection) = http2::Builder::new(tasks.executor())
             .max_header_list_size(MAX_HEAD_BYTES)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|e| failure(&e, Phase::Processing))?;
+            .map_err(|e| explain(&e, Phase::Processing))?;
         let mut connection = pin!(connection);
         let mut open = true;
         let drive = |cx: &mut Context<'_>| {
@@ -111,13 +117,15 @@ impl Exchange {
         };
         let limits = self.limits();
         watch.enter(Phase::Processing);
-        receive(sender.send_request(self.request), drive, limits, watch).await
+        let response = sender.send_request(self.request);
+        receive(response, drive, explain, limits, watch).await
     }
 
     fn limits(&self) -> Limits {
         Limits {
             max_body_bytes: self.max_body_bytes,
             keep_body: self.keep_body,
+            sends_body: !self.request.body().is_end_stream(),
         }
     }
 }
@@ -126,18 +134,20 @@ impl Exchange {
 struct Limits {
     max_body_bytes: u64,
     keep_body: bool,
+    sends_body: bool,
 }
 
-/// Waits for the answer while `drive` moves the connection on.
+/// Waits for the answer while `drive` moves the connection on; `explain` says what an error means.
 async fn receive(
     response: impl Future<Output = hyper::Result<Response<Incoming>>>,
     mut drive: impl FnMut(&mut Context<'_>),
+    explain: impl Fn(&hyper::Error, Phase) -> Failure,
     limits: Limits,
     watch: &mut Stopwatch,
 ) -> Result<Answer, Failure> {
     let response = driven(&mut drive, response).await;
     let (head, mut body) = response
-        .map_err(|e| failure(&e, Phase::Processing))?
+        .map_err(|e| explain(&e, Phase::Processing))?
         .into_parts();
     watch.enter(Phase::Transfer);
     let mut answer = Answer {
@@ -151,7 +161,7 @@ async fn receive(
         headers: head.headers,
         body: Vec::new(),
     };
-    let read = read_body(&mut body, &mut drive, limits, &mut answer).await;
+    let read = read_body(&mut body, &mut drive, &explain, limits, &mut answer).await;
     match read {
         Ok(()) => {
             watch.leave();
@@ -167,6 +177,7 @@ async fn receive(
 async fn read_body(
     body: &mut Incoming,
     drive: &mut impl FnMut(&mut Context<'_>),
+    explain: &impl Fn(&hyper::Error, Phase) -> Failure,
     limits: Limits,
     answer: &mut Answer,
 ) -> Result<(), Failure> {
@@ -188,8 +199,10 @@ async fn read_body(
     }
     while !body.is_end_stream() {
         let frame = driven(drive, poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await;
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|e| failure(&e, Phase::Transfer))?;
+        let Some(frame) = frame else {
+            return ended(body, limits, answer);
+        };
+        let frame = frame.map_err(|e| explain(&e, Phase::Transfer))?;
         if let Ok(data) = frame.into_data() {
             answer.facts.body_bytes += data.len() as u64;
             if answer.facts.body_bytes > cap {
@@ -203,6 +216,21 @@ async fn read_body(
         tokio::task::coop::consume_budget().await;
     }
     Ok(())
+}
+
+/// The driver takes a stream of HTTP/2 for complete that the server gave up without calling it an
+/// error; only the mark of its end tells. A server may answer before it has read the request, and
+/// then gives up the rest of that (RFC 9113, 8.1), which hides the mark.
+fn ended(body: &Incoming, limits: Limits, answer: &Answer) -> Result<(), Failure> {
+    let marked = answer.facts.version != label(Version::HTTP_2) || body.is_end_stream();
+    let early = limits.sends_body && body.size_hint().lower() == 0;
+    if marked || early {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Reason::Eof,
+        "read the body: the server gave it up before its end",
+    ))
 }
 
 /// Two ways of saying where the body ends are how requests are smuggled: such an answer cannot be
@@ -233,11 +261,39 @@ const fn label(version: Version) -> &'static str {
     }
 }
 
-fn failure(error: &hyper::Error, phase: Phase) -> Failure {
-    let doing = match phase {
+const fn doing_in(phase: Phase) -> &'static str {
+    match phase {
         Phase::Transfer => "read the body",
         _ => "wait for the answer",
-    };
+    }
+}
+
+fn failure_of_http2(error: &hyper::Error, ending: &Ending, phase: Phase) -> Failure {
+    let doing = doing_in(phase);
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<h2::Error>())
+        .filter(|cause| !cause.is_io());
+    if let Some(cause) = cause {
+        let reason = match cause.reason() {
+            Some(h2::Reason::NO_ERROR) if cause.is_go_away() && cause.is_remote() => Reason::Eof,
+            _ if cause.is_reset() && cause.is_remote() => Reason::Reset,
+            _ => Reason::Protocol,
+        };
+        return Failure::new(reason, format_args!("{doing}: {cause}"));
+    }
+    match ending.get() {
+        Some(Err(error)) => io_failure(error, phase, doing),
+        Some(Ok(())) => Failure::new(
+            Reason::Eof,
+            format_args!("{doing}: the server closed the connection"),
+        ),
+        None => failure(error, phase),
+    }
+}
+
+fn failure(error: &hyper::Error, phase: Phase) -> Failure {
+    let doing = doing_in(phase);
     if error.is_parse_too_large() {
         return Failure::new(
             Reason::Protocol,
@@ -325,6 +381,138 @@ mod tests {
         assert_eq!(watch.current(), Some(Phase::Processing));
     }
 
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const STATUS_200: &[u8] = &[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88];
+    const HALF: &[u8] = b"\0\0\x04\0\0\0\0\0\x01half";
+
+    fn go_away(code: u8) -> Vec<u8> {
+        vec![0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, code]
+    }
+
+    fn reset(code: u8) -> Vec<u8> {
+        vec![0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, code]
+    }
+
+    /// Reads frames up to the head of a request.
+    async fn read_head(far: &mut Far) {
+        far.read_exact(&mut [0; 24]).await.expect("the preface");
+        loop {
+            let mut frame = [0; 9];
+            far.read_exact(&mut frame).await.expect("a frame");
+            let length = u32::from_be_bytes([0, frame[0], frame[1], frame[2]]);
+            let mut payload = vec![0; length as usize];
+            far.read_exact(&mut payload).await.expect("its payload");
+            if frame[3] == 1 {
+                return;
+            }
+        }
+    }
+
+    /// What becomes of an exchange whose server sends this and closes; at most `cap` bytes of it.
+    async fn http2_result(
+        exchange: Exchange,
+        parts: &[&[u8]],
+        cap: u64,
+    ) -> Result<Answer, Failure> {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let near = crate::net::capped::Capped::new(near, cap);
+        let mut watch = Stopwatch::start();
+        let server = async {
+            far.write_all(SETTINGS).await.expect("written");
+            read_head(&mut far).await;
+            far.write_all(&parts.concat()).await.expect("written");
+            far.shutdown().await.expect("closed");
+        };
+        let (result, ()) = tokio::join!(exchange.http2(near, &mut watch), server);
+        result
+    }
+
+    async fn fails(parts: &[&[u8]], cap: u64, reason: Reason, detail: &str) {
+        let result = http2_result(exchange(), parts, cap).await;
+        let failure = result.expect_err("a failure");
+        assert_eq!(failure.reason, reason, "{parts:?}: {failure}");
+        assert!(failure.detail.contains(detail), "{parts:?}: {failure}");
+    }
+
+    #[tokio::test]
+    async fn the_ends_of_http_2_have_the_reasons_of_http_1() {
+        let (no_error, refused) = (0, 7);
+        let closed = "wait for the answer: the server closed";
+        for (answer, reason, detail) in [
+            (vec![], Reason::Eof, closed),
+            (go_away(no_error), Reason::Eof, "wait for the answer"),
+            (go_away(refused), Reason::Protocol, "wait for the answer"),
+            (reset(refused), Reason::Reset, "wait for the answer"),
+            (b"HTTP/1.1 400 Bad".to_vec(), Reason::Protocol, "wait for"),
+        ] {
+            fails(&[&answer], u64::MAX, reason, detail).await;
+        }
+        for (rest, reason, detail) in [
+            (vec![], Reason::Eof, "read the body: the server closed"),
+            (reset(refused), Reason::Reset, "read the body"),
+            (reset(no_error), Reason::Eof, "gave it up"),
+            (go_away(no_error), Reason::Eof, "gave it up"),
+        ] {
+            fails(&[STATUS_200, HALF, &rest], u64::MAX, reason, detail).await;
+        }
+        let capped = "the target sent more than 32 bytes";
+        fails(&[STATUS_200, HALF], 32, Reason::TooLarge, capped).await;
+    }
+
+    #[tokio::test]
+    async fn an_early_answer_in_http_2_is_whole() {
+        let mut upload = exchange();
+        *upload.request.method_mut() = http::Method::POST;
+        *upload.request.body_mut() = Full::new(vec![0; 1 << 18].into());
+        let mut whole = HALF.to_vec();
+        whole[4] = 1; // END_STREAM
+        let parts = [STATUS_200, &whole, &reset(0)];
+        let answer = http2_result(upload, &parts, u64::MAX).await;
+        assert_eq!(answer.expect("an answer").facts.body_bytes, 4);
+    }
+
+    /// A stream on which nothing can be read, by this host's own fault.
+    struct Faulty(Far);
+
+    impl AsyncRead for Faulty {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut tokio::io::ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let errno = rustix::io::Errno::NOBUFS.raw_os_error();
+            Poll::Ready(Err(io::Error::from_raw_os_error(errno)))
+        }
+    }
+
+    impl AsyncWrite for Faulty {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_write(cx, buf)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_this_host_is_not_the_targets_in_http_2_either() {
+        let (near, _far) = tokio::io::duplex(1 << 16);
+        let result = exchange()
+            .http2(Faulty(near), &mut Stopwatch::start())
+            .await;
+        let failure = result.expect_err("a failure");
+        assert_eq!(failure.reason, Reason::LocalResources, "{failure}");
+    }
+
     proptest::proptest! {
         #[test]
         fn whatever_comes_the_exchange_ends_with_a_reason(
@@ -353,7 +541,7 @@ mod tests {
     #[test]
     fn the_cap_of_the_wire_leaves_room_and_never_overflows() {
         assert_eq!(wire_cap(0), 128 << 10);
-        assert_eq!(wire_cap(1 << 20), (1 << 20) + (1 << 18) + (128 << 10));
+        assert_eq!(wire_cap(1 << 20), (3 << 20) + (128 << 10));
         assert_eq!(wire_cap(u64::MAX), u64::MAX);
     }
 }

@@ -196,7 +196,8 @@ impl Handshake {
     }
 }
 
-/// The failure for an error of a handshake, with the certificates' facts.
+/// The failure for an error of a handshake, with the certificates' facts if it got so far: what was
+/// known of them before stays known through a server that is down.
 pub fn tls_failure(error: &std::io::Error, handshake: &Handshake) -> Failure {
     let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
     let failure = match inner {
@@ -210,8 +211,12 @@ pub fn tls_failure(error: &std::io::Error, handshake: &Handshake) -> Failure {
         Some(other) => Failure::new(Reason::TlsHandshake, other),
         None => failure_of(error, "TLS handshake"),
     };
+    let facts = handshake.facts(None);
+    if facts.verified.is_none() {
+        return failure;
+    }
     failure.with_facts(crate::model::Facts {
-        tls: Some(Box::new(handshake.facts(None))),
+        tls: Some(Box::new(facts)),
         ..Default::default()
     })
 }
@@ -220,8 +225,8 @@ fn explain(why: &CertificateError) -> String {
     let text = why.to_string();
     let advice = match why {
         CertificateError::Other(_) if text.contains("CaUsedAsEndEntity") => {
-            "the server's certificate is marked as an authority; issue one that is not, or set \
-             insecure_skip_verify"
+            "the server's certificate is marked as an authority; issue one that is not, or leave its \
+             verification out"
         }
         CertificateError::UnknownIssuer => {
             "the server's certificate is not from a trusted authority, or it does not send the \

@@ -31,8 +31,11 @@ use crate::net::{Addresses, Dial, Endpoint, Host, IpVersion, Resolver, Roots, St
 
 /// Redirects that can be followed at most.
 const MAX_REDIRECTS: u8 = 10;
-/// The largest body that can be allowed.
+/// The largest body that can be allowed where it is only counted.
 const MAX_BODY_BYTES: u64 = 1 << 30;
+/// The largest where it is kept: it is decompressed and judged in one piece, while the other runs of
+/// the thread wait.
+const MAX_KEPT_BYTES: u64 = 8 << 20;
 
 /// What the targets of a probe share.
 struct Http {
@@ -63,6 +66,7 @@ impl Settings {
         let names = self.names(&mut problems);
         let proxy = self.proxy(&mut problems);
         let tls = self.tls_client(context, &mut problems);
+        let (dial, ip_version) = self.dial(&mut problems);
         self.check(&expectations, &prototype, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
@@ -74,12 +78,9 @@ impl Settings {
             tls,
             roots: Arc::clone(&context.roots),
             resolver: Arc::clone(&context.resolver),
-            dial: Dial {
-                source_address: self.source_address,
-                dscp: self.dscp,
-            },
+            dial,
             proxy,
-            ip_version: self.family(),
+            ip_version,
             addresses: self.addresses,
             max_body_bytes: self.max_body_bytes,
             follow_redirects: self.follow_redirects,
@@ -138,13 +139,10 @@ impl Settings {
         cell
     }
 
-    /// The address family, which that of the source address decides too.
-    fn family(&self) -> IpVersion {
-        match (self.ip_version, self.source_address) {
-            (IpVersion::Any, Some(IpAddr::V4(_))) => IpVersion::V4,
-            (IpVersion::Any, Some(IpAddr::V6(_))) => IpVersion::V6,
-            (version, _) => version,
-        }
+    fn dial(&self, problems: &mut Vec<Problem>) -> (Dial, IpVersion) {
+        Dial::from_settings(self.source_address, self.dscp, self.ip_version)
+            .map_err(|(field, why)| problems.push(Problem::new(field, why)))
+            .unwrap_or_default()
     }
 
     fn check(&self, rules: &Expectations, prototype: &Prototype, problems: &mut Vec<Problem>) {
@@ -163,16 +161,11 @@ impl Settings {
             "max_body_bytes",
             "expected 1 to 1073741824 (1 GiB)",
         );
+        let keeps = self.decompress == Decompress::Gzip || rules.reads_body();
         check(
-            self.dscp.is_none_or(|dscp| dscp < 64),
-            "dscp",
-            "expected 0 to 63",
-        );
-        check(
-            self.source_address
-                .is_none_or(|source| has_family(source, self.ip_version)),
-            "source_address",
-            "it is not of the family that ip_version asks for",
+            !keeps || !(MAX_KEPT_BYTES + 1..=MAX_BODY_BYTES).contains(&self.max_body_bytes),
+            "max_body_bytes",
+            "a body that is decompressed or looked at may have 8388608 bytes (8 MiB) at most",
         );
         check(
             prototype.method != Method::HEAD || !rules.reads_body(),
@@ -193,14 +186,6 @@ fn host_of(text: &str) -> Result<http::uri::Authority, String> {
         .map_err(|_| format!("`{text}` is not the name of a host"))
 }
 
-fn has_family(ip: IpAddr, version: IpVersion) -> bool {
-    match version {
-        IpVersion::Any => true,
-        IpVersion::V4 => ip.is_ipv4(),
-        IpVersion::V6 => ip.is_ipv6(),
-    }
-}
-
 impl Http {
     /// The TLS client of the probe, or why there is none.
     fn tls(&self) -> Result<&TlsClient, &str> {
@@ -216,7 +201,7 @@ impl Http {
     fn check_target(&self, destination: &Destination) -> Result<(), String> {
         if let Host::Ip(ip) = destination.dial.host
             && self.proxy.is_none()
-            && !has_family(ip, self.ip_version)
+            && !self.ip_version.takes(ip)
         {
             return Err(format!(
                 "{ip} is not of the family that ip_version or source_address asks for"

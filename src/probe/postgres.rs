@@ -59,6 +59,13 @@ struct Postgres {
 impl Template for Postgres {
     fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
         let endpoint = Endpoint::parse(address, Some(DEFAULT_PORT))?;
+        if let Host::Ip(ip) = endpoint.host
+            && !self.shared.ip_version.takes(ip)
+        {
+            return Err(format!(
+                "{ip} is not of the family that ip_version or source_address asks for"
+            ));
+        }
         let server_name = match &self.shared.server_name {
             Some(name) => name_of(&Host::parse(name)?)?,
             None => name_of(&endpoint.host)?,

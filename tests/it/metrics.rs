@@ -13,6 +13,7 @@ use std::time::Duration;
 use hotspare::metrics::{Exposition, Format, Own, Snapshot, Store, check_label, encode, raise_to};
 use hotspare::model::{
     FactSet, Facts, Failure, HttpFacts, Observation, PhaseSet, Reason, ReasonSet, Shape, TargetKey,
+    TlsFacts,
 };
 use proptest::prelude::*;
 
@@ -239,6 +240,31 @@ fn what_is_not_known_is_nan_and_never_a_zero() {
     // A certificate keeps its date while nobody answers.
     let expiry = "hotspare_tls_cert_not_after_timestamp_seconds";
     assert_eq!(after.one(expiry, &[("position", "leaf")]), 1.9e9);
+}
+
+#[test]
+fn a_handshake_refused_over_the_certificate_keeps_the_session_last_seen() {
+    let store = Store::new();
+    let key = insert(&store, &target("p", "http", "t"), &FULL);
+    assert!(store.observe_sample(&run(key, 1_000, reply(&[3], facts()))));
+    let own = own();
+    let info = |page: &Parsed| page.find("hotspare_tls_info", &[("version", "1.3")]).len();
+    assert_eq!(info(&page(&store, &own)), 1);
+    let expired = TlsFacts {
+        leaf_not_after: Some(1_000_000_000),
+        verified: Some(false),
+        ..TlsFacts::default()
+    };
+    let refused = Failure::new(Reason::TlsCertificate, "expired").with_facts(Facts {
+        tls: Some(Box::new(expired)),
+        ..Facts::default()
+    });
+    assert!(store.observe_sample(&run(key, 2_000, Err(refused))));
+    let after = page(&store, &own);
+    assert_eq!(info(&after), 1);
+    assert_eq!(after.one("hotspare_tls_verified", &[]), 0.0);
+    let expiry = "hotspare_tls_cert_not_after_timestamp_seconds";
+    assert_eq!(after.one(expiry, &[("position", "leaf")]), 1e9);
 }
 
 #[test]

@@ -51,7 +51,8 @@ pub(crate) fn probe(
         timeout: deadline,
     };
     let template = check.prepare(&context)?;
-    Ok(template.target(address).expect("address"))
+    let target = template.target(address);
+    target.map_err(|why| vec![Problem::new("address", why)])
 }
 
 /// Runs as the schedule does: the deadline is outside.
@@ -477,20 +478,43 @@ async fn a_standby_closed_to_queries_is_not_accepting() {
     assert_eq!(outcome.watch.current(), Some(Phase::Auth));
 }
 
+/// What is wrong with the settings of a probe of 127.0.0.1.
+fn problems(settings: &Value) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("folder");
+    probe(settings, "127.0.0.1", folder.path(), GUARD)
+        .err()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|problem| format!("{}: {}", problem.field, problem.message))
+        .collect()
+}
+
+#[test]
+fn the_address_is_of_the_family_that_it_is_sent_from() {
+    let other = json!({
+        "user": "u", "tls": "disable", "ip_version": "6", "source_address": "127.0.0.1",
+    });
+    assert_eq!(
+        problems(&other),
+        ["source_address: 127.0.0.1 is of the other IP version than `ip_version` asks for"]
+    );
+    for family in [
+        json!({ "user": "u", "tls": "disable", "source_address": "::1" }),
+        json!({ "user": "u", "tls": "disable", "ip_version": "6" }),
+    ] {
+        let found = problems(&family);
+        assert!(
+            found.len() == 1 && found[0].contains("127.0.0.1 is not of the family"),
+            "{found:?}"
+        );
+    }
+}
+
 #[test]
 fn settings_that_contradict_each_other_are_all_told() {
-    let folder = tempfile::tempdir().expect("folder");
-    let problems = |settings: Value| -> Vec<String> {
-        probe(&settings, "127.0.0.1", folder.path(), GUARD)
-            .err()
-            .unwrap_or_default()
-            .into_iter()
-            .map(|problem| format!("{}: {}", problem.field, problem.message))
-            .collect()
-    };
-    assert_eq!(problems(json!({ "user": "u", "tls": "disable" })), [""; 0]);
+    assert_eq!(problems(&json!({ "user": "u", "tls": "disable" })), [""; 0]);
     assert_eq!(
-        problems(json!({
+        problems(&json!({
             "user": "", "tls": "disable", "ca_file": "ca.pem", "server_name": "x", "dscp": 64,
             "expect": "1", "application_name": "a\0b", "max_scram_iterations": 0,
         })),
@@ -498,10 +522,10 @@ fn settings_that_contradict_each_other_are_all_told() {
             "user: it is empty",
             "application_name: it has a NUL character, which no server takes",
             "expect: there is no query whose answer it could be",
-            "dscp: it must be 0 to 63",
             "max_scram_iterations: it must be 1 to 100000",
             "ca_file: it is not used: only tls: verify-ca and verify-full verify the server",
             "server_name: it is not used with tls: disable",
+            "dscp: 64 is not a code point: 0 to 63",
         ]
     );
     for (settings, field) in [
@@ -520,7 +544,7 @@ fn settings_that_contradict_each_other_are_all_told() {
             "password_env",
         ),
     ] {
-        let found = problems(settings.clone());
+        let found = problems(&settings);
         assert!(
             found.len() == 1 && found[0].starts_with(field),
             "{settings}: {found:?}"

@@ -134,10 +134,10 @@ impl PostgresServer {
             if self.port == 0 {
                 self.port = free_port();
             }
-            let mut process = self.spawn();
-            while process.try_wait().expect("process").is_none() {
+            // Kept at once, so that a test which gives up here ends the server too.
+            self.process = Some(self.spawn());
+            while self.is_running() {
                 if self.status() == Some(status) {
-                    self.process = Some(process);
                     return;
                 }
                 assert!(begun.elapsed() < PATIENCE, "no server: {}", self.log());
@@ -148,6 +148,11 @@ impl PostgresServer {
             assert!(log.contains("Address already in use"), "it ended: {log}");
             self.port = 0;
         }
+    }
+
+    fn is_running(&mut self) -> bool {
+        let process = self.process.as_mut().expect("started");
+        process.try_wait().expect("process").is_none()
     }
 
     fn spawn(&self) -> Child {

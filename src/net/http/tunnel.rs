@@ -1,5 +1,6 @@
 //! A way through a proxy.
 
+use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::model::{Failure, Phase, Reason};
@@ -8,17 +9,25 @@ use crate::net::{Stopwatch, failure_of};
 /// Bytes that a proxy's answer may have.
 const MAX_ANSWER: usize = 8 << 10;
 
-/// Asks the proxy at the other end of `stream` for a connection to `authority` (`host:port`), in
-/// the phase [`Phase::Connect`]. Afterwards the stream leads there.
+/// Asks the proxy at the other end of `stream` for a connection to `authority` (`host:port`), with
+/// the credentials if it wants any, in the phase [`Phase::Connect`]. Afterwards the stream leads
+/// there.
 pub async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     authority: &str,
+    credentials: Option<&HeaderValue>,
     watch: &mut Stopwatch,
 ) -> Result<(), Failure> {
     watch.enter(Phase::Connect);
-    let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+    let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n").into_bytes();
+    if let Some(credentials) = credentials {
+        request.extend_from_slice(b"Proxy-Authorization: ");
+        request.extend_from_slice(credentials.as_bytes());
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
     stream
-        .write_all(request.as_bytes())
+        .write_all(&request)
         .await
         .map_err(|e| failure_of(&e, "ask the proxy"))?;
     let status = read_status(stream).await?;

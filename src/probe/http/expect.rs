@@ -1,5 +1,6 @@
 //! What a good answer looks like.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName};
@@ -291,10 +292,15 @@ fn check_pointer(pointer: &str) -> Result<(), String> {
     ))
 }
 
-/// Numbers are equal by value: JSON does not tell 1 from 1.0.
+/// Numbers are equal by value: JSON does not tell 1 from 1.0. Two whole numbers are compared as such:
+/// not each has a place among the floating ones.
 fn equal(found: &Value, expected: &Value) -> bool {
-    match (found.as_f64(), expected.as_f64()) {
-        (Some(found), Some(expected)) => found.total_cmp(&expected).is_eq(),
+    match (found, expected) {
+        (Value::Number(found), Value::Number(expected))
+            if found.is_f64() || expected.is_f64() =>
+        {
+            found.as_f64().partial_cmp(&expected.as_f64()) == Some(Ordering::Equal)
+        }
         _ => found == expected,
     }
 }
@@ -364,6 +370,25 @@ mod tests {
             ),
         ] {
             assert_eq!(body_verdict(rules, body).as_deref(), Some(detail));
+        }
+    }
+
+    #[test]
+    fn numbers_are_equal_when_their_values_are() {
+        for (found, expected, same) in [
+            ("1", "1.0", true),
+            ("-0.0", "0", true),
+            ("0.0", "-0.0", true),
+            ("-1", "1", false),
+            ("9007199254740993", "9007199254740992", false),
+            ("9007199254740993", "9007199254740993", true),
+            ("18446744073709551615", "-1", false),
+            ("1", "true", false),
+        ] {
+            let rules = format!(r#"{{"json": [{{"pointer": "/n", "equals": {expected}}}]}}"#);
+            let body = format!(r#"{{"n": {found}}}"#);
+            let verdict = body_verdict(&rules, body.as_bytes());
+            assert_eq!(verdict.is_none(), same, "{found} and {expected}");
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) enum Form {
 pub(super) struct Prototype {
     pub(super) method: Method,
     headers: HeaderMap,
+    /// What the proxy is told, and nobody else.
+    proxy_authorization: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -53,9 +55,17 @@ impl Prototype {
             Ok(None) => (),
             Err(problem) => problems.push(problem),
         }
+        let proxy_authorization = headers.remove(PROXY_AUTHORIZATION);
+        if proxy_authorization.is_some() && settings.proxy.is_none() {
+            problems.push(Problem::new(
+                "secret_headers.proxy-authorization",
+                "there is no `proxy` that it could be for",
+            ));
+        }
         Self {
             method,
             headers,
+            proxy_authorization,
             body: body.unwrap_or_default(),
         }
     }
@@ -63,6 +73,11 @@ impl Prototype {
     /// Whether there is a body to send.
     pub(super) fn has_body(&self) -> bool {
         !self.body.is_empty()
+    }
+
+    /// The credentials for the proxy, in a request for a tunnel.
+    pub(super) fn proxy_authorization(&self) -> Option<&HeaderValue> {
+        self.proxy_authorization.as_ref()
     }
 
     /// The request for a destination. One that is not `trusted` sees nothing that could be meant
@@ -89,6 +104,9 @@ impl Prototype {
             headers.remove(CONNECTION);
         } else {
             headers.insert(HOST, to.host.clone());
+        }
+        if let (Form::Proxied, Some(credentials)) = (form, &self.proxy_authorization) {
+            headers.insert(PROXY_AUTHORIZATION, credentials.clone());
         }
         let body = if same_method { self.body.clone() } else { Bytes::new() };
         let mut request = Request::new(Full::new(body));

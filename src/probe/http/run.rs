@@ -65,7 +65,10 @@ impl Target {
             redirects: 0,
         };
         loop {
-            let mut answer = self.ask(&hop, address, watch, facts).await?;
+            let mut answer = match self.ask(&hop, address, watch, facts).await {
+                Ok(answer) => answer,
+                Err(failure) => return Err(redirected(failure, hop.redirects)),
+            };
             let ended = Instant::now();
             answer.facts.redirects = hop.redirects;
             facts.http = Some(answer.facts);
@@ -77,6 +80,8 @@ impl Target {
                 return Ok(ended);
             }
             hop = self.next(&hop, &answer)?;
+            answer.facts.redirects = hop.redirects;
+            facts.http = Some(answer.facts);
         }
     }
 
@@ -130,7 +135,8 @@ impl Target {
         // Apart, so that a run without TLS does not carry the room for it.
         Box::pin(async move {
             if http.proxy.is_some() {
-                tunnel(&mut wire, &hop.to.dial.to_string(), watch).await?;
+                let credentials = http.prototype.proxy_authorization();
+                tunnel(&mut wire, &hop.to.dial.to_string(), credentials, watch).await?;
             }
             http.ask_tls(hop, name, wire, watch, facts).await
         })
@@ -214,16 +220,16 @@ impl Http {
     fn judge(&self, answer: &Answer, facts: &mut Facts) -> Result<(), Failure> {
         let rules = &self.expectations;
         let body = if self.decompress == Decompress::Gzip {
-            decode::decoded(&answer.headers, &answer.body, self.max_body_bytes)?
+            decode::decoded(&answer.headers, &answer.body, self.max_body_bytes)
         } else {
-            Cow::Borrowed(&answer.body[..])
+            Ok(Cow::Borrowed(&answer.body[..]))
         };
-        let json = rules.parse(&body);
+        let json = body.as_ref().ok().and_then(|body| rules.parse(body));
         // Known of a bad answer too: which version gave it.
         facts.version = rules.version(&answer.headers, json.as_ref());
         rules.judge_status(answer.status.as_u16())?;
         rules.judge_headers(&answer.headers)?;
-        rules.judge_body(&body, json.as_ref())
+        rules.judge_body(&body?, json.as_ref())
     }
 }
 
@@ -233,6 +239,15 @@ fn first_to_expire(before: Option<Box<TlsFacts>>, new: TlsFacts) -> TlsFacts {
         Some(before) if before.leaf_not_after < new.leaf_not_after => *before,
         _ => new,
     }
+}
+
+/// The failure of an answer that redirects led to.
+fn redirected(mut failure: Failure, redirects: u32) -> Failure {
+    let http = failure.facts.as_mut().and_then(|facts| facts.http.as_mut());
+    if let Some(http) = http {
+        http.redirects = redirects;
+    }
+    failure
 }
 
 /// The failure with all that the run has learned; what the failed part itself learned is newer.

@@ -61,7 +61,8 @@ pub struct Settings {
     pub version: Option<VersionSource>,
     /// How many redirects to follow, 0 to 10. A redirect whose status is valid is not followed.
     pub follow_redirects: u8,
-    /// Bytes that the body may have, as sent and decompressed: 1 byte to 1 GiB.
+    /// Bytes that the body may have, as sent and decompressed: 1 byte to 1 GiB, or to 8 MiB where
+    /// it is decompressed or looked at.
     pub max_body_bytes: u64,
     /// The compression to ask for.
     pub decompress: Decompress,
@@ -73,7 +74,8 @@ pub struct Settings {
     pub source_address: Option<IpAddr>,
     /// The differentiated services code point of what is sent, 0 to 63.
     pub dscp: Option<u8>,
-    /// The proxy to go through: `http://host:port`.
+    /// The proxy to go through: `http://host:port`. It alone is sent a `Proxy-Authorization` of
+    /// `secret_headers`.
     pub proxy: Option<String>,
 }
 

@@ -10,10 +10,10 @@ use tokio_postgres::config::{SslMode, SslNegotiation};
 
 use super::query::Query;
 use super::screen::Limits;
-use super::tls::{Mode, Tls};
+use super::tls::{Authorities, Mode, Tls};
 use super::{Postgres, Shared};
 use crate::model::Secret;
-use crate::net::{Dial, IpVersion, TlsClient, TlsSettings, parse_authorities};
+use crate::net::{Dial, IpVersion, TlsClient, TlsSettings};
 use crate::probe::{Context, Problem, Template};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
@@ -114,9 +114,11 @@ impl Settings {
         let tls = self
             .tls_sessions(context)
             .map_err(|problem| problems.push(problem));
-        match (password, tls) {
-            (Ok(password), Ok(tls)) if problems.is_empty() => Ok(Box::new(Postgres {
-                shared: Arc::new(self.shared(context, password, tls)),
+        let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
+            .map_err(|(field, why)| problems.push(Problem::new(field, why)));
+        match (password, tls, dial) {
+            (Ok(password), Ok(tls), Ok(dial)) if problems.is_empty() => Ok(Box::new(Postgres {
+                shared: Arc::new(self.shared(context, password, tls, dial)),
             })),
             _ => Err(problems),
         }
@@ -150,9 +152,6 @@ impl Settings {
         }
         if self.expect.is_some() && self.query.is_none() {
             wrong("expect", "there is no query whose answer it could be");
-        }
-        if self.dscp.is_some_and(|dscp| dscp > 63) {
-            wrong("dscp", "it must be 0 to 63");
         }
         if !(1..=MAX_SCRAM_ITERATIONS).contains(&self.max_scram_iterations) {
             wrong("max_scram_iterations", "it must be 1 to 100000");
@@ -203,7 +202,7 @@ impl Settings {
         let authorities = match (ca_file, self.tls) {
             (Some(path), Mode::VerifyCa) => {
                 let pem = context.files.read(path);
-                let read = pem.and_then(|pem| parse_authorities(&pem));
+                let read = pem.and_then(|pem| Authorities::parse(&pem));
                 Some(read.map_err(|why| Problem::new("ca_file", why))?)
             }
             _ => None,
@@ -215,7 +214,13 @@ impl Settings {
         }))
     }
 
-    fn shared(&self, context: &Context, password: Option<Secret>, tls: Option<Tls>) -> Shared {
+    fn shared(
+        &self,
+        context: &Context,
+        password: Option<Secret>,
+        tls: Option<Tls>,
+        (dial, ip_version): (Dial, IpVersion),
+    ) -> Shared {
         let mut login = Config::new();
         login
             .user(&self.user)
@@ -231,11 +236,8 @@ impl Settings {
         }
         Shared {
             resolver: Arc::clone(&context.resolver),
-            ip_version: self.ip_version,
-            dial: Dial {
-                source_address: self.source_address,
-                dscp: self.dscp,
-            },
+            ip_version,
+            dial,
             tls,
             mode: self.tls,
             server_name: self.server_name.clone(),

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, RootCertStore};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::channel::Transport;
 use crate::model::{Facts, Failure, Phase, Reason};
-use crate::net::{Session, Stopwatch, TlsClient, Wire, failure_of};
+use crate::net::{Session, Stopwatch, TlsClient, Wire, failure_of, parse_authorities};
 
 /// How much TLS a session must have; the names are those of `sslmode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -48,7 +49,25 @@ pub(super) struct Tls {
     pub(super) mode: Mode,
     pub(super) client: TlsClient,
     /// The authorities for [`Mode::VerifyCa`].
-    pub(super) authorities: Option<Arc<RootCertStore>>,
+    pub(super) authorities: Option<Authorities>,
+}
+
+/// The certificates of `ca_file`.
+pub(super) struct Authorities {
+    store: Arc<RootCertStore>,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Authorities {
+    /// Reads a PEM file; the error says what is wrong with it.
+    pub(super) fn parse(pem: &[u8]) -> Result<Self, String> {
+        Ok(Self {
+            store: parse_authorities(pem)?,
+            certificates: CertificateDer::pem_slice_iter(pem)
+                .collect::<Result<_, _>>()
+                .map_err(|e| e.to_string())?,
+        })
+    }
 }
 
 /// Asks a server for TLS.
@@ -113,20 +132,64 @@ impl Tls {
 
 /// Whether an authority vouches for the certificate, whatever name it has. The handshake showed
 /// already that the server has its key.
+///
+/// A certificate that is in `ca_file` itself vouches for itself, as it does for libpq: `openssl req
+/// -x509` marks what it makes as an authority, which webpki takes from no server.
 fn vouched(
     presented: &[CertificateDer<'_>],
-    authorities: &RootCertStore,
+    authorities: &Authorities,
 ) -> Result<(), rustls::Error> {
     let (leaf, intermediates) = presented
         .split_first()
         .ok_or(rustls::Error::NoCertificatesPresented)?;
+    if authorities.certificates.contains(leaf) {
+        return within_its_dates(leaf);
+    }
     verify_server_cert_signed_by_trust_anchor(
         &ParsedCertificate::try_from(leaf)?,
-        authorities,
+        &authorities.store,
         intermediates,
         UnixTime::now(),
         rustls::crypto::aws_lc_rs::default_provider()
             .signature_verification_algorithms
             .all,
     )
+}
+
+fn within_its_dates(certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate)
+        .map_err(|_| CertificateError::BadEncoding)?;
+    let now = x509_parser::time::ASN1Time::now();
+    if now < parsed.validity().not_before {
+        return Err(CertificateError::NotValidYet.into());
+    }
+    if now > parsed.validity().not_after {
+        return Err(CertificateError::Expired.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate that vouches for itself, marked as an authority.
+    fn own_authority(until: i32) -> rcgen::Certificate {
+        let mut params = rcgen::CertificateParams::new(["db.test".to_owned()]).expect("name");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("key");
+        params.self_signed(&key).expect("certificate")
+    }
+
+    #[test]
+    fn a_certificate_of_ca_file_vouches_for_itself_within_its_dates() {
+        let (good, expired, other) = (own_authority(2100), own_authority(2001), own_authority(2100));
+        let pem = [good.pem(), expired.pem()].concat();
+        let authorities = Authorities::parse(pem.as_bytes()).expect("authorities");
+        let verdict = |presented: &rcgen::Certificate| vouched(&[presented.der().clone()], &authorities);
+        assert_eq!(verdict(&good), Ok(()));
+        assert_eq!(verdict(&expired), Err(CertificateError::Expired.into()));
+        assert!(verdict(&other).is_err());
+    }
 }

@@ -165,6 +165,22 @@ async fn a_gzip_bomb_ends_at_the_cap() {
 }
 
 #[tokio::test]
+async fn a_bad_status_counts_before_a_broken_body() {
+    for (status, reason) in [(503, Reason::Status), (200, Reason::Protocol)] {
+        let answer = format!(
+            "HTTP/1.1 {status} Some\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\ncut"
+        );
+        let server = Server::answering(answer).await;
+        let settings = json!({ "decompress": "gzip", "version": { "header": "Content-Encoding" } });
+        let failure = run(&probe(settings, &server.url("/")))
+            .await
+            .failed(reason, "");
+        let version = failure.facts.and_then(|facts| facts.version);
+        assert_eq!(version.as_deref(), Some("gzip"), "of a bad answer too");
+    }
+}
+
+#[tokio::test]
 async fn silence_and_drips_are_timed_where_they_happen() {
     let silent =
         Server::start(

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::pki::{Authority, Tls};
 use super::server::{Server, answer_one, read_request};
-use super::{context, probe, probe_in, run};
+use super::{context, hosts, probe, probe_in, run};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -190,6 +190,42 @@ async fn a_proxy_is_asked_for_the_url_or_for_a_tunnel() {
     drop(server);
     let ran = run(&probe(through, &url)).await;
     ran.failed(Reason::Unreachable, "the proxy answered 502 to CONNECT");
+}
+
+#[tokio::test]
+async fn credentials_for_the_proxy_are_for_the_proxy_alone() {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("key"), "Basic cHJveHk6cHc=").expect("written");
+    let context = context(hosts(), folder.path());
+    let proxy = proxy().await;
+    let through = json!({
+        "proxy": proxy.url(""),
+        "secret_headers": { "Proxy-Authorization": { "file": "key" } },
+        "tls": { "insecure_skip_verify": true },
+    });
+    let credentials = "proxy-authorization: basic chjvehk6chc=\r\n";
+    let told = |text: &str| text.to_lowercase().contains(credentials);
+    run(&probe_in(through.clone(), "http://shop.example/", &context))
+        .await
+        .reply();
+    assert!(told(&proxy.seen()[0]), "{:?}", proxy.seen());
+
+    let authority = Authority::new();
+    let identity = authority.issue(&["127.0.0.1"]);
+    let server = Tls::new(&identity).answering("ok").await;
+    let url = format!("https://{}/", server.address);
+    for http2 in [true, false] {
+        let mut settings = through.clone();
+        settings["http2"] = json!(http2);
+        run(&probe_in(settings, &url, &context)).await.reply();
+        let asked = proxy.seen().pop().expect("a request");
+        assert!(asked.starts_with("CONNECT ") && told(&asked), "{asked}");
+    }
+    let seen = server.seen().concat().to_lowercase();
+    assert!(
+        seen.contains("get https") && !seen.contains("proxy-authorization"),
+        "{seen}"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Redirects: off unless asked for, and then on a short leash.
 
+use std::sync::{Arc, OnceLock};
+
 use hotspare::model::{Phase, Reason};
 use serde_json::{Value, json};
 
@@ -64,6 +66,22 @@ async fn a_followed_redirect_adds_to_the_phases_and_is_counted() {
 }
 
 #[tokio::test]
+async fn redirects_are_counted_where_the_run_fails_too() {
+    let cut = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;
+    let server = leading(to(302, &cut.url("/"))).await;
+    let ran = run(&probe(follow(1), &server.url("/"))).await;
+    let failure = ran.failed(Reason::Eof, "read the body");
+    let http = failure.facts.and_then(|facts| facts.http).expect("facts");
+    assert_eq!((http.status, http.redirects), (200, 1));
+
+    let server = leading(to(302, "http://127.0.0.1:1/")).await;
+    let ran = run(&probe(follow(1), &server.url("/"))).await;
+    let failure = ran.failed(Reason::Refused, "connect to 127.0.0.1:1");
+    let http = failure.facts.and_then(|facts| facts.http).expect("facts");
+    assert_eq!((http.status, http.redirects), (302, 1));
+}
+
+#[tokio::test]
 async fn a_loop_ends_at_the_limit() {
     let server = Server::answering(to(307, "/")).await;
     let failure = run(&probe(follow(3), &server.url("/")))
@@ -98,19 +116,27 @@ async fn what_is_meant_for_the_target_stays_there() {
     }
 
     // Another port is another origin, and the way back does not restore the trust.
-    let target = leading(to(302, "/")).await;
-    let back = target.url("/back");
-    let other = Server::answering(to(302, &back)).await;
+    let home = Arc::new(OnceLock::new());
+    let back = Arc::clone(&home);
+    let other = Server::start(move |stream, seen| {
+        let back = Arc::clone(&back);
+        async move {
+            let back: &String = back.get().expect("known before the run");
+            answer_one(stream, &seen, to(302, back).as_bytes()).await;
+        }
+    })
+    .await;
     let first = leading(to(302, &other.url("/"))).await;
-    let back_home = other.address;
-    assert_ne!(back_home, first.address);
+    home.set(first.url("/back")).expect("set once");
     run(&probe_in(settings, &first.url("/"), &context))
         .await
         .reply();
+    assert_eq!(first.seen().len(), 2);
+    assert!(first.seen()[1].starts_with("GET /back HTTP/1.1\r\n"));
     for secret in secrets {
         assert!(first.seen()[0].contains(secret), "{:?}", first.seen());
         assert!(!other.seen()[0].contains(secret), "{:?}", other.seen());
-        assert!(!target.seen()[0].contains(secret), "{:?}", target.seen());
+        assert!(!first.seen()[1].contains(secret), "{:?}", first.seen());
     }
     assert!(
         other.seen()[0].contains("accept-language: en"),

@@ -211,10 +211,25 @@ fn mistakes_in_limits_and_ways_have_their_messages() {
             json!({ "max_body_bytes": 0 }),
             "max_body_bytes: expected 1 to 1073741824 (1 GiB)",
         ),
-        (json!({ "dscp": 64 }), "dscp: expected 0 to 63"),
+        (
+            json!({ "secret_headers": { "Proxy-Authorization": { "file": "secret" } } }),
+            "secret_headers.proxy-authorization: there is no `proxy` that it could be for",
+        ),
+        (
+            json!({ "max_body_bytes": 8_388_609, "decompress": "gzip" }),
+            "max_body_bytes: a body that is decompressed or looked at may have 8388608 bytes (8 MiB) at most",
+        ),
+        (
+            json!({ "max_body_bytes": 8_388_609, "version": { "json": "/sha" } }),
+            "max_body_bytes: a body that is decompressed or looked at may have 8388608 bytes (8 MiB) at most",
+        ),
+        (
+            json!({ "dscp": 64 }),
+            "dscp: 64 is not a code point: 0 to 63",
+        ),
         (
             json!({ "ip_version": "6", "source_address": "127.0.0.1" }),
-            "source_address: it is not of the family that ip_version asks for",
+            "source_address: 127.0.0.1 is of the other IP version than `ip_version` asks for",
         ),
         (
             json!({ "proxy": "https://proxy:3128" }),
