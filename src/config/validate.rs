@@ -182,12 +182,14 @@ impl Check<'_> {
         settings: &Map<String, Value>,
         key: &str,
     ) -> (Element, T) {
+        let value = settings.get(key);
         let element = Element {
-            value: settings.get(key).cloned().unwrap_or_default(),
+            value: value.cloned().unwrap_or_default(),
             path: Path::root(key),
             folder: std::path::PathBuf::new(),
         };
-        let read = strict::read(&element.value, &element.path, self.places, self.problems);
+        let read = value
+            .and_then(|_| strict::read(&element.value, &element.path, self.places, self.problems));
         (element, read.unwrap_or_default())
     }
 }

@@ -46,7 +46,6 @@ impl Check<'_> {
         let path = Path::root("targets");
         match &path.deepest(&element.value).kind {
             _ if !element.has("targets") => self.missing(element, "targets"),
-            ValueKind::Nil => self.add(element, &path, "the probe has no target"),
             ValueKind::Table(table) if table.is_empty() => {
                 self.add(element, &path, "the probe has no target");
             }
