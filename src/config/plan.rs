@@ -62,8 +62,6 @@ pub struct Plan {
     pub targets: Vec<PlannedTarget>,
     /// Every probe, also those that do not run from this region.
     pub probes: Vec<PlannedProbe>,
-    /// The files it was read from, the main one first.
-    pub files: Vec<PathBuf>,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
 }
@@ -123,7 +121,6 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             limits: config.limits,
             targets: Vec::new(),
             probes: Vec::new(),
-            files: config.files.clone(),
             warnings: config.warnings.clone(),
         },
     };

@@ -133,6 +133,9 @@ impl Check<'_> {
         if let Some(timeout) = read.timeout.filter(|timeout| *timeout > interval) {
             self.too_long(&element, "timeout", timeout, interval);
         }
+        if read.timeout == Some(interval) {
+            self.no_room(&element, "timeout");
+        }
         Defaults {
             interval,
             timeout: read.timeout,

@@ -12,6 +12,7 @@ use super::super::{Limits, Probe, Region, buckets, schema, strict};
 use super::{Check, Defaults, find, no_region};
 use crate::model::duration::display;
 
+/// Shortened where the interval leaves no room for it.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_INTERVAL: Duration = Duration::from_hours(24);
@@ -82,7 +83,7 @@ impl Check<'_> {
         let timeout = read
             .timeout
             .or(defaults.timeout)
-            .unwrap_or(DEFAULT_TIMEOUT.min(interval));
+            .unwrap_or_else(|| DEFAULT_TIMEOUT.min(interval * 9 / 10));
         let unread = |key, value: Option<Duration>| value.is_none() && element.has(key);
         let known = !unread("interval", read.interval) && !unread("timeout", read.timeout);
         // With both from `defaults`, it is said there.
@@ -93,7 +94,23 @@ impl Check<'_> {
                 self.too_long(element, "interval", timeout, interval);
             }
         }
+        if timeout == interval && known {
+            if read.timeout.is_some() {
+                self.no_room(element, "timeout");
+            } else if read.interval.is_some() {
+                self.no_room(element, "interval");
+            }
+        }
         (interval, timeout)
+    }
+
+    /// Warns of a timeout as long as the interval.
+    pub(super) fn no_room(&mut self, element: &Element, key: &str) {
+        let message = "the timeout is as long as the interval: a run that hangs takes the next \
+                       run's slot";
+        let problem = element.problem(self.places, &Path::root(key), message);
+        self.warnings
+            .push(problem.help("leave some room between them"));
     }
 
     pub(super) fn too_long(

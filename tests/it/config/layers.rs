@@ -250,10 +250,34 @@ fn a_file_that_cannot_be_read_is_one_problem() {
 }
 
 #[test]
-fn the_timeout_is_never_longer_than_the_interval_by_default() {
+fn the_timeout_leaves_room_in_the_interval_by_default() {
     let short = MAIN.replace("name: p,", "name: p, interval: 1s,");
     let config = Folder::with(&short).load().expect("good");
-    assert_eq!(config.probes[0].timeout, seconds(1));
+    assert_eq!(config.probes[0].timeout, Duration::from_millis(900));
+    assert_eq!(config.warnings.to_string(), "");
     let config = Folder::with(MAIN).load().expect("good");
     assert_eq!(config.probes[0].timeout, seconds(3));
+}
+
+#[test]
+fn a_timeout_as_long_as_the_interval_is_a_warning_where_it_is_written() {
+    let said = "the timeout is as long as the interval: a run that hangs takes the next run's \
+                slot; leave some room between them";
+    for (from, to, at) in [
+        (
+            "name: p,",
+            "name: p, timeout: 20s,",
+            "7:25: probes[0].timeout",
+        ),
+        (
+            "interval: 20s",
+            "interval: 20s, timeout: 20s",
+            "4:37: defaults.timeout",
+        ),
+    ] {
+        let folder = Folder::with(&MAIN.replace(from, to));
+        let warnings = folder.load().expect("good").warnings.to_string();
+        let file = folder.path("hotspare.yaml").display().to_string();
+        assert_eq!(warnings, format!("{file}:{at}: {said}"));
+    }
 }
