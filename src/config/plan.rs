@@ -143,6 +143,8 @@ impl Planner<'_> {
         self.plan.probes.push(summary(probe));
         let template = match probe.check.prepare(&shared.context(probe)) {
             Ok(template) => template,
+            // What is missing was left out: its fault is known, and others may come of that.
+            Err(_) if !probe.complete => return,
             Err(faults) => {
                 for fault in faults {
                     self.settings_fault(probe, &fault, here);

@@ -42,7 +42,7 @@ impl Check<'_> {
         let before = self.problems.len();
         let read: schema::Probe =
             strict::read(&element.value, &element.path, self.places, self.problems)?;
-        let checked = self.problems.names(before, &element.path.key("check"));
+        let faulty = self.problems.names(before, &element.path.key("check"));
         let name = self.name(&element, read.name.as_deref(), taken);
         if read.check.is_none() {
             self.missing(&element, "check");
@@ -61,7 +61,8 @@ impl Check<'_> {
         Some(Probe {
             // A probe without a good name is still prepared, for what else is wrong with it.
             name: name.unwrap_or_default(),
-            check: read.check.filter(|_| !checked)?,
+            check: read.check?,
+            complete: !faulty,
             interval,
             timeout,
             from,
