@@ -44,6 +44,7 @@ struct ConfigArguments {
     /// The configuration file (YAML).
     #[arg(
         long = "config.file",
+        env = "HOTSPARE_CONFIG_FILE",
         value_name = "FILE",
         default_value = "/etc/hotspare/hotspare.yaml"
     )]
@@ -59,20 +60,32 @@ struct RunArguments {
     #[command(flatten)]
     config: ConfigArguments,
 
-    /// Where to serve metrics and health; may be given more than once.
+    /// Where to serve metrics and health; may be given more than once, or with commas between.
     #[arg(
         long = "web.listen-address",
+        env = "HOTSPARE_WEB_LISTEN_ADDRESS",
         value_name = "ADDRESS",
+        value_delimiter = ',',
         default_value = "127.0.0.1:9887"
     )]
     listen_addresses: Vec<SocketAddr>,
 
     /// Which lines to log.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    #[arg(
+        long = "log.level",
+        env = "HOTSPARE_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
     log_level: logs::Level,
 
     /// How a log line looks.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
+    #[arg(
+        long = "log.format",
+        env = "HOTSPARE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "logfmt"
+    )]
     log_format: logs::Format,
 }
 
@@ -94,12 +107,8 @@ pub fn main() -> ExitCode {
 /// The plan that the arguments lead to, or the exit code after saying what is wrong.
 fn plan(arguments: &ConfigArguments) -> Result<(Plan, Shared), ExitCode> {
     let shared = Shared::from_system().map_err(|why| fail(&why))?;
-    let overrides = Overrides {
-        region: arguments.region.clone(),
-        env: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
-    };
+    let overrides = Overrides::new(arguments.region.clone(), std::env::vars_os())
+        .map_err(|problems| refuse(&problems))?;
     let plan = config::load_and_plan(&arguments.config_file, &overrides, &shared)
         .map_err(|problems| refuse(&problems))?;
     Ok((plan, shared))

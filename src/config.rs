@@ -93,6 +93,8 @@ pub struct Probe {
     pub phase_buckets: Arc<[f64]>,
     /// Its targets in every region.
     pub targets: Vec<Target>,
+    /// Whether nothing of the check had to be left out.
+    complete: bool,
     element: load::Element,
 }
 

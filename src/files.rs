@@ -1,6 +1,10 @@
 //! Where secrets and certificates are read from.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::model::Secret;
 
@@ -36,15 +40,19 @@ impl Files {
             .unwrap_or_else(|| self.folder.join(path))
     }
 
-    /// The bytes of a file of at most 1 MiB. The error names the path and says what is wrong.
+    /// The bytes of a regular file of at most 1 MiB, to which links may lead. The error names the path and says what is wrong.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         let located = self.locate(path);
-        let fail = |why: String| format!("cannot read {}: {why}", located.display());
-        let metadata = std::fs::metadata(&located).map_err(|e| fail(e.to_string()))?;
-        if metadata.len() > MAX_BYTES {
-            return Err(fail(format!("it is larger than {MAX_BYTES} bytes")));
+        let bytes = open(&located)
+            .and_then(bytes_of)
+            .map_err(|e| format!("cannot read {}: {e}", located.display()))?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(format!(
+                "cannot read {}: it is larger than {MAX_BYTES} bytes",
+                located.display()
+            ));
         }
-        std::fs::read(&located).map_err(|e| fail(e.to_string()))
+        Ok(bytes)
     }
 
     /// A secret from a file, without the line end that editors put behind it.
@@ -76,9 +84,55 @@ impl Files {
     }
 }
 
+/// Opens a regular file, without waiting for the writer of a pipe.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::other("it is not a regular file"))
+}
+
+/// What is in the file, up to one byte more than it may have: its size is no bound, it may grow and
+/// is 0 for some that have no end.
+fn bytes_of(file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_end_or_writer_is_refused_and_links_are_followed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let at = |name: &str| folder.path().join(name);
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), 0o600.into()).expect("pipe");
+        std::fs::write(at("large"), vec![b'x'; (1 << 20) + 1]).expect("write");
+        std::fs::write(at("real"), vec![b'x'; 1 << 20]).expect("write");
+        std::os::unix::fs::symlink("real", at("link")).expect("link");
+        let files = Files::new(None, folder.path().to_owned());
+        for (name, why) in [
+            ("/dev/zero", "not a regular file"),
+            ("pipe", "not a regular file"),
+            (".", "not a regular file"),
+            ("large", "larger than 1048576 bytes"),
+        ] {
+            let error = files.read(Path::new(name)).expect_err(name);
+            assert!(error.contains(why), "{error}");
+        }
+        assert_eq!(files.read(Path::new("link")).expect("read").len(), 1 << 20);
+        // No size, but content.
+        assert!(
+            !files
+                .read(Path::new("/proc/self/status"))
+                .expect("read")
+                .is_empty()
+        );
+    }
 
     #[test]
     fn credentials_come_before_the_folder_and_line_ends_are_cut() {

@@ -1,6 +1,7 @@
 //! What a probe is, and the list of kinds. A kind is one file in `probe/` and one line here.
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::files::Files;
-use crate::model::{Failure, Reply, Shape};
-use crate::net::{Icmp, Resolver, Roots, Stopwatch};
+use crate::model::{Failure, Reply, Secret, Shape};
+use crate::net::{Icmp, Resolver, Roots, Stopwatch, TlsClient, TlsSettings};
 
 /// One run under way.
 pub type Run<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'a>>;
@@ -71,6 +72,9 @@ pub struct Problem {
     pub field: String,
     /// What is wrong and what to do.
     pub message: String,
+    /// Whether this host is at fault and not the settings: a file or a variable that they name is
+    /// not there or no good. Where the probe does not run, it need not be.
+    pub of_host: bool,
 }
 
 impl Problem {
@@ -79,8 +83,53 @@ impl Problem {
         Self {
             field: field.into(),
             message: message.into(),
+            of_host: false,
         }
     }
+
+    /// A problem of this host with what the given field names.
+    pub fn of_host(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            of_host: true,
+            ..Self::new(field, message)
+        }
+    }
+
+    /// The same with a field that is below another.
+    fn below(mut self, field: &str) -> Self {
+        self.field = format!("{field}.{}", self.field);
+        self
+    }
+}
+
+/// The secret that the settings `<field>_file` and `<field>_env` name, if one of them is set.
+fn secret(
+    files: &Files,
+    field: &str,
+    file: Option<&Path>,
+    env: Option<&str>,
+) -> Result<Option<Secret>, Problem> {
+    let field = format!("{field}_{}", if env.is_some() { "env" } else { "file" });
+    if file.is_some() && env.is_some() {
+        let message = "set either the file or the environment variable";
+        return Err(Problem::new(field, message));
+    }
+    files
+        .secret(file, env)
+        .map_err(|why| Problem::of_host(field, why))
+}
+
+/// The TLS client that the settings ask for. A problem's field is that of `settings`.
+fn tls_client(settings: &TlsSettings, context: &Context) -> Result<TlsClient, Problem> {
+    TlsClient::new(settings, &context.roots, |path| context.files.read(path)).map_err(
+        |(field, message)| Problem {
+            // All else that can go wrong is what is in the files, or in the system's.
+            of_host: field == "ca_file"
+                || settings.cert_file.is_some() == settings.key_file.is_some(),
+            field: field.to_owned(),
+            message,
+        },
+    )
 }
 
 /// Declares the kinds: the `check` of a probe is one of them.

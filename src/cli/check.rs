@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::ConfigArguments;
-use crate::config::host::{self, Lack};
+use crate::config::host::{self, Lack, Patience};
 use crate::config::{Plan, Shared, summary};
-use crate::net::Family;
 
-/// How long a name may take to resolve.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long names may take to resolve.
+const PATIENCE: Patience = Patience {
+    each: Duration::from_secs(3),
+    all: Duration::from_secs(20),
+};
 
 pub(super) fn check(arguments: &ConfigArguments) -> ExitCode {
     let (plan, shared) = match super::plan(arguments) {
@@ -41,10 +43,7 @@ fn report(plan: &Plan, lacks: &[Lack], out: &mut impl Write) -> io::Result<()> {
 }
 
 async fn lacks(plan: &Plan, shared: &Shared) -> Vec<Lack> {
-    let permission = || match shared.icmp.permission(Family::V4) {
-        Ok(_) => Ok(()),
-        Err(why) => Err(why),
-    };
+    let permission = |family| shared.icmp.permission(family).map(|_| ());
     let mut lacks: Vec<_> = host::icmp(plan, permission)
         .into_iter()
         .chain(host::file_descriptors(plan, host::open_files()))

@@ -1,5 +1,7 @@
 //! The bounds of the histograms.
 
+use crate::metrics::Buckets;
+
 /// Bounds that a histogram may have. Each is a series for every target.
 pub const MAX_BUCKETS: usize = 64;
 
@@ -20,6 +22,9 @@ pub const DURATION: [f64; 22] = [
 /// phase it was.
 pub const PHASE: [f64; 8] = [0.000_1, 0.001, 0.005, 0.025, 0.1, 0.3, 1.0, 5.0];
 
+/// The longest timeout, in seconds.
+const DAY: f64 = 86_400.0;
+
 /// What is wrong with bounds: the place of the one at fault, if it is one, and what to say.
 pub(super) fn fault(bounds: &[f64]) -> Option<(Option<usize>, String)> {
     if bounds.is_empty() {
@@ -37,12 +42,29 @@ pub(super) fn fault(bounds: &[f64]) -> Option<(Option<usize>, String)> {
     if let Some(i) = bounds.iter().position(|bound| *bound <= 0.0) {
         return Some((Some(i), "a bound in seconds must be above 0".to_owned()));
     }
-    let i = bounds.windows(2).position(|pair| pair[0] >= pair[1])?;
-    let (before, bound) = (bounds[i], bounds[i + 1]);
-    Some((
-        Some(i + 1),
-        format!("bounds must rise, but {bound} comes after {before}"),
-    ))
+    if let Some(i) = bounds.iter().position(|bound| *bound < 1e-9) {
+        let message = "a bound must be at least a nanosecond (1e-9)";
+        return Some((Some(i), message.to_owned()));
+    }
+    if let Some(i) = bounds.iter().position(|bound| *bound > DAY) {
+        let message =
+            format!("a bound above the longest timeout, a day ({DAY}), would tell nothing");
+        return Some((Some(i), message));
+    }
+    if let Some(i) = bounds.windows(2).position(|pair| pair[0] >= pair[1]) {
+        let (before, bound) = (bounds[i], bounds[i + 1]);
+        let message = format!("bounds must rise, but {bound} comes after {before}");
+        return Some((Some(i + 1), message));
+    }
+    refused(bounds)
+}
+
+/// What the histogram itself says of bounds that are good by themselves.
+fn refused(bounds: &[f64]) -> Option<(Option<usize>, String)> {
+    let whole = Buckets::new(bounds).err()?;
+    let first =
+        (1..=bounds.len()).find_map(|n| Some((Some(n - 1), Buckets::new(&bounds[..n]).err()?)));
+    first.or(Some((None, whole)))
 }
 
 #[cfg(test)]
@@ -63,6 +85,13 @@ mod tests {
             (&[0.0, 1.0], Some(0), "above 0"),
             (&[1.0, 1.0], Some(1), "must rise"),
             (&[1.0, 2.0, 0.5], Some(2), "0.5 comes after 2"),
+            (&[1e-10, 1.0], Some(0), "at least a nanosecond"),
+            (
+                &[0.1, 0.100_000_000_01],
+                Some(1),
+                "not above the one before",
+            ),
+            (&[1.0, 1e20], Some(1), "longest timeout"),
         ] {
             let (index, message) = fault(bounds).expect("a fault");
             assert_eq!(index, at, "{message}");

@@ -1,6 +1,7 @@
 //! What the environment and the flags say over the file.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use ::config::{ConfigError, Map, Value, ValueKind};
 
@@ -22,12 +23,13 @@ pub(super) const VARIABLES: [&str; 8] = [
     "HOTSPARE_LIMITS__MAX_TARGETS",
 ];
 
-/// Variables with the prefix that are the command line's: its flags in upper case.
-pub const RESERVED: [&str; 4] = [
+/// Variables with the prefix that are the command line's, its flags in upper case, or the build's.
+pub const RESERVED: [&str; 5] = [
     "HOTSPARE_CONFIG_FILE",
     "HOTSPARE_WEB_LISTEN_ADDRESS",
     "HOTSPARE_LOG_LEVEL",
     "HOTSPARE_LOG_FORMAT",
+    "HOTSPARE_REVISION",
 ];
 
 /// What stands over the main file.
@@ -35,8 +37,34 @@ pub const RESERVED: [&str; 4] = [
 pub struct Overrides {
     /// The value of `--region`.
     pub region: Option<String>,
-    /// The process' environment. Only what begins with `HOTSPARE_` is looked at.
+    /// What begins with `HOTSPARE_` in the process' environment.
     pub env: BTreeMap<String, String>,
+}
+
+impl Overrides {
+    /// Takes what concerns the configuration out of an environment.
+    ///
+    /// The error names the variables whose text cannot be read.
+    pub fn new(
+        region: Option<String>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Problems> {
+        let (mut places, mut problems) = (Places::default(), Problems::default());
+        let mut env = BTreeMap::new();
+        for (name, text) in environment {
+            if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+                continue;
+            }
+            if let (Some(name), Some(text)) = (name.to_str(), text.to_str()) {
+                env.insert(name.to_owned(), text.to_owned());
+                continue;
+            }
+            let source = places.add_source(&name.to_string_lossy(), Lines::Hidden);
+            let place = places.place(source, Spot::default());
+            problems.push(Problem::new(place, &Path::default(), "it is not UTF-8"));
+        }
+        problems.or(Self { region, env })
+    }
 }
 
 /// One layer of settings for the `config` crate: a file, the environment or the flags.
@@ -54,12 +82,14 @@ impl ::config::Source for Layer {
 }
 
 /// The settings in the environment. Variables that `named` lists are secrets that the file asks
-/// for by name; any other with our prefix that is not a setting is an error: it was meant to be one.
+/// for by name; any other with our prefix that is nearly a setting was meant to be one, which is an
+/// error. The rest is a warning: container platforms set variables named after their services.
 pub(super) fn variables(
     env: &BTreeMap<String, String>,
     named: &[String],
     places: &mut Places,
     problems: &mut Problems,
+    warnings: &mut Problems,
 ) -> Layer {
     let mut layer = Map::new();
     for (name, text) in env {
@@ -71,7 +101,20 @@ pub(super) fn variables(
         }
         let source = places.add_source(name, Lines::Hidden);
         if !VARIABLES.contains(&name.as_str()) {
-            problems.push(unknown(setting, places.place(source, Spot::default())));
+            let place = places.place(source, Spot::default());
+            match mistaken(setting, place.clone()) {
+                Some(problem) => problems.push(problem),
+                None => warnings.push(
+                    Problem::new(place, &Path::default(), "no such setting")
+                        .help("unset it if it was meant for hotspare"),
+                ),
+            }
+            continue;
+        }
+        if text.trim().is_empty() {
+            let place = places.place(source, Spot::default());
+            let problem = Problem::new(place, &Path::default(), "it is empty");
+            problems.push(problem.help("unset it or give it a value"));
             continue;
         }
         let value = if setting == "REGION" {
@@ -103,23 +146,55 @@ fn insert(layer: &mut Map<String, Value>, setting: &str, value: Value) {
     }
 }
 
-fn unknown(setting: &str, place: Place) -> Problem {
+/// What is wrong with a variable that was meant to be a setting, if it was.
+fn mistaken(setting: &str, place: Place) -> Option<Problem> {
     let list = ["REGIONS", "PROBES", "INCLUDE"]
         .iter()
         .any(|key| setting == *key || setting.starts_with(&format!("{key}__")));
     if list {
-        return Problem::new(
-            place,
-            &Path::default(),
-            "lists are set in the file only, not by the environment",
-        );
+        let message = "lists are set in the file only, not by the environment";
+        return Some(Problem::new(place, &Path::default(), message));
     }
     let known = VARIABLES.into_iter().chain(RESERVED);
-    let settings = known.filter_map(|name| name.strip_prefix(PREFIX));
-    Problem::new(place, &Path::default(), "no such setting").help(
-        match nearest(setting, settings) {
-            Some(meant) => format!("did you mean `{PREFIX}{meant}`?"),
-            None => format!("variables that begin with {PREFIX} are settings: unset or rename it"),
-        },
-    )
+    let meant = nearest(setting, known.filter_map(|name| name.strip_prefix(PREFIX)));
+    // Two underscores are ours: no platform makes such a name.
+    if meant.is_none() && !setting.contains("__") {
+        return None;
+    }
+    let problem = Problem::new(place, &Path::default(), "no such setting");
+    Some(match meant {
+        Some(meant) => problem.help(format!("did you mean `{PREFIX}{meant}`?")),
+        None => problem,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_our_variables_are_kept_and_those_that_are_no_text_are_told() {
+        let bad = || OsString::from_vec(vec![0xff]);
+        let variable = |name: &str, text: OsString| (name.into(), text);
+        let kept = Overrides::new(
+            None,
+            [
+                variable("HOTSPARE_REGION", "a".into()),
+                variable("TOKEN", "secret".into()),
+                variable("OTHER", bad()),
+            ],
+        );
+        let kept = kept.expect("good");
+        assert_eq!(
+            kept.env.into_iter().collect::<Vec<_>>(),
+            [("HOTSPARE_REGION".to_owned(), "a".to_owned())]
+        );
+        let problems = Overrides::new(None, [variable("HOTSPARE_REGION", bad())]);
+        assert_eq!(
+            problems.expect_err("refused").to_string(),
+            "HOTSPARE_REGION: it is not UTF-8"
+        );
+    }
 }

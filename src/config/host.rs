@@ -1,20 +1,22 @@
 //! What the host lacks for a plan, and the lines that fix it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use rustix::process::{Resource, getrlimit};
 
 use super::{Plan, PlannedTarget};
-use crate::net::{Endpoint, Host, IpVersion, Resolver, Stopwatch};
+use crate::net::{Endpoint, Family, Host, IpVersion, Resolver, Stopwatch};
 
 /// File descriptors that the daemon needs beside those of its runs: its listeners and their
 /// connections, logs, state, and some to spare.
 const RESERVE: usize = 512;
 /// Names that are asked for at once.
-const QUESTIONS: usize = 32;
+const QUESTIONS: usize = 256;
 
 /// Something that the host lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,17 +36,20 @@ impl fmt::Display for Lack {
     }
 }
 
-/// Whether the plan has pings, which need a permission.
-pub fn needs_icmp(plan: &Plan) -> bool {
-    plan.targets.iter().any(|t| t.target.kind == "ping")
+/// The protocol of a ping's target; of a name it is not known, and mostly this.
+fn family(address: &str) -> Family {
+    match Host::parse(address) {
+        Ok(Host::Ip(IpAddr::V6(_))) => Family::V6,
+        _ => Family::V4,
+    }
 }
 
-/// The permission to ping, if the plan needs it. `open` tries to open the socket and says why not.
-pub fn icmp(plan: &Plan, open: impl FnOnce() -> Result<(), String>) -> Option<Lack> {
-    if !needs_icmp(plan) {
-        return None;
-    }
-    open().err().map(|why| Lack {
+/// The permission to ping, if the plan needs it. `open` tries to open a socket and says why not.
+pub fn icmp(plan: &Plan, mut open: impl FnMut(Family) -> Result<(), String>) -> Option<Lack> {
+    let pings = plan.targets.iter().filter(|t| t.target.kind == "ping");
+    let families: BTreeSet<Family> = pings.map(|ping| family(&ping.target.address)).collect();
+    let why = families.into_iter().find_map(|family| open(family).err())?;
+    Some(Lack {
         what: format!(
             "no permission to ping ({why}): every ping would be unknown, reason no_permission"
         ),
@@ -78,22 +83,47 @@ pub fn file_descriptors(plan: &Plan, limit: Option<u64>) -> Option<Lack> {
     })
 }
 
-/// The names of the plan's targets that do not resolve within `patience`.
+/// How long names may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// One of them.
+    pub each: Duration,
+    /// All together.
+    pub all: Duration,
+}
+
+/// The names of the plan's targets that do not resolve within the patience.
 ///
 /// It is not an error: a name may come and go. That is what is measured.
-pub async fn names(plan: &Plan, resolver: &Resolver, patience: Duration) -> Vec<Lack> {
+pub async fn names(plan: &Plan, resolver: &Resolver, patience: Patience) -> Vec<Lack> {
     let mut asked: BTreeMap<String, (Host, &PlannedTarget)> = BTreeMap::new();
     for target in &plan.targets {
         if let Some(host) = host(&target.target.address).filter(Host::is_name) {
             asked.entry(host.to_string()).or_insert((host, target));
         }
     }
-    stream::iter(asked.into_values())
-        .map(|(host, target)| name(host, target, resolver, patience))
-        .buffered(QUESTIONS)
-        .filter_map(|lack| async { lack })
-        .collect()
-        .await
+    let mut left = asked.len();
+    let mut answers = pin!(
+        stream::iter(asked.into_values())
+            .map(|(host, target)| name(host, target, resolver, patience.each))
+            .buffered(QUESTIONS)
+            .take_until(tokio::time::sleep(patience.all))
+    );
+    let mut lacks = Vec::new();
+    while let Some(lack) = answers.next().await {
+        left -= 1;
+        lacks.extend(lack);
+    }
+    if left > 0 {
+        lacks.push(Lack {
+            what: format!(
+                "not every name was looked up within {:?}: {left} left",
+                patience.all
+            ),
+            fix: None,
+        });
+    }
+    lacks
 }
 
 async fn name(

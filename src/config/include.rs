@@ -1,7 +1,8 @@
 //! Reading the files: the main one, and those that it includes.
 //!
 //! Whoever may drop a file into `conf.d` is not necessarily who runs the daemon, so includes stay
-//! below the main file's folder, are regular files, are few, and include nothing themselves.
+//! below the main file's folder, are regular files, are few, and include nothing themselves. Their
+//! probes are trusted all the same: they may name any secret, and any target to send it to.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -58,6 +58,7 @@ pub(super) fn read(path: &FilePath, overrides: &Overrides) -> (Config, Problems)
 struct Reader {
     places: Places,
     problems: Problems,
+    warnings: Problems,
     parts: Parts,
 }
 
@@ -216,6 +217,7 @@ impl Reader {
         check.targets(&probes, &regions, &limits);
         let region = check.region(&settings, &regions, main);
         let mut warnings = check.warnings;
+        warnings.extend(self.warnings);
         warnings.sort();
         let config = Config {
             region: region.unwrap_or_default(),
@@ -229,14 +231,37 @@ impl Reader {
         (config, self.problems)
     }
 
+    /// The main file's settings. A section that is none is told of now: a variable that sets a key
+    /// of it would take its place.
+    fn main_settings(&mut self) -> Layer {
+        let mut main = self.parts.main.clone();
+        for key in ["defaults", "limits"] {
+            if let Some(value) = main.get(key)
+                && !matches!(value.kind, ValueKind::Table(_))
+            {
+                let path = Path::root(key);
+                let _: Option<schema::Limits> =
+                    strict::read(value, &path, &self.places, &mut self.problems);
+                main.shift_remove(key);
+            }
+        }
+        Layer(main)
+    }
+
     /// The main file's settings with the environment and the flags over them.
     fn layers(&mut self, overrides: &Overrides) -> Map<String, Value> {
         let mut named = Vec::new();
         for element in &self.parts.probes {
             named_variables(&element.value, &mut named);
         }
-        let file = Layer(self.parts.main.clone());
-        let env = variables(&overrides.env, &named, &mut self.places, &mut self.problems);
+        let file = self.main_settings();
+        let env = variables(
+            &overrides.env,
+            &named,
+            &mut self.places,
+            &mut self.problems,
+            &mut self.warnings,
+        );
         let mut flags = Layer::default();
         if let Some(region) = &overrides.region {
             let source = self.places.add_source("--region", Lines::Hidden);

@@ -10,24 +10,15 @@ use ::config::{Value, ValueKind};
 pub struct Place {
     rank: usize,
     line: usize,
+    /// In characters, from 1; 0 where there are none.
     column: usize,
     source: Arc<str>,
 }
 
 impl Place {
-    /// The file, the variable or the flag.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
     /// The line, from 1; 0 where there are none.
     pub const fn line(&self) -> usize {
         self.line
-    }
-
-    /// The column in characters, from 1; 0 where there are none.
-    pub const fn column(&self) -> usize {
-        self.column
     }
 }
 

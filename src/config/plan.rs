@@ -62,8 +62,6 @@ pub struct Plan {
     pub targets: Vec<PlannedTarget>,
     /// Every probe, also those that do not run from this region.
     pub probes: Vec<PlannedProbe>,
-    /// The files it was read from, the main one first.
-    pub files: Vec<PathBuf>,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
 }
@@ -123,7 +121,6 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             limits: config.limits,
             targets: Vec::new(),
             probes: Vec::new(),
-            files: config.files.clone(),
             warnings: config.warnings.clone(),
         },
     };
@@ -146,6 +143,8 @@ impl Planner<'_> {
         self.plan.probes.push(summary(probe));
         let template = match probe.check.prepare(&shared.context(probe)) {
             Ok(template) => template,
+            // What is missing was left out: its fault is known, and others may come of that.
+            Err(_) if !probe.complete => return,
             Err(faults) => {
                 for fault in faults {
                     self.settings_fault(probe, &fault, here);
@@ -164,7 +163,7 @@ impl Planner<'_> {
             .join(&Path::parse(&fault.field));
         let problem = self.problem(probe, &path, &fault.message);
         // Secrets and keys need not be on hosts that do not use them.
-        if is_of_host(&fault.field) && !here && !self.config.region.is_empty() {
+        if fault.of_host && !here && !self.config.region.is_empty() {
             self.plan.warnings.push(problem);
         } else {
             self.problems.push(problem);
@@ -227,11 +226,6 @@ fn summary(probe: &Probe) -> PlannedProbe {
     }
 }
 
-/// Whether a setting names a file or a variable: `tls.ca_file`, `headers.X.env`.
-fn is_of_host(field: &str) -> bool {
-    matches!(field.rsplit(['.', '_']).next(), Some("file" | "env"))
-}
-
 /// The address without the query of a URL, which often holds a token.
 fn shown(address: &Arc<str>) -> Arc<str> {
     match address.find(['?', '#']) {
@@ -253,21 +247,6 @@ mod tests {
             ("h:80", "h:80"),
         ] {
             assert_eq!(&*shown(&address.into()), expected);
-        }
-    }
-
-    #[test]
-    fn settings_that_name_files_or_variables_are_known_by_their_names() {
-        for field in [
-            "password_file",
-            "tls.ca_file",
-            "secret_headers.X.env",
-            "token_env",
-        ] {
-            assert!(is_of_host(field), "{field}");
-        }
-        for field in ["url", "profile", "file.size", ""] {
-            assert!(!is_of_host(field), "{field}");
         }
     }
 }

@@ -59,11 +59,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn passes<T: de::DeserializeOwned>(&self, value: &Value) -> Option<T> {
         for _ in 0..MAX_FAULTS {
-            let strict = Strict {
-                value,
-                reader: self,
-            };
-            let fault = match T::deserialize(strict) {
+            let fault = match T::deserialize(Strict::new(value, self)) {
                 Ok(read) => return Some(read),
                 Err(fault) => fault.locate(value, self),
             };

@@ -133,6 +133,9 @@ impl Check<'_> {
         if let Some(timeout) = read.timeout.filter(|timeout| *timeout > interval) {
             self.too_long(&element, "timeout", timeout, interval);
         }
+        if read.timeout == Some(interval) {
+            self.no_room(&element, "timeout");
+        }
         Defaults {
             interval,
             timeout: read.timeout,
@@ -182,12 +185,14 @@ impl Check<'_> {
         settings: &Map<String, Value>,
         key: &str,
     ) -> (Element, T) {
+        let value = settings.get(key);
         let element = Element {
-            value: settings.get(key).cloned().unwrap_or_default(),
+            value: value.cloned().unwrap_or_default(),
             path: Path::root(key),
             folder: std::path::PathBuf::new(),
         };
-        let read = strict::read(&element.value, &element.path, self.places, self.problems);
+        let read = value
+            .and_then(|_| strict::read(&element.value, &element.path, self.places, self.problems));
         (element, read.unwrap_or_default())
     }
 }

@@ -2,6 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+/// What a host and a port never have. Text with it may be a URL with a user or a token, and is not
+/// repeated in an error.
+const PRIVATE: [char; 5] = ['@', '/', '\\', '?', '#'];
+
 /// A literal address or a name to resolve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
@@ -13,7 +17,13 @@ pub enum Host {
 
 impl Host {
     /// Reads a host: an IPv4 or IPv6 address (brackets allowed) or a name.
+    ///
+    /// The error does not repeat text that may hold a secret.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if text.contains(PRIVATE) {
+            let why = "expected an address or a host name, without scheme, user, path or query";
+            return Err(why.to_owned());
+        }
         let bare = text
             .strip_prefix('[')
             .and_then(|t| t.strip_suffix(']'))
@@ -67,7 +77,16 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Reads `host:port`, `[v6]:port`, or without the port where there is a default.
+    ///
+    /// The error does not repeat text that may hold a secret.
     pub fn parse(text: &str, default_port: Option<u16>) -> Result<Self, String> {
+        if text.contains(PRIVATE) {
+            return Err(
+                "expected a host and a port like db.internal:5432, without scheme, user, path or \
+                 query"
+                    .to_owned(),
+            );
+        }
         let (host, port) = split_port(text);
         let port = match (port, default_port) {
             (Some(port), _) => port

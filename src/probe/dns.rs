@@ -398,7 +398,7 @@ mod tests {
         }
         for bad in [
             json!({"answers": ["10.0.0.1"]}),
-            json!({"answers": []}),
+            json!({"answers": [], "min_answers": 0}),
             json!({"answers": ["10.0.0.1", "10.0.0.2", "10.0.0.3"]}),
             json!({"answers_match": ["1$", "3$"]}),
             json!({"min_answers": 3}),

@@ -25,7 +25,7 @@ use self::expect::Expectations;
 use self::request::Prototype;
 pub(super) use self::settings::Settings;
 use self::settings::Decompress;
-use super::{Context, Probe, Problem, Run, Template};
+use super::{Context, Probe, Problem, Run, Template, tls_client};
 use crate::model::{FactSet, Phase, PhaseSet, Reason, ReasonSet, Shape};
 use crate::net::{Addresses, Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings};
 
@@ -132,9 +132,9 @@ impl Settings {
         if self.tls == TlsSettings::default() {
             return cell;
         }
-        match TlsClient::new(&self.tls, &context.roots, |path| context.files.read(path)) {
+        match tls_client(&self.tls, context) {
             Ok(client) => drop(cell.set(Ok(client))),
-            Err((field, why)) => problems.push(Problem::new(format!("tls.{field}"), why)),
+            Err(problem) => problems.push(problem.below("tls")),
         }
         cell
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{Context, Probe, Problem, Run, Template};
+use super::{Context, Probe, Problem, Run, Template, tls_client};
 use crate::model::{FactSet, Facts, Failure, Latencies, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape};
 use crate::net::{
     Addresses, Dial, Endpoint, Host, IpVersion, Resolver, StartTls, Stopwatch, TlsClient,
@@ -69,9 +69,8 @@ impl Settings {
             ));
         }
         let tls = self.tls.as_ref().and_then(|settings| {
-            let read = |path: &std::path::Path| context.files.read(path);
-            TlsClient::new(settings, &context.roots, read)
-                .map_err(|(field, why)| problems.push(Problem::new(format!("tls.{field}"), why)))
+            tls_client(settings, context)
+                .map_err(|problem| problems.push(problem.below("tls")))
                 .ok()
         });
         let server_name = self.tls.as_ref().and_then(|tls| tls.server_name.clone());

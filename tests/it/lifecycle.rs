@@ -219,3 +219,40 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("ending at once"), "{log}");
 }
+
+#[test]
+fn every_flag_has_its_variable_and_lies_over_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hotspare.yaml");
+    std::fs::write(&file, GOOD).expect("writable");
+    let mut command = hotspare();
+    command
+        .args(["run", "--log.level", "info"])
+        .env("HOTSPARE_CONFIG_FILE", &file)
+        .env("HOTSPARE_WEB_LISTEN_ADDRESS", "127.0.0.1:0,[::1]:0")
+        .env("HOTSPARE_LOG_LEVEL", "error")
+        .env("HOTSPARE_LOG_FORMAT", "json");
+    let mut process = crate::process::Process::start(command);
+    for address in ["127.0.0.1:", "[::1]:"] {
+        process.wait_for_line(|line| {
+            let json = line.starts_with('{') && line.contains("\"listening\"");
+            (json && line.contains(address)).then_some(())
+        });
+    }
+    for (name, value) in [
+        ("HOTSPARE_CONFIG_FILE", "/nowhere/hotspare.yaml"),
+        ("HOTSPARE_WEB_LISTEN_ADDRESS", "127.0.0.1"),
+        ("HOTSPARE_LOG_LEVEL", "loud"),
+        ("HOTSPARE_LOG_FORMAT", "xml"),
+    ] {
+        let output = hotspare()
+            .arg("run")
+            .env("HOTSPARE_CONFIG_FILE", &file)
+            .env(name, value)
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(64), "{name}");
+        let said = text(&output.stderr);
+        assert!(said.contains(value), "{said}");
+    }
+}

@@ -82,7 +82,12 @@ impl Choice<'_> {
         }
         let reader = self.reader;
         reader.step(Step::Key(self.name.into()), value, || {
-            read(Strict { value, reader })
+            let bare = true;
+            read(Strict {
+                value,
+                reader,
+                bare,
+            })
         })
     }
 }

@@ -87,8 +87,9 @@ impl Cause {
                 format!("unknown key `{name}`"),
                 choices(name, valid.iter().copied()),
             ),
+            // The text may be a secret in the wrong place; the line leads to it.
             Self::UnknownName(name, valid) => (
-                format!("unknown value `{name}`"),
+                "unknown value".to_owned(),
                 choices(name, valid.iter().copied()),
             ),
         };

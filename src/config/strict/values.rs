@@ -16,9 +16,19 @@ use super::fault::{Cause, Fault};
 pub(super) struct Strict<'a> {
     pub(super) value: &'a Value,
     pub(super) reader: &'a Reader<'a>,
+    /// Whether no value stands for a mapping without entries: `{ tcp: }`.
+    pub(super) bare: bool,
 }
 
 impl<'a> Strict<'a> {
+    pub(super) fn new(value: &'a Value, reader: &'a Reader<'a>) -> Self {
+        Self {
+            value,
+            reader,
+            bare: false,
+        }
+    }
+
     /// Text: as quoted, or as a plain number or truth value was written.
     pub(super) fn text(self) -> Result<&'a str, Fault> {
         match &self.value.kind {
@@ -59,7 +69,6 @@ impl<'a> Strict<'a> {
     fn list(self) -> Result<Items<'a>, Fault> {
         let items: &[Value] = match &self.value.kind {
             ValueKind::Array(list) => list,
-            ValueKind::Nil => &[],
             _ => return Err(Fault::expected("a list", self.value)),
         };
         Ok(Items {
@@ -72,7 +81,7 @@ impl<'a> Strict<'a> {
     fn entries(self, valid: Option<&'static [&'static str]>) -> Result<Entries<'a>, Fault> {
         let entries = match &self.value.kind {
             ValueKind::Table(table) => self.known(table, valid),
-            ValueKind::Nil => Vec::new(),
+            ValueKind::Nil if self.bare => Vec::new(),
             _ => return Err(Fault::expected("a mapping", self.value)),
         };
         Ok(Entries {
@@ -247,7 +256,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         };
         reader
             .step(Step::Index(index), value, || {
-                seed.deserialize(Strict { value, reader })
+                seed.deserialize(Strict::new(value, reader))
             })
             .map(Some)
     }
@@ -286,7 +295,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             return Err(Fault::message("a value without a key"));
         };
         reader.step(Step::Key(key.into()), value, || {
-            seed.deserialize(Strict { value, reader })
+            seed.deserialize(Strict::new(value, reader))
         })
     }
 }

@@ -46,9 +46,17 @@ pub(super) fn address_fault(address: &str) -> Option<String> {
     if address.contains(|c: char| c.is_control() || c.is_whitespace()) {
         return Some("the address has a space or a control character in it".to_owned());
     }
-    let (_, rest) = address.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    authority.contains('@').then(|| {
+    authority(address).contains('@').then(|| {
         "an address must not hold a user or password: they are settings of the check".to_owned()
     })
+}
+
+/// The part of an address that a user would be in, read as broadly as browsers read a URL: with any
+/// number of slashes of either kind behind the scheme, and without a scheme.
+fn authority(address: &str) -> &str {
+    let rest = match address.split_once(':') {
+        Some((_, rest)) if rest.starts_with(['/', '\\']) => rest.trim_start_matches(['/', '\\']),
+        _ => address,
+    };
+    rest.split(['/', '\\', '?', '#']).next().unwrap_or(rest)
 }

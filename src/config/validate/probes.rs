@@ -12,6 +12,7 @@ use super::super::{Limits, Probe, Region, buckets, schema, strict};
 use super::{Check, Defaults, find, no_region};
 use crate::model::duration::display;
 
+/// Shortened where the interval leaves no room for it.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_INTERVAL: Duration = Duration::from_hours(24);
@@ -41,7 +42,7 @@ impl Check<'_> {
         let before = self.problems.len();
         let read: schema::Probe =
             strict::read(&element.value, &element.path, self.places, self.problems)?;
-        let checked = self.problems.names(before, &element.path.key("check"));
+        let faulty = self.problems.names(before, &element.path.key("check"));
         let name = self.name(&element, read.name.as_deref(), taken);
         if read.check.is_none() {
             self.missing(&element, "check");
@@ -60,7 +61,8 @@ impl Check<'_> {
         Some(Probe {
             // A probe without a good name is still prepared, for what else is wrong with it.
             name: name.unwrap_or_default(),
-            check: read.check.filter(|_| !checked)?,
+            check: read.check?,
+            complete: !faulty,
             interval,
             timeout,
             from,
@@ -82,7 +84,7 @@ impl Check<'_> {
         let timeout = read
             .timeout
             .or(defaults.timeout)
-            .unwrap_or(DEFAULT_TIMEOUT.min(interval));
+            .unwrap_or_else(|| DEFAULT_TIMEOUT.min(interval * 9 / 10));
         let unread = |key, value: Option<Duration>| value.is_none() && element.has(key);
         let known = !unread("interval", read.interval) && !unread("timeout", read.timeout);
         // With both from `defaults`, it is said there.
@@ -93,7 +95,23 @@ impl Check<'_> {
                 self.too_long(element, "interval", timeout, interval);
             }
         }
+        if timeout == interval && known {
+            if read.timeout.is_some() {
+                self.no_room(element, "timeout");
+            } else if read.interval.is_some() {
+                self.no_room(element, "interval");
+            }
+        }
         (interval, timeout)
+    }
+
+    /// Warns of a timeout as long as the interval.
+    pub(super) fn no_room(&mut self, element: &Element, key: &str) {
+        let message = "the timeout is as long as the interval: a run that hangs takes the next \
+                       run's slot";
+        let problem = element.problem(self.places, &Path::root(key), message);
+        self.warnings
+            .push(problem.help("leave some room between them"));
     }
 
     pub(super) fn too_long(

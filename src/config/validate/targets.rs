@@ -46,7 +46,6 @@ impl Check<'_> {
         let path = Path::root("targets");
         match &path.deepest(&element.value).kind {
             _ if !element.has("targets") => self.missing(element, "targets"),
-            ValueKind::Nil => self.add(element, &path, "the probe has no target"),
             ValueKind::Table(table) if table.is_empty() => {
                 self.add(element, &path, "the probe has no target");
             }
@@ -122,8 +121,15 @@ impl Check<'_> {
                 self.add(element, &path.key(key), why);
             }
         }
+        let at_labels = path.key("labels");
+        let own = self.labels(element, &at_labels, entry.labels);
+        let most = own.len().max(labels.len());
         let mut labels = labels.clone();
-        labels.extend(self.labels(element, &path.key("labels"), entry.labels));
+        labels.extend(own);
+        if labels.len() > MAX_LABELS && most <= MAX_LABELS {
+            let message = format!("more than {MAX_LABELS} labels with those of the probe");
+            self.add(element, &at_labels, message);
+        }
         labels.extend(entry.variant.map(|variant| ("variant".to_owned(), variant)));
         let at = if target.plain {
             path.clone()

@@ -16,7 +16,7 @@ use super::expect::header_name;
 use super::settings::{Decompress, SecretSource, Settings};
 use crate::files::Files;
 use crate::model::Secret;
-use crate::probe::Problem;
+use crate::probe::{Problem, secret};
 
 /// How the request names its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +185,7 @@ fn body(settings: &Settings, files: &Files, problems: &mut Vec<Problem>) -> Opti
         (None, Some(path)) => match files.read(path) {
             Ok(bytes) => Some(Bytes::from(bytes)),
             Err(why) => {
-                problems.push(Problem::new("body_file", why));
+                problems.push(Problem::of_host("body_file", why));
                 None
             }
         },
@@ -211,10 +211,16 @@ fn configured_headers(
         }
     }
     for (name, source) in &settings.secret_headers {
-        let header = allowed_name(name, true).and_then(|name| Ok((name, read(source, files)?)));
+        let field = || format!("secret_headers.{name}");
+        let header = allowed_name(name, true)
+            .map_err(|why| Problem::new(field(), why))
+            .and_then(|name| match read(source, files) {
+                Ok(value) => Ok((name, value)),
+                Err(why) => Err(Problem::of_host(field(), why)),
+            });
         match header {
             Ok((name, value)) => drop(headers.insert(name, value)),
-            Err(why) => problems.push(Problem::new(format!("secret_headers.{name}"), why)),
+            Err(problem) => problems.push(problem),
         }
     }
 }
@@ -262,26 +268,20 @@ fn allowed_name(name: &str, secret: bool) -> Result<HeaderName, String> {
     Err(format!("this header cannot be set here: {instead}"))
 }
 
-/// The field that names a secret.
-fn either(env: Option<&str>, secret: &str) -> String {
-    let source = if env.is_some() { "env" } else { "file" };
-    format!("{secret}_{source}")
-}
-
 /// The value of `Authorization`, if the settings have credentials.
 fn authorization(settings: &Settings, files: &Files) -> Result<Option<HeaderValue>, Problem> {
-    let password = files
-        .secret(
-            settings.password_file.as_deref(),
-            settings.password_env.as_deref(),
-        )
-        .map_err(|why| Problem::new(either(settings.password_env.as_deref(), "password"), why))?;
-    let token = files
-        .secret(
-            settings.bearer_token_file.as_deref(),
-            settings.bearer_token_env.as_deref(),
-        )
-        .map_err(|why| Problem::new(either(settings.bearer_token_env.as_deref(), "bearer_token"), why))?;
+    let password = secret(
+        files,
+        "password",
+        settings.password_file.as_deref(),
+        settings.password_env.as_deref(),
+    )?;
+    let token = secret(
+        files,
+        "bearer_token",
+        settings.bearer_token_file.as_deref(),
+        settings.bearer_token_env.as_deref(),
+    )?;
     let text = match (&settings.username, password, token) {
         (None, None, None) => return Ok(None),
         (Some(user), _, _) if user.contains(':') => {
@@ -305,7 +305,7 @@ fn authorization(settings: &Settings, files: &Files) -> Result<Option<HeaderValu
             ));
         }
     };
-    let mut value = value(&text).map_err(|why| Problem::new("bearer_token_file", why))?;
+    let mut value = value(&text).map_err(|why| Problem::of_host("bearer_token_file", why))?;
     value.set_sensitive(true);
     Ok(Some(value))
 }

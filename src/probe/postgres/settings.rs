@@ -13,8 +13,8 @@ use super::screen::Limits;
 use super::tls::{Authorities, Mode, Tls};
 use super::{Postgres, Shared};
 use crate::model::Secret;
-use crate::net::{Dial, IpVersion, TlsClient, TlsSettings};
-use crate::probe::{Context, Problem, Template};
+use crate::net::{Dial, IpVersion, TlsSettings};
+use crate::probe::{Context, Problem, Template, secret, tls_client};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
 /// bytes, which [`super::MAX_BYTES`] bounds.
@@ -101,16 +101,9 @@ fn yes() -> bool {
 impl Settings {
     pub(in crate::probe) fn prepare(&self, context: &Context) -> Result<Box<dyn Template>, Vec<Problem>> {
         let mut problems = self.problems();
-        let password = context
-            .files
-            .secret(self.password_file.as_deref(), self.password_env.as_deref())
-            .and_then(|password| match password {
-                Some(text) if text.expose().contains('\0') => {
-                    Err("the password has a NUL character, which no server takes".to_owned())
-                }
-                password => Ok(password),
-            })
-            .map_err(|why| problems.push(Problem::new(self.password_field(), why)));
+        let password = self
+            .password(context)
+            .map_err(|problem| problems.push(problem));
         let tls = self
             .tls_sessions(context)
             .map_err(|problem| problems.push(problem));
@@ -124,12 +117,15 @@ impl Settings {
         }
     }
 
-    fn password_field(&self) -> &'static str {
-        if self.password_file.is_some() {
-            "password_file"
-        } else {
-            "password_env"
+    fn password(&self, context: &Context) -> Result<Option<Secret>, Problem> {
+        let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
+        let password = secret(&context.files, "password", file, env)?;
+        if password.as_ref().is_some_and(|text| text.expose().contains('\0')) {
+            let field = if env.is_some() { "password_env" } else { "password_file" };
+            let why = "the password has a NUL character, which no server takes";
+            return Err(Problem::of_host(field, why));
         }
+        Ok(password)
     }
 
     /// What is wrong with the settings by themselves, before any file is read.
@@ -197,13 +193,12 @@ impl Settings {
             server_name: self.server_name.clone(),
             insecure_skip_verify: self.tls != Mode::VerifyFull,
         };
-        let client = TlsClient::new(&settings, &context.roots, |path| context.files.read(path))
-            .map_err(|(field, why)| Problem::new(field, why))?;
+        let client = tls_client(&settings, context)?;
         let authorities = match (ca_file, self.tls) {
             (Some(path), Mode::VerifyCa) => {
                 let pem = context.files.read(path);
                 let read = pem.and_then(|pem| Authorities::parse(&pem));
-                Some(read.map_err(|why| Problem::new("ca_file", why))?)
+                Some(read.map_err(|why| Problem::of_host("ca_file", why))?)
             }
             _ => None,
         };

@@ -3,8 +3,9 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use hotspare::config::{host, summary};
-use hotspare::net::Resolver;
+use hotspare::config::host::{self, Patience};
+use hotspare::config::summary;
+use hotspare::net::{Family, Resolver};
 
 use super::fixture::Folder;
 
@@ -49,25 +50,48 @@ fn a_limit_of_files_that_is_too_low_comes_with_its_fix() {
             .contains("fix: in the unit's [Service]: LimitNOFILE=1024"),
         "{lack}"
     );
-    assert!(
-        host::open_files().is_none_or(|limit| limit > 2),
-        "the real limit can be read"
-    );
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("readable");
+    let told = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|rest| rest.split_whitespace().next())
+        .expect("the limit");
+    assert_eq!(host::open_files(), told.parse().ok(), "{told}");
 }
 
 #[test]
 fn the_permission_to_ping_matters_to_plans_with_pings() {
     let plan = Folder::with(FILE).plan().expect("good");
-    assert_eq!(host::icmp(&plan, || panic!("not tried")), None);
+    assert_eq!(host::icmp(&plan, |_| panic!("not tried")), None);
     let mut plan = plan;
     plan.targets[0].target.kind = "ping";
-    assert_eq!(host::icmp(&plan, || Ok(())), None);
-    let lack = host::icmp(&plan, || Err("Permission denied".to_owned())).expect("a lack");
+    assert_eq!(host::icmp(&plan, |_| Ok(())), None);
+    let lack = host::icmp(&plan, |_| Err("Permission denied".to_owned())).expect("a lack");
     assert!(lack.to_string().contains("(Permission denied)"), "{lack}");
     assert!(
         lack.to_string().contains("net.ipv4.ping_group_range"),
         "{lack}"
     );
+    let tried = |plan: &_| {
+        let mut tried = Vec::new();
+        host::icmp(plan, |family| {
+            tried.push(family);
+            Ok(())
+        });
+        tried
+    };
+    assert_eq!(tried(&plan), [Family::V4]);
+    plan.targets[0].target.address = "2001:db8::1".into();
+    assert_eq!(tried(&plan), [Family::V6]);
+    plan.targets[1].target.kind = "ping";
+    assert_eq!(tried(&plan), [Family::V4, Family::V6]);
+}
+
+/// Longer than any of these tests takes.
+const LONG: Duration = Duration::from_secs(30);
+
+fn patience(each: Duration, all: Duration) -> Patience {
+    Patience { each, all }
 }
 
 /// A resolver whose one server is the given socket.
@@ -100,7 +124,7 @@ async fn names_that_do_not_exist_are_told_once() {
     server.set_nonblocking(true).expect("set");
     let (plan, resolver) = (named(), resolver(&server));
     let lacks = tokio::select! {
-        lacks = host::names(&plan, &resolver, Duration::from_secs(30)) => lacks,
+        lacks = host::names(&plan, &resolver, patience(LONG, LONG)) => lacks,
         () = deny(server) => panic!("it never ends"),
     };
     assert_eq!(lacks.len(), 1, "{lacks:?}");
@@ -113,11 +137,28 @@ async fn names_that_do_not_exist_are_told_once() {
 #[tokio::test]
 async fn a_silent_server_is_not_waited_for() {
     let server = UdpSocket::bind("127.0.0.1:0").expect("bind");
-    let lacks = host::names(&named(), &resolver(&server), Duration::from_millis(50)).await;
+    let lacks = host::names(
+        &named(),
+        &resolver(&server),
+        patience(Duration::from_millis(50), LONG),
+    )
+    .await;
     assert_eq!(lacks.len(), 1, "{lacks:?}");
     assert!(
         lacks[0].what.ends_with("no answer within 50ms"),
         "{}",
         lacks[0]
+    );
+}
+
+#[tokio::test]
+async fn names_are_not_waited_for_beyond_the_patience_for_all() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let short = patience(LONG, Duration::from_millis(50));
+    let lacks = host::names(&named(), &resolver(&server), short).await;
+    assert_eq!(lacks.len(), 1, "{lacks:?}");
+    assert_eq!(
+        lacks[0].to_string(),
+        "not every name was looked up within 50ms: 1 left"
     );
 }

@@ -159,27 +159,63 @@ fn bad_variables_are_blamed_themselves() {
         .env("HOTSPARE_LIMITS__PROBE_THREADS", "two")
         .env("HOTSPARE_LIMITS__MAX_TARGETS", "[")
         .env("HOTSPARE_PROBES__0__NAME", "x")
-        .env("HOTSPARE_COLOUR", "red")
+        .env("HOTSPARE_COLOUR__RED", "x")
+        .env("HOTSPARE_DEFAULTS__TIMEOUT", " ")
         .env("HOTSPARE_REGION", "");
     assert_eq!(
         folder.problems(),
-        "HOTSPARE_COLOUR: no such setting; variables that begin with HOTSPARE_ are settings: \
-         unset or rename it\n\
+        "HOTSPARE_COLOUR__RED: no such setting\n\
          HOTSPARE_DEFAULTS_TIMEOUT: no such setting; did you mean `HOTSPARE_DEFAULTS__TIMEOUT`?\n\
          HOTSPARE_DEFAULTS__INTERVAL: defaults.interval: `fast`: expected a duration like 150ms, \
          5s or 1m30s\n\
+         HOTSPARE_DEFAULTS__TIMEOUT: it is empty; unset it or give it a value\n\
          HOTSPARE_LIMITS__MAX_IN_FLIGHT: limits.max_in_flight: must be from 1 to 65536\n\
          HOTSPARE_LIMITS__MAX_TARGETS: not valid YAML: while parsing a node, did not find expected \
          node content\n\
          HOTSPARE_LIMITS__PROBE_THREADS: limits.probe_threads: expected a whole number, found text\n\
          HOTSPARE_PROBES__0__NAME: lists are set in the file only, not by the environment\n\
-         HOTSPARE_REGION: region: `regions` has no region ``; valid here: a, b"
+         HOTSPARE_REGION: it is empty; unset it or give it a value"
     );
     folder.overrides.env.clear();
     folder.overrides.region = Some("nowhere".to_owned());
     assert_eq!(
         folder.problems(),
         "--region: region: `regions` has no region `nowhere`; valid here: a, b"
+    );
+}
+
+#[test]
+fn variables_of_platforms_and_builds_stop_nothing() {
+    let platforms = [
+        "HOTSPARE_PORT",
+        "HOTSPARE_PORT_9887_TCP",
+        "HOTSPARE_PORT_9887_TCP_ADDR",
+        "HOTSPARE_PORT_9887_TCP_PORT",
+        "HOTSPARE_PORT_9887_TCP_PROTO",
+        "HOTSPARE_SERVICE_HOST",
+        "HOTSPARE_SERVICE_PORT",
+        "HOTSPARE_SERVICE_PORT_METRICS",
+    ];
+    let folder = Folder::with(MAIN).env("HOTSPARE_REVISION", "0123abc");
+    let folder = platforms
+        .iter()
+        .fold(folder, |folder, name| folder.env(name, "10.0.0.9"));
+    let warnings = folder.load().expect("good").warnings.to_string();
+    let expected = platforms
+        .map(|name| format!("{name}: no such setting; unset it if it was meant for hotspare"));
+    assert_eq!(warnings, expected.join("\n"));
+}
+
+#[test]
+fn a_variable_does_not_replace_a_section_that_is_none() {
+    let main = MAIN.replace("defaults: { interval: 20s }", "defaults: 20s\nlimits: 5");
+    let folder = Folder::with(&main)
+        .env("HOTSPARE_DEFAULTS__TIMEOUT", "2s")
+        .env("HOTSPARE_LIMITS__MAX_TARGETS", "5");
+    assert_eq!(
+        folder.problems(),
+        "hotspare.yaml:4:11: defaults: expected a mapping, found text\n\
+         hotspare.yaml:5:9: limits: expected a mapping, found a number"
     );
 }
 
@@ -191,10 +227,10 @@ fn variables_that_settings_name_are_no_settings_themselves() {
         .add("conf.d/1.yaml", probe)
         .env("HOTSPARE_A", "secret")
         .env("HOTSPARE_B", "secret")
-        .env("HOTSPARE_C", "lost")
+        .env("HOTSPARE_REGOIN", "lost")
         .problems();
     assert!(
-        problems.contains("HOTSPARE_C: no such setting"),
+        problems.contains("HOTSPARE_REGOIN: no such setting; did you mean `HOTSPARE_REGION`?"),
         "{problems}"
     );
     assert!(
@@ -214,10 +250,34 @@ fn a_file_that_cannot_be_read_is_one_problem() {
 }
 
 #[test]
-fn the_timeout_is_never_longer_than_the_interval_by_default() {
+fn the_timeout_leaves_room_in_the_interval_by_default() {
     let short = MAIN.replace("name: p,", "name: p, interval: 1s,");
     let config = Folder::with(&short).load().expect("good");
-    assert_eq!(config.probes[0].timeout, seconds(1));
+    assert_eq!(config.probes[0].timeout, Duration::from_millis(900));
+    assert_eq!(config.warnings.to_string(), "");
     let config = Folder::with(MAIN).load().expect("good");
     assert_eq!(config.probes[0].timeout, seconds(3));
+}
+
+#[test]
+fn a_timeout_as_long_as_the_interval_is_a_warning_where_it_is_written() {
+    let said = "the timeout is as long as the interval: a run that hangs takes the next run's \
+                slot; leave some room between them";
+    for (from, to, at) in [
+        (
+            "name: p,",
+            "name: p, timeout: 20s,",
+            "7:25: probes[0].timeout",
+        ),
+        (
+            "interval: 20s",
+            "interval: 20s, timeout: 20s",
+            "4:37: defaults.timeout",
+        ),
+    ] {
+        let folder = Folder::with(&MAIN.replace(from, to));
+        let warnings = folder.load().expect("good").warnings.to_string();
+        let file = folder.path("hotspare.yaml").display().to_string();
+        assert_eq!(warnings, format!("{file}:{at}: {said}"));
+    }
 }

@@ -102,6 +102,44 @@ fn faults_of_reading_do_not_hide_faults_of_preparing() {
 }
 
 #[test]
+fn a_probe_that_runs_elsewhere_needs_its_secrets_there_and_sense_everywhere() {
+    let file = |http: &str| {
+        format!(
+            "region: a\nregions: [{{ name: a }}, {{ name: b }}]\nprobes:\n- name: p\n  from: [b]\n  \
+             check: {{ http: {{ {http} }} }}\n  targets: {{ a: \"https://10.0.0.1/\" }}\n"
+        )
+    };
+    for lacking in [
+        "secret_headers: { X-Key: { file: absent } }",
+        "secret_headers: { X-Key: { env: HOTSPARE_TEST_ABSENT } }",
+        "username: u, password_file: absent",
+        "bearer_token_env: HOTSPARE_TEST_ABSENT",
+        "method: POST, body_file: absent",
+        "tls: { ca_file: absent }",
+        "tls: { ca_file: hotspare.yaml }",
+    ] {
+        let mut folder = Folder::with(&file(lacking));
+        let plan = folder
+            .plan()
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(plan.warnings.len(), 1, "{lacking}: {}", plan.warnings);
+        folder.overrides = region("b");
+        assert!(folder.plan().is_err(), "{lacking}");
+    }
+    for senseless in [
+        "method: POST, body: x, body_file: absent",
+        "password_file: absent, password_env: HOTSPARE_TEST_ABSENT",
+        "tls: { key_file: absent }",
+        "secret_headers: { 'no name': { file: absent } }",
+    ] {
+        assert!(
+            Folder::with(&file(senseless)).plan().is_err(),
+            "{senseless}"
+        );
+    }
+}
+
+#[test]
 fn kinds_are_listed_where_none_is_given_or_known() {
     let kinds = Check::KINDS.join(", ");
     for (check, said) in [
