@@ -1,7 +1,7 @@
 //! Programs that a test starts: their output kept, their end sure.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -127,13 +127,4 @@ impl Drop for Process {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound").port()
-}
-
-/// Waits until something accepts connections there.
-pub(crate) fn wait_for_port(address: SocketAddr) {
-    let since = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(since.elapsed() < PATIENCE, "nothing listens on {address}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
