@@ -32,9 +32,9 @@ async fn a_daemon_that_was_frozen_blames_nobody() {
         every: Duration::from_millis(20),
     };
     let slow = slow.start().await;
-    let mut config = configuration(&nginx, 100);
+    let mut config = configuration(&nginx, 80);
     config += "- name: slow\n  check: { http: {} }\n  targets:\n    here:\n";
-    for n in 0..20 {
+    for n in 0..40 {
         writeln!(config, "    - \"http://{}/{n}\"", slow.addr).expect("a string");
     }
     let mut daemon = Daemon::start(&config);
@@ -59,6 +59,11 @@ async fn a_daemon_that_was_frozen_blames_nobody() {
     );
     let slow = ["probe=\"slow\""];
     assert!(series.sum("hotspare_probe_unknown_total", &slow) >= 1.0);
+    // Nor is a freeze taken for the latency of a success.
+    let quick = ["le=\"5.0\""];
+    let quick = series.sum("hotspare_probe_duration_seconds_bucket", &quick);
+    let all = series.sum("hotspare_probe_duration_seconds_count", &[]);
+    assert!((quick - all).abs() < 0.5, "{quick} of {all}");
     // Two freezes of seven seconds: two slots each for 120 targets, or one and a late run.
     let late = series.one("hotspare_schedule_missed_slots_total", &["cause=\"late\""]);
     assert!(late >= 240.0, "{late}");
