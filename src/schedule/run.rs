@@ -46,14 +46,17 @@ pub(super) async fn run(probe: Arc<dyn Probe>, timeout: Duration, stalls: Arc<St
     let deadline = started + timeout;
     let result = tokio::time::timeout_at(deadline, probe.run(&mut watch)).await;
     let ended = Instant::now();
-    let outcome = if let Ok(outcome) = result {
-        outcome
-    } else {
+    let mut outcome = result.unwrap_or_else(|_| Err(overrun(&watch, timeout)));
+    let bearable = (timeout / 10).max(ROUNDING);
+    if ended - started > bearable {
         // The lane's own alarm may be due in this very moment: let it note a stall first.
         tokio::task::yield_now().await;
         let stalled = stalls.total().saturating_sub(stalled_before);
-        Err(overrun(&watch, timeout, stalled.max(ended - deadline)))
-    };
+        let stalled = stalled.max(ended.saturating_duration_since(deadline));
+        if stalled > bearable {
+            outcome = Err(held_up(timeout, stalled));
+        }
+    }
     Ran {
         started,
         ended,
@@ -65,18 +68,21 @@ pub(super) async fn run(probe: Arc<dyn Probe>, timeout: Duration, stalls: Arc<St
 /// Timers round up to the next millisecond or the one after: so late is no stall.
 const ROUNDING: Duration = Duration::from_millis(3);
 
-/// The failure of a run that passed its deadline. A target that this thread gave less than nine
-/// tenths of the promised time is not known to be slow.
-fn overrun(watch: &Stopwatch, timeout: Duration, stalled: Duration) -> Failure {
-    if stalled > (timeout / 10).max(ROUNDING) {
-        return Failure::new(
-            Reason::Stalled,
-            format_args!("this daemon was held up for {stalled:?} of a run of {timeout:?}"),
-        );
-    }
+/// The failure of a run that passed its deadline.
+fn overrun(watch: &Stopwatch, timeout: Duration) -> Failure {
     let phase = watch.current().map_or("none", |phase| phase.as_str());
     Failure::new(
         Reason::timeout_in(watch.current()),
         format_args!("no end within {timeout:?}, in phase {phase}"),
+    )
+}
+
+/// The outcome of a run to which this thread gave less than nine tenths of the promised time: a
+/// target that did not answer is not known to be slow, one that closed may have waited for us, and
+/// the latency of an answer is ours.
+fn held_up(timeout: Duration, stalled: Duration) -> Failure {
+    Failure::new(
+        Reason::Stalled,
+        format_args!("this daemon was held up for {stalled:?} of a run of {timeout:?}"),
     )
 }

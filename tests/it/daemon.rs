@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::time::Instant;
 
 use crate::process::{PATIENCE, Process};
@@ -105,7 +106,7 @@ impl Daemon {
 
     /// Asks it to end, as systemd would, and waits for it.
     pub(crate) fn stop(mut self) -> (ExitStatus, String) {
-        self.process.signal("TERM");
+        self.process.signal(Signal::TERM);
         let status = self.process.wait();
         (status, self.log())
     }
@@ -113,10 +114,49 @@ impl Daemon {
 
 /// The binary under test, without this process's own settings.
 pub(crate) fn hotspare() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hotspare"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_hotspare")))
+}
+
+/// The binary under test, started by another program that ends with being it.
+pub(crate) fn hotspare_under(program: &str, arguments: &[&str]) -> Command {
+    let mut command = without_settings(Command::new(program));
+    command.args(arguments).arg(env!("CARGO_BIN_EXE_hotspare"));
+    command
+}
+
+/// The binary under test where it may open no more than so many files.
+pub(crate) fn hotspare_with_files(limit: u32) -> Command {
+    let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+    hotspare_under("sh", &["-c", &script])
+}
+
+/// The binary under test where it may not ping; nothing if this test may not arrange that.
+#[expect(clippy::print_stderr, reason = "says which tests did not run, and why")]
+pub(crate) fn hotspare_that_may_not_ping() -> Option<Command> {
+    // Raw sockets need the capability; the group is above all that `ping_group_range` allows where
+    // it allows pings to everybody (0 to 2147483647).
+    let restriction = [
+        "--regid=4000000000",
+        "--clear-groups",
+        "--bounding-set=-net_raw",
+        "--inh-caps=-all",
+    ];
+    let tried = Command::new("setpriv")
+        .args(restriction)
+        .arg("true")
+        .output();
+    if !tried.as_ref().is_ok_and(|tried| tried.status.success()) {
+        eprintln!("skipped: cannot drop the permission to ping: {tried:?}");
+        return None;
+    }
+    Some(hotspare_under("setpriv", &restriction))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOTSPARE")) {
         command.env_remove(name);
     }
+    command.env_remove("CREDENTIALS_DIRECTORY");
     command
 }
 

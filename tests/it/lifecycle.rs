@@ -1,20 +1,30 @@
 //! How the daemon starts, refuses to, and ends.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
-use std::process::Output;
+use std::process::{Command, Output};
+use std::time::Duration;
 
-use crate::daemon::{Daemon, hotspare};
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::daemon::{Daemon, get, hotspare, hotspare_that_may_not_ping, hotspare_with_files};
 
 const GOOD: &str = "region: here\nregions: [{ name: here }]\nprobes:\n- name: nobody\n  \
                     interval: 1s\n  check: { tcp: {} }\n  targets: { here: \"127.0.0.1:1\" }\n";
 
 /// Runs a command on a configuration in a file of its own.
 fn on(config: &str, arguments: &[&str]) -> Output {
+    command_on(hotspare(), config, arguments)
+}
+
+/// Runs the binary, started in a way of the test's own, on a configuration in a file of its own.
+fn command_on(mut command: Command, config: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("hotspare.yaml");
     std::fs::write(&file, config).expect("writable");
-    hotspare()
+    command
         .args(arguments)
         .arg("--config.file")
         .arg(&file)
@@ -120,8 +130,117 @@ fn the_region_may_come_from_the_flag_and_logs_may_be_json() {
     let line = process.wait_for_line(|line| line.contains("listening").then(|| line.to_owned()));
     let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     assert_eq!(line["level"], "INFO");
-    process.signal("INT");
+    process.signal(Signal::INT);
     assert_eq!(process.wait().code(), Some(0));
+}
+
+#[test]
+fn the_region_may_come_from_the_environment() {
+    let config = GOOD.replace("region: here\n", "");
+    let output = on(&config, &["check"]);
+    assert_eq!(output.status.code(), Some(64), "no region");
+    let mut command = hotspare();
+    command.env("HOTSPARE_REGION", "here");
+    let daemon = Daemon::start_command(command, &config, |_| {}, &[]);
+    let here = ["source_region=\"here\""];
+    daemon.wait_until("a target", |s| {
+        s.all("hotspare_probe_up", &here).count() == 1
+    });
+}
+
+#[test]
+fn it_serves_on_every_address_that_it_is_given() {
+    let second = ["--web.listen-address", "[::1]:0"];
+    let mut daemon = Daemon::start_with(GOOD, |_| {}, &second);
+    let other = daemon.process().wait_for_line(|line| {
+        let (_, rest) = line.split_once("listening")?;
+        let (_, address) = rest.split_once("address=")?;
+        let address = address.split_whitespace().next()?.trim_matches('"');
+        address.starts_with("[::1]").then(|| address.parse().ok())?
+    });
+    for address in [daemon.address, other] {
+        let page = get(address, "/metrics");
+        assert_eq!(page.status, 200, "{address}");
+        assert!(page.text().contains("\nhotspare_targets 1\n"), "{address}");
+    }
+}
+
+#[test]
+fn runs_that_hang_and_half_a_request_do_not_keep_it() {
+    // The system takes connections for it, and nobody ever answers.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = silent.local_addr().expect("bound");
+    let mut config = "region: here\nregions: [{ name: here }]\nprobes:\n- name: silent\n  \
+                      interval: 2m\n  timeout: 2m\n  check: { http: {} }\n  targets:\n    here:\n"
+        .to_owned();
+    for n in 0..100 {
+        writeln!(config, "    - \"http://{address}/{n}\"").expect("a string");
+    }
+    let mut daemon = Daemon::start(&config);
+    daemon.wait_until("runs under way", |s| {
+        s.one("hotspare_probes_in_flight", &[]) >= 2.0
+    });
+    let mut client = TcpStream::connect(daemon.address).expect("it accepts");
+    client
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
+        .expect("written");
+    // Connections are taken in the order in which they came.
+    assert_eq!(daemon.get("/-/healthy").status, 200);
+    let asked = Instant::now();
+    daemon.process().signal(Signal::TERM);
+    let (status, took, log) = (daemon.process().wait(), asked.elapsed(), daemon.log());
+    assert_eq!(status.code(), Some(0), "{log}");
+    // What the documentation promises.
+    assert!(took < Duration::from_secs(10), "{took:?}: {log}");
+}
+
+/// What `check` says of a configuration that it finds good.
+fn checked(command: Command, config: &str) -> String {
+    let output = command_on(command, config, &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn check_tells_which_limit_of_files_is_too_low() {
+    let said = checked(hotspare_with_files(64), GOOD);
+    assert!(
+        said.contains("this host: this process may open 64 files"),
+        "{said}"
+    );
+    let fix = "\n  fix: in the unit's [Service]: LimitNOFILE=1024 (in a shell: ulimit -n 1024)\n";
+    assert!(said.contains(fix), "{said}");
+    let said = checked(hotspare_with_files(1024), GOOD);
+    assert!(!said.contains("this host"), "{said}");
+}
+
+#[test]
+fn check_tells_which_names_do_not_resolve() {
+    let config = GOOD.replace("127.0.0.1:1", "db.invalid:1");
+    let said = checked(hotspare_with_files(1024), &config);
+    let lack = "this host: the name db.invalid of the target ";
+    assert!(
+        said.contains(lack) && said.contains(" does not resolve: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn check_tells_what_permits_to_ping() {
+    let Some(command) = hotspare_that_may_not_ping() else {
+        return;
+    };
+    let config = GOOD
+        .replace("tcp: {}", "ping: {}")
+        .replace("127.0.0.1:1", "127.0.0.1");
+    let said = checked(command, &config);
+    assert!(
+        said.contains("this host: no permission to ping ("),
+        "{said}"
+    );
+    let fix = "\n  fix: sysctl -w net.ipv4.ping_group_range='0 2147483647', or in the unit's \
+               [Service]: AmbientCapabilities=CAP_NET_RAW\n";
+    assert!(said.contains(fix), "{said}");
 }
 
 const README: &str = include_str!("../../README.md");
@@ -210,11 +329,11 @@ fn a_second_signal_ends_it_at_once() {
     daemon.wait_until("the client is seen", |s| {
         s.one("hotspare_http_connections", &[]) >= 2.0
     });
-    daemon.process().signal("TERM");
+    daemon.process().signal(Signal::TERM);
     daemon
         .process()
         .wait_for_line(|line| line.contains("message=ending").then_some(()));
-    daemon.process().signal("TERM");
+    daemon.process().signal(Signal::TERM);
     let (code, log) = (daemon.process().wait().code(), daemon.log());
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("ending at once"), "{log}");

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by a panic; clippy knows only functions marked as tests"
 )]
 
+mod address_change;
 mod config;
 mod daemon;
 mod dns;

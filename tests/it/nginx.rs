@@ -1,11 +1,10 @@
 //! A real nginx on loopback.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::{Process, free_port, wait_for_port};
+use crate::process::{Process, free_port};
 
 /// An nginx with a plain port and a TLS port, on every address of 127/8.
 pub(crate) struct Nginx {
@@ -21,6 +20,14 @@ impl Nginx {
     /// Starts it; its certificate is for `name`. It answers `/` with 200 `ok`, `/json` with a
     /// small document, and `/503` with that status.
     pub(crate) fn start(name: &str) -> Self {
+        // A port can be taken between our closing and its opening: then others.
+        (0..5)
+            .find_map(|_| Self::attempt(name))
+            .expect("nginx finds free ports")
+    }
+
+    /// Starts it once; nothing if it ended, because of its ports.
+    fn attempt(name: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (http, https) = (free_port(), free_port());
         let ca = certificates(folder.path(), name);
@@ -36,15 +43,21 @@ impl Nginx {
             .arg("-c")
             .arg(folder.path().join("nginx.conf"))
             .args(["-e", "stderr"]);
-        let process = Process::start(command);
-        wait_for_port(SocketAddr::from(([127, 0, 0, 1], http)));
-        Self {
+        let mut process = Process::start(command);
+        // It writes its id once it listens, so that nobody else's port is taken for its own.
+        let listens = process.wait_until(|_| folder.path().join("pid").exists().then_some(()));
+        if listens.is_err() {
+            let output = process.output().join("\n");
+            assert!(output.contains("Address already in use"), "{output}");
+            return None;
+        }
+        Some(Self {
             http,
             https,
             ca,
             _process: process,
             _folder: folder,
-        }
+        })
     }
 }
 
@@ -70,8 +83,9 @@ fn configuration(folder: &Path, http: u16, https: u16) -> String {
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         writeln!(temporary, "{kind}_temp_path {folder}/{kind};").expect("a string");
     }
+    // One process, so that none is left when it is killed.
     format!(
-        "daemon off; worker_processes 1; pid {folder}/pid; error_log stderr warn;
+        "daemon off; master_process off; pid {folder}/pid; error_log stderr warn;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; {temporary}

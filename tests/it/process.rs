@@ -1,11 +1,12 @@
 //! Programs that a test starts: their output kept, their end sure.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
 /// How long a test waits for what must come, before it fails. Only a guard against hanging.
@@ -48,28 +49,40 @@ impl Process {
 
     /// Waits for a line of standard error and returns what `find` makes of it.
     pub(crate) fn wait_for_line<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+        let found = self.wait_until(|process| process.output().iter().find_map(|l| find(l)));
+        found.unwrap_or_else(|status| {
+            panic!("{status} without such a line; output: {:#?}", self.output())
+        })
+    }
+
+    /// Waits until there is what `look` looks for; the error is how the program ended before.
+    pub(crate) fn wait_until<T>(
+        &mut self,
+        look: impl Fn(&Self) -> Option<T>,
+    ) -> Result<T, ExitStatus> {
         let since = Instant::now();
         loop {
-            if let Some(found) = self.output().iter().find_map(|line| find(line)) {
-                return found;
-            }
+            // Before the look, so that what it did last is seen.
             let ended = self.child.try_wait().expect("waitable");
+            if let Some(found) = look(self) {
+                return Ok(found);
+            }
+            if let Some(status) = ended {
+                return Err(status);
+            }
             assert!(
-                ended.is_none() && since.elapsed() < PATIENCE,
-                "no such line; ended: {ended:?}; output: {:#?}",
+                since.elapsed() < PATIENCE,
+                "it never comes: {:#?}",
                 self.output()
             );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Sends a signal by its name: `TERM`, `STOP`, …
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([format!("-{name}"), self.id().to_string()])
-            .status()
-            .expect("kill runs");
-        assert!(status.success());
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.id().cast_signed()).expect("a process id");
+        kill_process(id, signal).expect("ours, and not waited for yet");
     }
 
     /// Waits for the end.
@@ -110,17 +123,8 @@ impl Drop for Process {
     }
 }
 
-/// A port on which nothing listens now.
+/// A port on which nothing listens now; another program may take it before the test does.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound").port()
-}
-
-/// Waits until something accepts connections there.
-pub(crate) fn wait_for_port(address: SocketAddr) {
-    let since = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(since.elapsed() < PATIENCE, "nothing listens on {address}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

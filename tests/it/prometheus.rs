@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::daemon::get;
-use crate::process::{PATIENCE, Process, free_port, wait_for_port};
+use crate::process::{PATIENCE, Process};
 
 /// A Prometheus with one job that scrapes every second.
 pub(crate) struct Prometheus {
@@ -19,7 +19,6 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     pub(crate) fn start(targets: &[SocketAddr]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let targets: Vec<_> = targets.iter().map(|t| format!("\"{t}\"")).collect();
         let config = format!(
             "scrape_configs:\n- job_name: hotspare\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
@@ -35,16 +34,15 @@ impl Prometheus {
                 "--storage.tsdb.path={}",
                 folder.path().join("data").display()
             ))
-            .arg(format!("--web.listen-address={address}"))
-            .arg("--log.level=warn");
-        let process = Process::start(command);
-        wait_for_port(address);
+            .arg("--web.listen-address=127.0.0.1:0")
+            .arg("--log.level=info");
+        let mut process = Process::start(command);
+        let address = process.wait_for_line(|line| {
+            let (_, address) = line.split_once("Listening on")?.1.split_once("address=")?;
+            address.split_whitespace().next()?.parse().ok()
+        });
         // It listens before it can answer.
-        let since = Instant::now();
-        while get(address, "/-/ready").status != 200 {
-            assert!(since.elapsed() < PATIENCE, "Prometheus does not get ready");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        process.wait_for_line(|line| line.contains("Server is ready").then_some(()));
         Self {
             address,
             _process: process,
@@ -99,9 +97,27 @@ impl Prometheus {
     }
 }
 
-/// A proxy in front of the server that takes the wish for a format out of every request. It ends
-/// with the runtime of the test.
-pub(crate) async fn without_accept(server: SocketAddr) -> SocketAddr {
+/// What a proxy does with the wish for a format, and the format that the answers must have then.
+#[derive(Clone, Copy)]
+pub(crate) enum Wish {
+    /// Hands it on: Prometheus wishes for OpenMetrics.
+    Kept,
+    /// Takes it out: then the answer is text.
+    Hidden,
+}
+
+impl Wish {
+    fn format(self) -> &'static str {
+        match self {
+            Self::Kept => "\r\ncontent-type: application/openmetrics-text;",
+            Self::Hidden => "\r\ncontent-type: text/plain;",
+        }
+    }
+}
+
+/// A proxy in front of the server that hands on only answers in the right format. It ends with the
+/// runtime of the test.
+pub(crate) async fn proxy(server: SocketAddr, wish: Wish) -> SocketAddr {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -114,10 +130,12 @@ pub(crate) async fn without_accept(server: SocketAddr) -> SocketAddr {
                 .expect("connected");
             let mut request = vec![0; 8192];
             while let Ok(length @ 1..) = client.read(&mut request).await {
-                let text = String::from_utf8_lossy(&request[..length])
-                    .replace("\r\nAccept:", "\r\nX-Wish:");
+                let mut text = String::from_utf8_lossy(&request[..length]).into_owned();
+                if let Wish::Hidden = wish {
+                    text = text.replace("\r\nAccept:", "\r\nX-Wish:");
+                }
                 upstream.write_all(text.as_bytes()).await.expect("sent");
-                let Some(()) = answer(&mut upstream, &mut client).await else {
+                let Some(()) = answer(&mut upstream, &mut client, wish).await else {
                     break;
                 };
             }
@@ -129,7 +147,11 @@ pub(crate) async fn without_accept(server: SocketAddr) -> SocketAddr {
 }
 
 /// Hands one answer on; its length is in its head.
-async fn answer(from: &mut tokio::net::TcpStream, to: &mut tokio::net::TcpStream) -> Option<()> {
+async fn answer(
+    from: &mut tokio::net::TcpStream,
+    to: &mut tokio::net::TcpStream,
+    wish: Wish,
+) -> Option<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut bytes = Vec::new();
     loop {
@@ -142,10 +164,9 @@ async fn answer(from: &mut tokio::net::TcpStream, to: &mut tokio::net::TcpStream
             Some(end + 4 + length)
         });
         if whole == Some(bytes.len()) {
-            assert!(
-                String::from_utf8_lossy(&bytes).contains("text/plain"),
-                "not text"
-            );
+            let head = String::from_utf8_lossy(&bytes[..head?]).to_lowercase();
+            // Without an answer, the test never sees this instance up.
+            assert!(head.contains(wish.format()), "not as wished for: {head}");
             to.write_all(&bytes).await.ok()?;
             return Some(());
         }
@@ -153,4 +174,28 @@ async fn answer(from: &mut tokio::net::TcpStream, to: &mut tokio::net::TcpStream
             return None;
         }
     }
+}
+
+const DEPLOYMENT: &str = include_str!("../../docs/deployment.md");
+
+#[test]
+fn the_documented_configuration_is_one_that_prometheus_takes() {
+    let (_, section) = DEPLOYMENT
+        .split_once("\n## Prometheus\n")
+        .expect("a section");
+    let (_, block) = section.split_once("```yaml\n").expect("a block");
+    let (config, _) = block.split_once("```").expect("its end");
+    assert!(config.contains("scrape_configs:"), "{config}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("prometheus.yml");
+    std::fs::write(&file, config).expect("writable");
+    let output = Command::new("promtool")
+        .args(["check", "config"])
+        .arg(&file)
+        .output()
+        .expect("promtool runs");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{said}");
+    assert!(!said.to_lowercase().contains("warn"), "{said}");
 }
