@@ -217,7 +217,8 @@ async fn read_body(
 }
 
 /// The driver takes a stream of HTTP/2 for complete that the server gave up without calling it an
-/// error; only the mark of its end tells.
+/// error; only the mark of its end tells. An early answer, whose server gives up the rest of the
+/// request (RFC 9113, 8.1), has that mark.
 fn ended(body: &Incoming, answer: &Answer) -> Result<(), Failure> {
     if answer.facts.version == label(Version::HTTP_2) && !body.is_end_stream() {
         return Err(Failure::new(
@@ -404,8 +405,12 @@ mod tests {
     }
 
     /// What becomes of an exchange whose server sends this and closes; at most `cap` bytes of it.
-    async fn http2_failure(parts: &[&[u8]], cap: u64) -> Failure {
-        let (near, mut far) = tokio::io::duplex(1 << 16);
+    async fn http2_result(
+        exchange: Exchange,
+        parts: &[&[u8]],
+        cap: u64,
+    ) -> Result<Answer, Failure> {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
         let near = crate::net::capped::Capped::new(near, cap);
         let mut watch = Stopwatch::start();
         let server = async {
@@ -414,12 +419,13 @@ mod tests {
             far.write_all(&parts.concat()).await.expect("written");
             far.shutdown().await.expect("closed");
         };
-        let (result, ()) = tokio::join!(exchange().http2(near, &mut watch), server);
-        result.expect_err("a failure")
+        let (result, ()) = tokio::join!(exchange.http2(near, &mut watch), server);
+        result
     }
 
     async fn fails(parts: &[&[u8]], cap: u64, reason: Reason, detail: &str) {
-        let failure = http2_failure(parts, cap).await;
+        let result = http2_result(exchange(), parts, cap).await;
+        let failure = result.expect_err("a failure");
         assert_eq!(failure.reason, reason, "{parts:?}: {failure}");
         assert!(failure.detail.contains(detail), "{parts:?}: {failure}");
     }
@@ -447,6 +453,18 @@ mod tests {
         }
         let capped = "the target sent more than 32 bytes";
         fails(&[STATUS_200, HALF], 32, Reason::TooLarge, capped).await;
+    }
+
+    #[tokio::test]
+    async fn an_early_answer_in_http_2_is_whole() {
+        let mut upload = exchange();
+        *upload.request.method_mut() = http::Method::POST;
+        *upload.request.body_mut() = Full::new(vec![0; 1 << 18].into());
+        let mut whole = HALF.to_vec();
+        whole[4] = 1; // END_STREAM
+        let parts = [STATUS_200, &whole, &reset(0)];
+        let answer = http2_result(upload, &parts, u64::MAX).await;
+        assert_eq!(answer.expect("an answer").facts.body_bytes, 4);
     }
 
     /// A stream on which nothing can be read, by this host's own fault.
