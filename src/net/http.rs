@@ -125,7 +125,6 @@ impl Exchange {
         Limits {
             max_body_bytes: self.max_body_bytes,
             keep_body: self.keep_body,
-            sends_body: !self.request.body().is_end_stream(),
         }
     }
 }
@@ -134,7 +133,6 @@ impl Exchange {
 struct Limits {
     max_body_bytes: u64,
     keep_body: bool,
-    sends_body: bool,
 }
 
 /// Waits for the answer while `drive` moves the connection on; `explain` says what an error means.
@@ -200,7 +198,7 @@ async fn read_body(
     while !body.is_end_stream() {
         let frame = driven(drive, poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await;
         let Some(frame) = frame else {
-            return ended(body, limits, answer);
+            return ended(body, answer);
         };
         let frame = frame.map_err(|e| explain(&e, Phase::Transfer))?;
         if let Ok(data) = frame.into_data() {
@@ -219,18 +217,16 @@ async fn read_body(
 }
 
 /// The driver takes a stream of HTTP/2 for complete that the server gave up without calling it an
-/// error; only the mark of its end tells. A server may answer before it has read the request, and
-/// then gives up the rest of that (RFC 9113, 8.1), which hides the mark.
-fn ended(body: &Incoming, limits: Limits, answer: &Answer) -> Result<(), Failure> {
-    let marked = answer.facts.version != label(Version::HTTP_2) || body.is_end_stream();
-    let early = limits.sends_body && body.size_hint().lower() == 0;
-    if marked || early {
-        return Ok(());
+/// error; only the mark of its end tells. An early answer, whose server gives up the rest of the
+/// request (RFC 9113, 8.1), has that mark.
+fn ended(body: &Incoming, answer: &Answer) -> Result<(), Failure> {
+    if answer.facts.version == label(Version::HTTP_2) && !body.is_end_stream() {
+        return Err(Failure::new(
+            Reason::Eof,
+            "read the body: the server gave it up before its end",
+        ));
     }
-    Err(Failure::new(
-        Reason::Eof,
-        "read the body: the server gave it up before its end",
-    ))
+    Ok(())
 }
 
 /// Two ways of saying where the body ends are how requests are smuggled: such an answer cannot be
