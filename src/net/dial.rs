@@ -386,7 +386,8 @@ mod tests {
 
     #[tokio::test]
     async fn connects_from_the_source_address_and_is_refused_where_nothing_listens() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        // An address of its own: at another one somebody may listen on the port a moment later.
+        let listener = tokio::net::TcpListener::bind("127.31.7.1:0")
             .await
             .expect("bind");
         let address = listener.local_addr().expect("bound");
