@@ -72,13 +72,6 @@ impl Expected {
         if settings.valid_rcodes.is_empty() {
             problems.push(Problem::new("valid_rcodes", "no response code would be valid"));
         }
-        let empty = settings.answers.as_ref().is_some_and(Vec::is_empty);
-        if empty && settings.min_answers != Some(0) {
-            problems.push(Problem::new(
-                "answers",
-                "it names no record: if the answer must have none, say so with `min_answers: 0`",
-            ));
-        }
         let mut answers = settings.answers.as_ref().map(|_| Vec::new());
         for (i, text) in settings.answers.iter().flatten().enumerate() {
             match normal(text, settings.kind) {
