@@ -6,7 +6,9 @@ mod own;
 mod signals;
 mod supervise;
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +34,9 @@ const GRACE: Duration = Duration::from_secs(8);
 
 /// Without a beat for so long, a lane is stuck and the daemon unhealthy.
 const STUCK: Duration = Duration::from_secs(5);
+
+/// How long a page is kept for whoever asks next, so that its memory is used again.
+const IDLE_PAGE: Duration = Duration::from_secs(5);
 
 /// What the command line decides.
 pub struct Options {
@@ -132,13 +137,16 @@ impl Daemon {
         let region = plan.region.to_string();
         let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         let sources = Sources::new(shared, options.log_lines_dropped);
+        let exposition = Arc::new(Exposition::new(
+            series,
+            Arc::clone(&own),
+            Box::new(move |own| sources.refresh(own)),
+            Exposition::MAX_AGE,
+        ));
+        let forget = forget_pages(Arc::clone(&exposition), stopped(server_stopped.clone()));
+        supervisor.task("pages", forget);
         let state = server::State {
-            exposition: Arc::new(Exposition::new(
-                series,
-                Arc::clone(&own),
-                Box::new(move |own| sources.refresh(own)),
-                Exposition::MAX_AGE,
-            )),
+            exposition,
             own,
             version: crate::VERSION.to_owned(),
             region,
@@ -212,6 +220,20 @@ fn ready(progress: Arc<Progress>) -> server::Check {
         0 => Ok(()),
         unseen => Err(format!("{unseen} targets have not been run yet")),
     })
+}
+
+/// Frees pages that nobody comes back for.
+async fn forget_pages(
+    exposition: Arc<Exposition>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), String> {
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            () = tokio::time::sleep(IDLE_PAGE) => exposition.forget(IDLE_PAGE),
+        }
+    }
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {

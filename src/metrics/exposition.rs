@@ -146,6 +146,20 @@ impl Exposition {
             .map_err(|error: io::Error| Refusal::Failed(error.to_string()))
     }
 
+    /// Lets go of the pages that are older than `idle`: a plain page of thousands of targets is
+    /// tens of megabytes, and who asked for it once may not come again.
+    pub fn forget(&self, idle: Duration) {
+        for kind in &self.kept {
+            // One that is being made is not idle.
+            if let Ok(mut kind) = kind.try_lock()
+                && let Some(Kept { made, .. }) = &kind.newest
+                && made.elapsed() >= idle
+            {
+                kind.newest = None;
+            }
+        }
+    }
+
     /// How many targets there are.
     pub fn targets(&self) -> usize {
         self.store.targets()

@@ -559,3 +559,19 @@ proptest! {
         prop_assert!((found - sum).abs() < 1e-9);
     }
 }
+
+#[tokio::test]
+async fn a_page_that_nobody_asks_for_is_let_go() {
+    let own = Arc::new(own());
+    let exposition = exposition(&own, Duration::from_hours(1));
+    exposition.page(Format::Text, false).await.expect("made");
+    exposition.forget(Duration::from_hours(1));
+    exposition.page(Format::Text, false).await.expect("kept");
+    assert_eq!(own.scrape_duration_seconds.get_sample_count(), 1);
+    exposition.forget(Duration::ZERO);
+    exposition
+        .page(Format::Text, false)
+        .await
+        .expect("made anew");
+    assert_eq!(own.scrape_duration_seconds.get_sample_count(), 2);
+}
