@@ -27,4 +27,4 @@ pub use question::{Manner, Packet, Question};
 pub use resolve::{Resolver, ResolverCounters};
 pub use starttls::StartTls;
 pub use stopwatch::Stopwatch;
-pub use tls::{Handshake, Roots, Session, TlsClient, TlsSettings, parse_authorities, tls_failure};
+pub use tls::{Roots, Session, TlsClient, TlsSettings, parse_authorities};

@@ -37,11 +37,6 @@ impl<S> Capped<S> {
         }
     }
 
-    /// Bytes given out so far.
-    pub fn bytes_read(&self) -> u64 {
-        self.read
-    }
-
     /// The stream below.
     pub fn get_ref(&self) -> &S {
         &self.stream
@@ -113,6 +108,6 @@ mod tests {
         let mut capped = Capped::new(&b"hello"[..], 6);
         let mut text = String::new();
         capped.read_to_string(&mut text).await.expect("whole");
-        assert_eq!((text.as_str(), capped.bytes_read()), ("hello", 5));
+        assert_eq!((text.as_str(), capped.read), ("hello", 5));
     }
 }

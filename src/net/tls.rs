@@ -131,10 +131,8 @@ impl TlsClient {
         client
     }
 
-    /// The configuration for one session, and where its handshake's facts will be.
-    ///
-    /// For protocols whose driver does the handshake itself; others use [`Self::handshake`].
-    pub fn session_config(&self, alpn: &[&[u8]]) -> (ClientConfig, Handshake) {
+    /// The configuration for one session, and what will remember what its handshake saw.
+    fn session_config(&self, alpn: &[&[u8]]) -> (ClientConfig, Arc<Recorder>) {
         let recorder = Arc::new(Recorder::new(
             self.verifier.clone(),
             Arc::clone(self.config.crypto_provider()),
@@ -145,7 +143,7 @@ impl TlsClient {
         config
             .dangerous()
             .set_certificate_verifier(Arc::clone(&recorder) as _);
-        (config, Handshake(recorder))
+        (config, recorder)
     }
 
     /// Does the handshake, in the phase [`Phase::Tls`].
@@ -159,46 +157,37 @@ impl TlsClient {
         watch: &mut Stopwatch,
     ) -> Result<Session<S>, Failure> {
         watch.enter(Phase::Tls);
-        let (config, handshake) = self.session_config(alpn);
+        let (config, seen) = self.session_config(alpn);
         let result = TlsConnector::from(Arc::new(config))
             .connect(name.clone(), stream)
             .await;
         match result {
             Ok(stream) => {
                 watch.leave();
-                let facts = handshake.facts(Some(stream.get_ref().1));
+                let facts = established(seen.facts(), stream.get_ref().1);
                 Ok(Session { stream, facts })
             }
-            Err(error) => Err(tls_failure(&error, &handshake)),
+            Err(error) => Err(tls_failure(&error, seen.facts())),
         }
     }
 }
 
-/// What one handshake saw.
-#[derive(Debug)]
-pub struct Handshake(Arc<Recorder>);
-
-impl Handshake {
-    /// What is known: of the certificates once they were seen, of the session once it stands.
-    pub fn facts(&self, session: Option<&rustls::ClientConnection>) -> TlsFacts {
-        let mut facts = self.0.facts();
-        if let Some(session) = session {
-            facts.version = match session.protocol_version() {
-                Some(rustls::ProtocolVersion::TLSv1_2) => Some(TlsVersion::Tls12),
-                Some(rustls::ProtocolVersion::TLSv1_3) => Some(TlsVersion::Tls13),
-                _ => None,
-            };
-            facts.cipher = session
-                .negotiated_cipher_suite()
-                .and_then(|suite| suite.suite().as_str());
-        }
-        facts
-    }
+/// What the certificates told, and what a session that stands tells of itself.
+fn established(mut facts: TlsFacts, session: &rustls::ClientConnection) -> TlsFacts {
+    facts.version = match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_2) => Some(TlsVersion::Tls12),
+        Some(rustls::ProtocolVersion::TLSv1_3) => Some(TlsVersion::Tls13),
+        _ => None,
+    };
+    facts.cipher = session
+        .negotiated_cipher_suite()
+        .and_then(|suite| suite.suite().as_str());
+    facts
 }
 
 /// The failure for an error of a handshake, with the certificates' facts if it got so far: what was
 /// known of them before stays known through a server that is down.
-pub fn tls_failure(error: &std::io::Error, handshake: &Handshake) -> Failure {
+fn tls_failure(error: &std::io::Error, facts: TlsFacts) -> Failure {
     let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
     let failure = match inner {
         Some(Error::InvalidCertificate(why)) => Failure::new(Reason::TlsCertificate, explain(why)),
@@ -211,7 +200,6 @@ pub fn tls_failure(error: &std::io::Error, handshake: &Handshake) -> Failure {
         Some(other) => Failure::new(Reason::TlsHandshake, other),
         None => failure_of(error, "TLS handshake"),
     };
-    let facts = handshake.facts(None);
     if facts.verified.is_none() {
         return failure;
     }

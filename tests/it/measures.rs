@@ -2,16 +2,15 @@
 #![expect(clippy::float_cmp, reason = "counts and flags are exact")]
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::daemon::{Daemon, Series, hotspare};
 use crate::dns::Dnsmasq;
 use crate::fault::{Fault, HTTP_ANSWER};
 use crate::nginx::Nginx;
+use crate::page::promtool_accepts;
 use crate::postgres_server::{Authority, PostgresServer};
 use crate::prometheus::{Prometheus, Wish, proxy};
 
@@ -218,23 +217,6 @@ fn no_fault_but_the_machines(series: &Series, daemon: &Daemon) {
         })
         .collect();
     assert!(told.is_empty(), "{told:?}\n{}", daemon.log());
-}
-
-fn promtool_accepts(page: &[u8]) {
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool runs");
-    let mut stdin = promtool.stdin.take().expect("piped");
-    stdin.write_all(page).expect("read");
-    drop(stdin);
-    let output = promtool.wait_with_output().expect("ends");
-    let said = [output.stdout, output.stderr].concat();
-    assert_eq!(String::from_utf8_lossy(&said), "");
-    assert!(output.status.success());
 }
 
 /// Each fault, the probe that meets it (`ADDR` is where), and the reason that must be told.

@@ -2,7 +2,9 @@
 //! writer, and targets that fill every family.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::Write as _;
 use std::net::IpAddr;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -349,4 +351,22 @@ pub(crate) fn filled() -> (Store, Own) {
         assert!(store.observe(&observation));
     }
     (store, own)
+}
+
+/// `promtool check metrics` has nothing to say of the page.
+pub(crate) fn promtool_accepts(page: &[u8]) {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool (Debian: apt-get install prometheus) runs");
+    let mut stdin = promtool.stdin.take().expect("piped");
+    stdin.write_all(page).expect("read");
+    drop(stdin);
+    let output = promtool.wait_with_output().expect("ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&said), "");
+    assert!(output.status.success());
 }
