@@ -38,6 +38,7 @@ const BARE: Shape = Shape {
         tls: false,
         dns: false,
         database: false,
+        replication: false,
         tls_unverified: false,
     },
 };

@@ -1,19 +1,29 @@
 //! Plain values that every other module speaks in. No I/O, no clock, no tokio.
 
 mod beat;
+mod canary;
+mod database;
 pub mod duration;
 mod facts;
+mod gtid;
+mod pair;
 mod phase;
+mod position;
 mod reason;
 mod sample;
 mod secret;
 mod target;
 
 pub use beat::Beat;
-pub use facts::{
-    DatabaseFacts, DnsFacts, FactSet, Facts, HttpFacts, PingFacts, TlsFacts, TlsVersion,
+pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
+pub use database::{
+    DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, Withheld,
 };
+pub use facts::{DnsFacts, FactSet, Facts, HttpFacts, PingFacts, TlsFacts, TlsVersion};
+pub use gtid::{Domains, GtidSet};
+pub use pair::{DatabaseSet, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure};
 pub use phase::{Laps, Phase, PhaseSet};
+pub use position::Position;
 pub use reason::{Reason, ReasonSet};
 pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
 pub use secret::Secret;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::files::Files;
-use crate::model::{Failure, Reply, Secret, Shape};
+use crate::model::{Epoch, Failure, Pen, Reply, Secret, Shape};
 use crate::net::{Icmp, Resolver, Roots, Stopwatch, TlsClient, TlsSettings};
 
 /// One run under way.
@@ -25,6 +25,11 @@ pub trait Probe: Send + Sync {
 
     /// What a run can bring, so that its series exist from the start.
     fn shape(&self) -> Shape;
+
+    /// Where the orders to write a canary to this target go; `None` if it writes none.
+    fn pen(&self) -> Option<Arc<Pen>> {
+        None
+    }
 
     /// Which thread the runs belong on.
     fn lane(&self) -> Lane {
@@ -63,6 +68,19 @@ pub struct Context {
     pub files: Files,
     /// The deadline of a run, counted from its start.
     pub timeout: Duration,
+    /// Under which name this probe's canaries are written.
+    pub canary: CanaryName,
+}
+
+/// What tells the canaries of one daemon and probe from all others in the same database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CanaryName {
+    /// The region of the daemon.
+    pub vantage: Arc<str>,
+    /// The probe's name.
+    pub probe: Arc<str>,
+    /// This life of the daemon.
+    pub epoch: Epoch,
 }
 
 /// Something wrong with a probe's settings.

@@ -8,9 +8,9 @@ use super::place::Path;
 use super::problem::Problem;
 use super::{Config, Limits, Probe, Problems, Target};
 use crate::files::Files;
-use crate::model;
+use crate::model::{self, Epoch};
 use crate::net::{Icmp, Resolver, Roots};
-use crate::probe::{Context, Probe as Runner, Template};
+use crate::probe::{CanaryName, Context, Probe as Runner, Template};
 
 /// What every probe shares.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Shared {
     pub roots: Arc<Roots>,
     /// systemd's `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
+    /// This life of the daemon.
+    pub epoch: Epoch,
 }
 
 impl Shared {
@@ -35,16 +37,22 @@ impl Shared {
             icmp: Arc::new(Icmp::new()),
             roots: Arc::new(Roots::default()),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            epoch: Epoch(fastrand::u128(1..)),
         })
     }
 
-    fn context(&self, probe: &Probe) -> Context {
+    fn context(&self, probe: &Probe, region: &Arc<str>) -> Context {
         Context {
             resolver: Arc::clone(&self.resolver),
             icmp: Arc::clone(&self.icmp),
             roots: Arc::clone(&self.roots),
             files: Files::new(self.credentials.clone(), probe.element.folder.clone()),
             timeout: probe.timeout,
+            canary: CanaryName {
+                vantage: Arc::clone(region),
+                probe: Arc::clone(&probe.name),
+                epoch: self.epoch,
+            },
         }
     }
 }
@@ -141,7 +149,10 @@ impl Planner<'_> {
     fn probe(&mut self, probe: &Probe, shared: &Shared) {
         let here = probe.from.contains(&self.config.region);
         self.plan.probes.push(summary(probe));
-        let template = match probe.check.prepare(&shared.context(probe)) {
+        let template = match probe
+            .check
+            .prepare(&shared.context(probe, &self.config.region))
+        {
             Ok(template) => template,
             // What is missing was left out: its fault is known, and others may come of that.
             Err(_) if !probe.complete => return,

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+use super::DatabaseFacts;
+
 /// Everything that a run learned about its target beside how long it took.
 ///
 /// A failed run has facts too: an expired certificate still has its date.
@@ -46,6 +48,8 @@ pub struct FactSet {
     pub dns: bool,
     /// [`DatabaseFacts`].
     pub database: bool,
+    /// What a database tells of replication.
+    pub replication: bool,
     /// The session is encrypted but the certificate is not verified, by configuration.
     pub tls_unverified: bool,
 }
@@ -128,14 +132,4 @@ pub struct DnsFacts {
     pub min_ttl_seconds: Option<u32>,
     /// Whether the server said that it is an authority for the name.
     pub authoritative: bool,
-}
-
-/// What a database said of itself. Roles, positions and links of replication belong here, as
-/// fields of their own types.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DatabaseFacts {
-    /// The engine: `postgresql`, ...
-    pub engine: &'static str,
-    /// The server's version, as it names it, cut to 64 characters.
-    pub version: Box<str>,
 }

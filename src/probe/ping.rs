@@ -364,6 +364,7 @@ mod tests {
             roots: Arc::new(Roots::default()),
             files: Files::new(None, ".".into()),
             timeout,
+            canary: crate::probe::CanaryName::default(),
         }
     }
 

@@ -171,6 +171,7 @@ fn database_facts(version: Option<&str>) -> DatabaseFacts {
             .take(MAX_VERSION)
             .collect::<String>()
             .into(),
+        ..DatabaseFacts::default()
     }
 }
 

@@ -386,6 +386,7 @@ mod tests {
             roots: Arc::new(Roots::default()),
             files: Files::new(None, std::env::temp_dir()),
             timeout: HANG,
+            canary: crate::probe::CanaryName::default(),
         }
     }
 

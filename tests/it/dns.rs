@@ -8,7 +8,7 @@ use std::time::Duration;
 use hotspare::files::Files;
 use hotspare::model::{Failure, Reason, Reply};
 use hotspare::net::{Host, Icmp, IpVersion, Resolver, Roots, Stopwatch};
-use hotspare::probe::{Check, Context};
+use hotspare::probe::{CanaryName, Check, Context};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -81,6 +81,7 @@ impl Dnsmasq {
             roots: Arc::new(Roots::default()),
             files: Files::new(None, std::env::temp_dir()),
             timeout: Duration::from_secs(20),
+            canary: CanaryName::default(),
         };
         let check = json!({"dns": settings});
         let check: Check = serde_json::from_value(check).expect("settings");

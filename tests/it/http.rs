@@ -16,7 +16,7 @@ use std::time::Duration;
 use hotspare::files::Files;
 use hotspare::model::{Failure, Laps, Phase, Reason, Reply};
 use hotspare::net::{Icmp, Resolver, Roots, Stopwatch};
-use hotspare::probe::{Check, Context, Probe, Problem, Template};
+use hotspare::probe::{CanaryName, Check, Context, Probe, Problem, Template};
 use serde_json::Value;
 
 /// How long a test waits for what must happen at once: a guard against hanging, never a measure.
@@ -29,6 +29,7 @@ fn context(resolver: Resolver, folder: &Path) -> Context {
         roots: Arc::new(Roots::default()),
         files: Files::new(None, folder.to_owned()),
         timeout: GUARD,
+        canary: CanaryName::default(),
     }
 }
 

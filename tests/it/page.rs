@@ -280,6 +280,7 @@ pub(crate) const FULL: Shape = Shape {
         tls: true,
         dns: true,
         database: true,
+        replication: true,
         tls_unverified: true,
         version: true,
     },
@@ -322,6 +323,7 @@ pub(crate) fn facts() -> Facts {
         database: Some(Box::new(DatabaseFacts {
             engine: "postgresql",
             version: "15.3 (\"Debian\" \\ x)".into(),
+            ..DatabaseFacts::default()
         })),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hotspare::files::Files;
 use hotspare::model::{Facts, Failure, Phase, PhaseSet, Reason, Reply};
 use hotspare::net::{Icmp, Resolver, Roots, Stopwatch};
-use hotspare::probe::{Check, Context, Probe, Problem};
+use hotspare::probe::{CanaryName, Check, Context, Probe, Problem};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -49,6 +49,7 @@ pub(crate) fn probe(
         roots: Arc::new(Roots::default()),
         files: Files::new(None, folder.to_owned()),
         timeout: deadline,
+        canary: CanaryName::default(),
     };
     let template = check.prepare(&context)?;
     let target = template.target(address);

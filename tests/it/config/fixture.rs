@@ -61,6 +61,7 @@ pub(super) fn shared() -> Shared {
         icmp: Arc::new(Icmp::new()),
         resolver: Arc::new(Resolver::new(Names::at([]))),
         roots: Arc::new(Roots::default()),
+        epoch: hotspare::model::Epoch(1),
         credentials: None,
     }
 }

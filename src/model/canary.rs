@@ -1,0 +1,149 @@
+//! The row that is written on the primary and looked for on the standbys.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use super::{Incarnation, Withheld};
+
+/// One life of this daemon: it tells its own canaries from those of the life before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Epoch(pub u128);
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl std::str::FromStr for Epoch {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
+    }
+}
+
+/// A canary as it is found in a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The life of the daemon that wrote it.
+    pub epoch: Epoch,
+    /// Its number within that life, from 1.
+    pub seq: u64,
+}
+
+/// What a run did about the canary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CanaryFacts {
+    /// What was there when the run read it, before it wrote anything.
+    pub seen: Sighting,
+    /// How the write went; `None` if none was ordered.
+    pub write: Option<Write>,
+}
+
+/// What a look for the canary found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sighting {
+    /// Before the question was sent.
+    pub asked: Instant,
+    /// When the answer was complete.
+    pub answered: Instant,
+    /// The canary; no error and `None`: there is none.
+    pub mark: Result<Option<Mark>, Withheld>,
+}
+
+/// How the write of a canary went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    /// Its number.
+    pub seq: u64,
+    /// When it was sent; nothing was if the outcome is [`NotWritten::Changed`].
+    pub sent: Instant,
+    /// When the server acknowledged it, or why it did not.
+    pub outcome: Result<Instant, NotWritten>,
+}
+
+/// Why a canary was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotWritten {
+    /// The server was not writable any more, or not the one that the order was for: nothing was
+    /// sent.
+    Changed,
+    /// The server refused it for want of a grant.
+    Permission,
+    /// The table is not there.
+    NoTable,
+    /// The server refused it with another error.
+    Error,
+}
+
+impl NotWritten {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Changed, Self::Permission, Self::NoTable, Self::Error];
+
+    /// The value of the label `reason`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Permission => "permission",
+            Self::NoTable => "no_table",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// The permission to write one canary to one server. Who judges gives it; the run that finds the
+/// server still as described uses it up, whatever becomes of the write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The canary's number.
+    pub seq: u64,
+    /// The server that was found to be the primary.
+    pub to: Incarnation,
+}
+
+/// Where the order for one target lies. Without one, nothing is written.
+#[derive(Debug, Default)]
+pub struct Pen(Mutex<Option<Order>>);
+
+impl Pen {
+    /// Replaces the order, or takes it back.
+    pub fn order(&self, order: Option<Order>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = order;
+    }
+
+    /// Takes the order: it is used up.
+    pub fn take(&self) -> Option<Order> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_reads_back_as_it_was_written() {
+        let epoch = Epoch(0xdead_beef);
+        assert_eq!(epoch.to_string().len(), 32);
+        assert_eq!(epoch.to_string().parse(), Ok(epoch));
+        assert!("not hexadecimal".parse::<Epoch>().is_err());
+    }
+
+    #[test]
+    fn an_order_is_good_for_one_write() {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let now = Instant::now();
+        let to = super::super::ReplicationFacts::new(now, now).incarnation();
+        let order = Order { seq: 7, to };
+        let pen = Pen::default();
+        assert_eq!(pen.take(), None);
+        pen.order(Some(order.clone()));
+        assert_eq!(pen.take(), Some(order.clone()));
+        assert_eq!(pen.take(), None);
+        pen.order(Some(order));
+        pen.order(None);
+        assert_eq!(pen.take(), None);
+    }
+}
