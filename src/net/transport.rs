@@ -4,7 +4,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use super::{Wire, failure_of};
@@ -34,6 +35,19 @@ impl Transport {
             Some(why) => Failure::new(Reason::TlsHandshake, why),
             None => failure_of(error, "talk to the server"),
         }
+    }
+
+    /// Makes room for the answers of another run, see [`super::Capped::renew`].
+    pub fn renew(&mut self) {
+        match self {
+            Self::Plain(wire) => wire.renew(),
+            Self::Tls(session) => session.get_mut().0.renew(),
+        }
+    }
+
+    /// Whether the other end has neither closed nor said anything unasked, as far as is known now.
+    pub fn is_quiet(&mut self) -> bool {
+        self.read(&mut [0]).now_or_never().is_none()
     }
 
     fn stream(&mut self) -> Pin<&mut dyn Stream> {
