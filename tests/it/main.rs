@@ -13,6 +13,7 @@ mod fault;
 mod http;
 mod layering;
 mod lifecycle;
+mod link;
 mod measures;
 mod metrics;
 mod metrics_reference;
