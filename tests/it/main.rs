@@ -6,6 +6,7 @@
 )]
 
 mod address_change;
+mod authority;
 mod config;
 mod daemon;
 mod dns;
@@ -14,6 +15,7 @@ mod http;
 mod layering;
 mod lifecycle;
 mod link;
+mod local_server;
 mod measures;
 mod metrics;
 mod metrics_reference;
