@@ -74,6 +74,29 @@ mod tests {
     }
 
     #[test]
+    fn transactions_are_counted_one_way_only() {
+        const SERVER: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+        let gtids = |text: &str| GtidSet::parse(&format!("{SERVER}:{text}")).map(Position::Gtids);
+        let domains = |text: &str| Domains::parse(text).map(Position::Domains);
+        let pairs = [
+            (gtids("1-9"), gtids("1-4")),
+            (domains("0-1-9"), domains("0-1-4")),
+        ];
+        for pair in pairs {
+            let (Ok(far), Ok(near)) = pair else {
+                panic!("{pair:?}");
+            };
+            assert_eq!(far.covers(&near), Some(true));
+            assert_eq!(near.covers(&far), Some(false));
+            assert_eq!(far.transactions_beyond(&near), Some(5));
+            assert_eq!(near.transactions_beyond(&far), Some(0));
+            assert_eq!(far.bytes_beyond(&near), None);
+            assert_eq!(far.since(&near).transactions_beyond(&near), Some(5));
+        }
+        assert_eq!(gtids("1-9").map(|far| far.since(&far)), gtids("7-5"));
+    }
+
+    #[test]
     fn kinds_are_not_compared() {
         let (lsn, offset) = (Position::Lsn(1), Position::Offset(1));
         assert_eq!(lsn.covers(&offset), None);
