@@ -8,6 +8,7 @@
 mod address_change;
 mod config;
 mod daemon;
+mod database_series;
 mod dns;
 mod fault;
 mod http;
