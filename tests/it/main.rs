@@ -9,6 +9,7 @@ mod address_change;
 mod authority;
 mod config;
 mod daemon;
+mod database_series;
 mod dns;
 mod fault;
 mod http;
