@@ -16,6 +16,7 @@ mod layering;
 mod lifecycle;
 mod link;
 mod local_server;
+mod mariadb_server;
 mod measures;
 mod metrics;
 mod metrics_reference;
