@@ -28,5 +28,6 @@ mod postgres_hostile;
 mod postgres_server;
 mod process;
 mod prometheus;
+mod redis_server;
 mod server;
 mod soak;
