@@ -8,7 +8,7 @@ use super::place::Path;
 use super::problem::Problem;
 use super::{Config, Limits, Probe, Problems, Target};
 use crate::files::Files;
-use crate::model::{self, Epoch};
+use crate::model::{self, Epoch, Turn};
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
 
@@ -83,6 +83,8 @@ pub struct PlannedTarget {
     pub interval: Duration,
     /// The deadline of a run.
     pub timeout: Duration,
+    /// When in the interval the runs start.
+    pub turn: Turn,
     /// Bounds of the histogram of durations, in seconds.
     pub buckets: Arc<[f64]>,
     /// Bounds of the histograms of phases, in seconds.
@@ -193,16 +195,21 @@ impl Planner<'_> {
         if !here {
             return;
         }
+        let target = model::Target {
+            probe: Arc::clone(&probe.name),
+            kind: probe.check.kind(),
+            source_region: Arc::clone(&self.config.region),
+            target_region: Arc::clone(&target.region),
+            name: Arc::clone(&target.name),
+            address: shown(&target.address),
+            labels: target.labels.clone(),
+        };
         self.plan.targets.push(PlannedTarget {
-            target: model::Target {
-                probe: Arc::clone(&probe.name),
-                kind: probe.check.kind(),
-                source_region: Arc::clone(&self.config.region),
-                target_region: Arc::clone(&target.region),
-                name: Arc::clone(&target.name),
-                address: shown(&target.address),
-                labels: target.labels.clone(),
+            turn: Turn {
+                identity: target.identity(),
+                delay: Duration::ZERO,
             },
+            target,
             interval: probe.interval,
             timeout: probe.timeout,
             buckets: Arc::clone(&probe.buckets),
