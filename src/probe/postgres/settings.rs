@@ -72,6 +72,9 @@ pub struct Settings {
     /// run in a transaction, like the console of `pgbouncer`. `SELECT 1` needs and has neither.
     #[serde(default = "yes")]
     pub read_only: bool,
+    /// Write a row on the primary of the group and look for it on its standbys.
+    #[serde(default)]
+    pub canary: bool,
     /// How this client calls itself in `pg_stat_activity`.
     #[serde(default = "default_application_name")]
     pub application_name: String,
