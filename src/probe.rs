@@ -178,8 +178,10 @@ pub mod setup {
 }
 
 /// Declares the kinds: the `check` of a probe is one of them.
+///
+/// A kind that reads a database's replication names the setting that asks for a canary.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident($module:ident),)*) => {
+    ($($(#[$doc:meta])* $variant:ident($module:ident $(, $canary:ident)?),)*) => {
         $(mod $module;)*
 
         /// What a probe does: the one field of `check`.
@@ -197,6 +199,23 @@ macro_rules! kinds {
             /// The kind's name, the value of the label `kind`.
             pub const fn kind(&self) -> &'static str {
                 match self { $(Self::$variant(_) => stringify!($module),)* }
+            }
+
+            /// Whether it is a database: one that has a primary and standbys.
+            pub fn is_database(&self) -> bool {
+                self.asks_canary().is_some()
+            }
+
+            /// Whether it is a database in which a canary is written and looked for.
+            pub fn canary(&self) -> bool {
+                self.asks_canary().unwrap_or_default()
+            }
+
+            fn asks_canary(&self) -> Option<bool> {
+                match self {
+                    $($(Self::$variant(settings) => Some(settings.$canary),)?)*
+                    _ => None,
+                }
             }
 
             /// Reads what the settings name (files, patterns) and checks them against each other.
@@ -217,5 +236,5 @@ kinds! {
     /// A question to a DNS server.
     Dns(dns),
     /// A login to PostgreSQL and a query.
-    Postgres(postgres),
+    Postgres(postgres, canary),
 }

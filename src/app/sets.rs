@@ -8,7 +8,8 @@ use crate::model::{Epoch, PairKey, TargetKey};
 /// Gives every set its series, and makes what judges it. The canaries are of the life `epoch`.
 pub(super) fn sets(plan: &Plan, store: &Store, epoch: Epoch) -> Result<Vec<Set>, String> {
     let sets = plan.sets.iter();
-    sets.map(|planned| set(plan, planned, store, epoch)).collect()
+    sets.map(|planned| set(plan, planned, store, epoch))
+        .collect()
 }
 
 fn set(plan: &Plan, planned: &PlannedSet, store: &Store, epoch: Epoch) -> Result<Set, String> {

@@ -1,10 +1,11 @@
 //! What `hotspare check` says of a good configuration.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Plan, PlannedProbe, PlannedTarget};
+use super::{Plan, PlannedGroup, PlannedProbe, PlannedTarget};
 use crate::metrics::VISIBILITY;
 use crate::model::duration::display;
 use crate::model::{DatabaseSet, Shape, Suppressed, WriteFailure};
@@ -99,7 +100,53 @@ pub fn text(plan: &Plan) -> String {
         text += "\n";
         text += &others;
     }
+    for group in &plan.groups {
+        text += "\n";
+        text += &group_text(group);
+    }
+    for hint in hints(plan) {
+        let _ = writeln!(text, "\nhint: {hint}");
+    }
     text
+}
+
+fn group_text(group: &PlannedGroup) -> String {
+    let PlannedGroup {
+        name,
+        primary,
+        standbys,
+        databases,
+    } = group;
+    let standbys = standbys.join(", ");
+    let mut text = format!("group {name}: primary {primary}, standbys {standbys}\n");
+    for database in databases {
+        let canary = if database.canary {
+            "with a canary"
+        } else {
+            "without a canary"
+        };
+        let _ = writeln!(text, "  {} ({}) {canary}", database.probe, database.kind);
+    }
+    text
+}
+
+/// What groups could have and do not, by kind of database.
+fn hints(plan: &Plan) -> Vec<String> {
+    let databases = plan.groups.iter().flat_map(|group| &group.databases);
+    let mut without: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for database in databases.filter(|database| !database.canary) {
+        let probes = without.entry(database.kind).or_default();
+        probes.insert(&database.probe);
+    }
+    let hints = without.into_iter().map(|(kind, probes)| {
+        let probes = probes.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "`canary: true` in the check of {probes} would also show that what the primary commits \
+             becomes visible on its standbys, and how many seconds of writes would be lost; \
+             `hotspare sql {kind}` prints what to set up"
+        )
+    });
+    hints.collect()
 }
 
 fn table(plan: &Plan) -> String {

@@ -42,6 +42,14 @@ pub struct DatabaseSet {
     pub canary: bool,
 }
 
+impl DatabaseSet {
+    /// What tells this set from every other, and from every [`super::Target`], over restarts and
+    /// reloads.
+    pub fn identity(&self) -> String {
+        [&*self.group, &*self.probe, &*self.source_region].join("\u{1f}")
+    }
+}
+
 /// The figures of one standby, as of its last good look at both sides. `None`: not measured.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PairFigures {

@@ -81,6 +81,16 @@ fn every_key_is_documented_and_no_other() {
         ),
         ("## probes", probe("zzz_unknown: 1"), "probes[0]."),
         ("## targets", probe(target), "probes[0].targets.eu-west[0]."),
+        (
+            "## groups",
+            "groups: [{ zzz_unknown: 1 }]\n".to_owned(),
+            "groups[0].",
+        ),
+        (
+            "### probes of a group",
+            "groups: [{ probes: [{ zzz_unknown: 1 }] }]\n".to_owned(),
+            "groups[0].probes[0].",
+        ),
     ] {
         let valid = valid(&text, path).expect("an unknown key is refused with the valid ones");
         assert_same(heading, valid, documented(heading));
@@ -153,5 +163,5 @@ fn every_example_loads() {
             .collect();
         assert!(rest.is_empty(), "{example}\n{}", rest.join("\n"));
     }
-    assert!(count >= 7, "{count} examples");
+    assert!(count >= 11, "{count} examples");
 }
