@@ -30,5 +30,6 @@ mod postgres_server;
 mod process;
 mod prometheus;
 mod redis_server;
+mod replication;
 mod server;
 mod soak;
