@@ -122,6 +122,7 @@ impl Daemon {
         let targets: Vec<Target> = plan.targets.iter().map(|t| t.target.clone()).collect();
         let evaluation = Evaluation::new(
             targets,
+            Vec::new(),
             Arc::clone(&series),
             Arc::clone(&own),
             Arc::clone(&progress),

@@ -5,6 +5,7 @@ mod dial;
 mod endpoint;
 pub mod http;
 mod icmp;
+mod kept;
 mod lookup;
 mod names;
 mod names_cost;
@@ -15,6 +16,7 @@ mod stopwatch;
 #[cfg(test)]
 pub(crate) mod test_dns;
 mod tls;
+mod transport;
 
 pub use capped::Capped;
 pub use dial::{Addresses, Dial, IpVersion, Wire, failure_at, failure_of};
@@ -22,9 +24,11 @@ pub use endpoint::{Endpoint, Host};
 #[cfg(test)]
 pub(crate) use icmp::namespace;
 pub use icmp::{EchoPlan, Echoes, Family, Icmp, IcmpCounters, IcmpOptions, IcmpSocket, SocketType};
+pub use kept::{Connection, Kept, Opened};
 pub use names::Names;
 pub use question::{Manner, Packet, Question};
 pub use resolve::{Resolver, ResolverCounters};
 pub use starttls::StartTls;
 pub use stopwatch::Stopwatch;
-pub use tls::{Roots, Session, TlsClient, TlsSettings, parse_authorities};
+pub use tls::{Roots, Session, TlsClient, TlsMode, TlsPolicy, TlsSettings};
+pub use transport::Transport;

@@ -315,6 +315,7 @@ impl Planner<'_> {
             set: DatabaseSet {
                 group: Arc::clone(&group.name),
                 probe: Arc::clone(&probe.name),
+                kind: probe.check.kind(),
                 source_region: Arc::clone(&self.config.region),
                 canary: probe.check.canary(),
             },

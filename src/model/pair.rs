@@ -34,6 +34,8 @@ pub struct DatabaseSet {
     pub group: Arc<str>,
     /// The probe's name.
     pub probe: Arc<str>,
+    /// The probe's kind: `postgres`, `mysql`, `redis`. It decides which series the set has.
+    pub kind: &'static str,
     /// The region in which this daemon runs.
     pub source_region: Arc<str>,
     /// Whether the probe has a canary.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use tokio_postgres::Config;
@@ -10,11 +11,10 @@ use tokio_postgres::config::{SslMode, SslNegotiation};
 
 use super::query::Query;
 use super::screen::Limits;
-use super::tls::{Authorities, Mode, Tls};
 use super::{Postgres, Shared};
-use crate::model::Secret;
-use crate::net::{Dial, IpVersion, TlsSettings};
-use crate::probe::{Context, Problem, Template, secret, tls_client};
+use crate::model::{Secret, duration};
+use crate::net::{Connection, Dial, IpVersion, TlsMode, TlsPolicy, TlsSettings};
+use crate::probe::{Context, Problem, Template, secret, tls_policy};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
 /// bytes, which [`super::MAX_BYTES`] bounds.
@@ -25,6 +25,10 @@ const MAX_SCRAM_ITERATIONS: u32 = 100_000;
 /// The settings of `check: { postgres: … }`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that are independent of each other"
+)]
 pub struct Settings {
     /// The role to log in as.
     pub user: String,
@@ -39,7 +43,7 @@ pub struct Settings {
     pub password_env: Option<String>,
     /// How much TLS a session must have.
     #[serde(default)]
-    pub tls: Mode,
+    pub tls: TlsMode,
     /// The authorities to trust instead of the system's (PEM).
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -72,7 +76,17 @@ pub struct Settings {
     /// run in a transaction, like the console of `pgbouncer`. `SELECT 1` needs and has neither.
     #[serde(default = "yes")]
     pub read_only: bool,
-    /// Write a row on the primary of the group and look for it on its standbys.
+    /// Whether every run opens its own connection or uses that of the one before.
+    #[serde(default)]
+    pub connection: Connection,
+    /// The age at which a connection that runs share is replaced; 5 minutes by default.
+    #[serde(default, deserialize_with = "duration::deserialize_option")]
+    pub max_connection_age: Option<Duration>,
+    /// Ask also what there is to know of replication. Switch it off for what is no `PostgreSQL`
+    /// behind its protocol.
+    #[serde(default = "yes")]
+    pub replication: bool,
+    /// Write a row to the primary and look for it on the standbys: see `hotspare sql postgres`.
     #[serde(default)]
     pub canary: bool,
     /// How this client calls itself in `pg_stat_activity`.
@@ -102,20 +116,32 @@ fn yes() -> bool {
 }
 
 impl Settings {
+    /// Whether there is a canary; `None` if nothing is told of replication.
+    pub(in crate::probe) fn canary(&self) -> Option<bool> {
+        self.replication.then_some(self.canary)
+    }
+
     pub(in crate::probe) fn prepare(&self, context: &Context) -> Result<Box<dyn Template>, Vec<Problem>> {
         let mut problems = self.problems();
         let password = self
             .password(context)
             .map_err(|problem| problems.push(problem));
-        let tls = self
-            .tls_sessions(context)
+        let tls = tls_policy(self.tls, &self.tls_settings(), context)
             .map_err(|problem| problems.push(problem));
         let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
-        match (password, tls, dial) {
-            (Ok(password), Ok(tls), Ok(dial)) if problems.is_empty() => Ok(Box::new(Postgres {
-                shared: Arc::new(self.shared(context, password, tls, dial)),
-            })),
+        let age = self
+            .connection
+            .max_age(self.max_connection_age)
+            .map_err(|why| problems.push(Problem::new("max_connection_age", why)));
+        match (password, tls, dial, age) {
+            (Ok(password), Ok(tls), Ok(dial), Ok(age)) if problems.is_empty() => {
+                let mut shared = self.shared(context, password, tls, dial);
+                shared.max_connection_age = age;
+                Ok(Box::new(Postgres {
+                    shared: Arc::new(shared),
+                }))
+            }
             _ => Err(problems),
         }
     }
@@ -152,71 +178,33 @@ impl Settings {
         if self.expect.is_some() && self.query.is_none() {
             wrong("expect", "there is no query whose answer it could be");
         }
+        if self.canary && !self.replication {
+            wrong("canary", "it needs replication: true, which tells the primary");
+        }
         if !(1..=MAX_SCRAM_ITERATIONS).contains(&self.max_scram_iterations) {
             wrong("max_scram_iterations", "it must be 1 to 100000");
         }
-        self.tls_problems(&mut wrong);
+        for (field, why) in self.tls.problems(&self.tls_settings()) {
+            wrong(field, why);
+        }
         problems
     }
 
-    fn tls_problems(&self, wrong: &mut impl FnMut(&str, &str)) {
-        if self.ca_file.is_some() && !self.tls.verifies() {
-            wrong(
-                "ca_file",
-                "it is not used: only tls: verify-ca and verify-full verify the server",
-            );
-        }
-        if self.ca_file.is_none() && self.tls == Mode::VerifyCa {
-            wrong(
-                "ca_file",
-                "tls: verify-ca needs it: the system's authorities vouch for anyone's server",
-            );
-        }
-        let unused = [
-            ("cert_file", self.cert_file.is_some()),
-            ("key_file", self.key_file.is_some()),
-            ("server_name", self.server_name.is_some()),
-        ];
-        for (field, set) in unused {
-            if set && !self.tls.asks() {
-                wrong(field, "it is not used with tls: disable");
-            }
-        }
-    }
-
-    fn tls_sessions(&self, context: &Context) -> Result<Option<Tls>, Problem> {
-        if !self.tls.asks() {
-            return Ok(None);
-        }
-        let ca_file = self.ca_file.as_ref().filter(|_| self.tls.verifies());
-        let settings = TlsSettings {
-            ca_file: ca_file.cloned(),
+    fn tls_settings(&self) -> TlsSettings {
+        TlsSettings {
+            ca_file: self.ca_file.clone(),
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),
             server_name: self.server_name.clone(),
-            insecure_skip_verify: self.tls != Mode::VerifyFull,
-        };
-        let client = tls_client(&settings, context)?;
-        let authorities = match (ca_file, self.tls) {
-            (Some(path), Mode::VerifyCa) => {
-                let pem = context.files.read(path);
-                let read = pem.and_then(|pem| Authorities::parse(&pem));
-                Some(read.map_err(|why| Problem::of_host("ca_file", why))?)
-            }
-            _ => None,
-        };
-        Ok(Some(Tls {
-            mode: self.tls,
-            client,
-            authorities,
-        }))
+            ..TlsSettings::default()
+        }
     }
 
     fn shared(
         &self,
         context: &Context,
         password: Option<Secret>,
-        tls: Option<Tls>,
+        tls: Option<TlsPolicy>,
         (dial, ip_version): (Dial, IpVersion),
     ) -> Shared {
         let mut login = Config::new();
@@ -246,6 +234,10 @@ impl Settings {
             },
             login,
             query: Query::new(self, context.timeout),
+            max_connection_age: None,
+            replication: self.replication,
+            canary: self.canary.then(|| context.canary.clone()),
+            timeout: context.timeout,
         }
     }
 }
