@@ -164,6 +164,19 @@ fn tls_problem(settings: &TlsSettings, (field, message): (&str, String)) -> Prob
     }
 }
 
+/// The user that the statements of [`setup`] are for.
+pub const DEFAULT_USER: &str = "hotspare_probe";
+
+/// What an operator runs in a database before it is probed. The daemon runs none of it.
+pub mod setup {
+    /// For psql.
+    pub const POSTGRES: &str = include_str!("probe/setup/postgres.sql");
+    /// For the client mysql or mariadb.
+    pub const MYSQL: &str = include_str!("probe/setup/mysql.sql");
+    /// For redis-cli, on every server.
+    pub const REDIS: &str = include_str!("probe/setup/redis.txt");
+}
+
 /// Declares the kinds: the `check` of a probe is one of them.
 ///
 /// A kind that reads a database's replication names the method of its settings that says whether it

@@ -1,5 +1,6 @@
 //! A real MariaDB server in a folder of its own, with a binary log and GTIDs.
 
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,6 +29,8 @@ log_slave_updates = on
 gtid_strict_mode = on
 ";
 
+const MISSING: &str = "MariaDB is not installed: apt-get install mariadb-server";
+
 /// The account of replicas. It is made before there is a binary log: nobody replicates it.
 const ACCOUNT: &str = "FLUSH PRIVILEGES;
 CREATE USER replicator@'127.0.0.1' IDENTIFIED BY 'replicator';
@@ -40,22 +43,24 @@ pub(crate) struct MariadbServer {
 }
 
 impl MariadbServer {
-    /// Makes the system tables, with the superuser `root` who needs no password over the local
-    /// socket; nothing runs yet. The number is the server's in its GTIDs: a pair needs two.
+    /// Makes the system tables, with the superuser `root` who needs no password on this machine;
+    /// nothing runs yet. The number is the server's in its GTIDs: a pair needs two.
     pub(crate) fn init(id: u32) -> Self {
         let server = Self {
             local: LocalServer::new("mysql"),
         };
         server.local.write("options", OPTIONS);
         server.configure(&format!("server_id = {id}"));
-        server.local.write("account.sql", ACCOUNT);
-        let mut install = server.local.command("mariadb-install-db");
+        // A third of what `mariadb-install-db` does, which also fills the tables of the manual.
+        run(server.local.command("mkdir").arg("data"));
+        server.local.write("install.sql", &installation());
+        let statements = File::open(server.path("install.sql")).expect("written");
+        let mut install = server.local.command(binary());
         install
-            .args(["--no-defaults", "--auth-root-authentication-method=normal"])
-            .args(["--skip-test-db", "--innodb-log-file-size=4M"])
+            .args(["--no-defaults", "--bootstrap", "--innodb-log-file-size=4M"])
             .args(["--innodb-flush-method=nosync", "--debug-no-sync"])
-            .arg(server.path_option("extra-file", "account.sql"))
-            .arg(server.path_option("datadir", "data"));
+            .args(server.folders())
+            .stdin(statements);
         run(&mut install);
         server
     }
@@ -83,11 +88,11 @@ impl MariadbServer {
     /// Starts the server and waits until it takes connections. A replica goes on by itself.
     pub(crate) fn start(&mut self) {
         let options = self.path_option("defaults-file", "options");
-        let (data, socket) = (self.path_option("datadir", "data"), self.socket());
+        let (folders, socket) = (self.folders(), self.socket());
         let mariadbd = |local: &LocalServer| {
             let mut mariadbd = local.command(binary());
             let port = format!("--port={}", local.port());
-            mariadbd.args([&options, &data, &socket, &port]);
+            mariadbd.arg(&options).args(&folders).args([&socket, &port]);
             mariadbd
         };
         let answers = |local: &LocalServer| {
@@ -197,9 +202,30 @@ impl MariadbServer {
         format!("--{option}={}", self.path(name).display())
     }
 
+    /// With one of its own for temporary tables: each server that starts removes all that it finds.
+    fn folders(&self) -> [String; 2] {
+        [
+            self.path_option("datadir", "data"),
+            self.path_option("tmpdir", ""),
+        ]
+    }
+
     fn socket(&self) -> String {
         self.path_option("socket", "socket")
     }
+}
+
+/// The system tables by the package's own statements, and the account of replicas.
+fn installation() -> String {
+    let mut statements = "CREATE DATABASE mysql;\nUSE mysql;\n".to_owned();
+    // The package is on its way from one name to the other.
+    for pattern in ["tables", "tables_data"] {
+        let pattern = format!("/usr/share/m*/m*_system_{pattern}.sql");
+        let mut found = glob::glob(&pattern).expect("pattern");
+        let path = found.next().expect(MISSING).expect("readable");
+        statements += &fs::read_to_string(path).expect("readable");
+    }
+    statements + ACCOUNT
 }
 
 /// Debian's is not on the path of every user.
@@ -210,7 +236,7 @@ fn binary() -> PathBuf {
         "/usr/bin/mariadbd",
     ];
     let found = places.map(PathBuf::from).into_iter().find(|p| p.exists());
-    found.expect("MariaDB is not installed: apt-get install mariadb-server")
+    found.expect(MISSING)
 }
 
 fn client(local: &LocalServer, socket: &str) -> Command {
