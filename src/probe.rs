@@ -179,7 +179,8 @@ pub mod setup {
 
 /// Declares the kinds: the `check` of a probe is one of them.
 ///
-/// A kind that reads a database's replication names the setting that asks for a canary.
+/// A kind that reads a database's replication names the method of its settings that says whether it
+/// does, and whether there is a canary.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident($module:ident $(, $canary:ident)?),)*) => {
         $(mod $module;)*
@@ -211,9 +212,10 @@ macro_rules! kinds {
                 self.asks_canary().unwrap_or_default()
             }
 
+            /// `None` where nothing is told of replication.
             fn asks_canary(&self) -> Option<bool> {
                 match self {
-                    $($(Self::$variant(settings) => Some(settings.$canary),)?)*
+                    $($(Self::$variant(settings) => settings.$canary(),)?)*
                     _ => None,
                 }
             }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Plan, PlannedGroup, PlannedProbe, PlannedTarget};
+use super::{Plan, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget};
 use crate::metrics::VISIBILITY;
 use crate::model::duration::display;
 use crate::model::{DatabaseSet, Shape, Suppressed, WriteFailure};
@@ -84,10 +84,16 @@ fn series_of(target: &PlannedTarget) -> usize {
     series(kind, &target.probe.shape(), buckets, phase_buckets)
 }
 
+fn series_of_set(planned: &PlannedSet) -> usize {
+    set_series(&planned.set) + planned.standbys.len() * pair_series(&planned.set)
+}
+
 /// What would be probed from where, how often, and how many series that makes.
 pub fn text(plan: &Plan) -> String {
     let rate: f64 = plan.targets.iter().map(|t| rate(t.interval)).sum();
-    let series: usize = plan.targets.iter().map(series_of).sum();
+    let of_targets: usize = plan.targets.iter().map(series_of).sum();
+    let of_sets: usize = plan.sets.iter().map(series_of_set).sum();
+    let series = of_targets + of_sets;
     let mut text = format!(
         "from {}: {}, {}, about {series} series\n\n",
         plan.region,

@@ -116,6 +116,11 @@ fn yes() -> bool {
 }
 
 impl Settings {
+    /// Whether there is a canary; `None` if nothing is told of replication.
+    pub(in crate::probe) fn canary(&self) -> Option<bool> {
+        self.replication.then_some(self.canary)
+    }
+
     pub(in crate::probe) fn prepare(&self, context: &Context) -> Result<Box<dyn Template>, Vec<Problem>> {
         let mut problems = self.problems();
         let password = self

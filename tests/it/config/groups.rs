@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hotspare::config::summary;
-use hotspare::config::{Plan, PlannedSet};
+use hotspare::config::{Plan, PlannedSet, PlannedTarget};
 use hotspare::model::TargetKey;
 
 use super::fixture::{Folder, region};
@@ -135,6 +135,15 @@ fn a_target_in_two_sets_follows_the_first() {
 }
 
 #[test]
+fn what_tells_nothing_of_replication_is_no_database_of_its_group() {
+    let quiet = FILE.replace("{ user: u }", "{ user: u, replication: false }");
+    let plan = Folder::with(&quiet).plan().expect("good");
+    let databases = plan.groups.iter().map(|group| group.databases.len());
+    assert_eq!(databases.collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(plan.sets.len(), 1);
+}
+
+#[test]
 fn groups_may_be_in_included_files() {
     let (main, groups) = FILE.split_once("groups:").expect("groups");
     let folder = Folder::with(&format!("include: [groups.yaml]{main}"));
@@ -144,7 +153,22 @@ fn groups_may_be_in_included_files() {
 
 #[test]
 fn check_lists_groups_and_hints_at_canaries() {
-    let text = summary::text(&plan());
+    let plan = plan();
+    let of_target = |planned: &PlannedTarget| {
+        let (buckets, phases) = (planned.buckets.len(), planned.phase_buckets.len());
+        summary::series(planned.target.kind, &planned.probe.shape(), buckets, phases)
+    };
+    let of_set = |planned: &PlannedSet| {
+        summary::set_series(&planned.set)
+            + planned.standbys.len() * summary::pair_series(&planned.set)
+    };
+    let series: usize = plan.targets.iter().map(of_target).sum();
+    let series = series + plan.sets.iter().map(of_set).sum::<usize>();
+    let text = summary::text(&plan);
+    assert!(
+        text.contains(&format!(", about {series} series\n")),
+        "{text}"
+    );
     let groups = &text[text.find("\ngroup ").expect("groups")..];
     assert_eq!(
         groups,
