@@ -8,6 +8,7 @@ use hotspare::probe::Check;
 use super::fixture::Folder;
 
 const DOCS: &str = include_str!("../../../docs/configuration.md");
+const DATABASES: &str = include_str!("../../../docs/databases.md");
 const REST: [(&str, &str); 3] = [
     ("region", "region: eu-west\n"),
     (
@@ -148,7 +149,8 @@ fn every_example_loads() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = std::fs::read_to_string(readme).unwrap_or_default();
     let mut count = 0;
-    for example in examples(DOCS).chain(examples(&readme)) {
+    let pages = [DOCS, DATABASES, &readme];
+    for example in pages.into_iter().flat_map(examples) {
         count += 1;
         let folder = Folder::with(&completed(example)).add("teams/payments.yaml", "");
         let Err(problems) = folder.plan() else {
