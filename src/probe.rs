@@ -191,4 +191,6 @@ kinds! {
     Dns(dns),
     /// A login to PostgreSQL and a query.
     Postgres(postgres),
+    /// What a client of Redis or Valkey does, and the server's replication.
+    Redis(redis),
 }

@@ -37,6 +37,11 @@ impl<S> Capped<S> {
         }
     }
 
+    /// Gives out as much again: for another run over the same stream.
+    pub fn renew(&mut self) {
+        self.read = 0;
+    }
+
     /// The stream below.
     pub fn get_ref(&self) -> &S {
         &self.stream

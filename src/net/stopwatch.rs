@@ -9,7 +9,8 @@ use crate::model::{Laps, Phase};
 #[derive(Debug)]
 pub struct Stopwatch {
     started: Instant,
-    entered: Option<(Phase, Instant)>,
+    /// The current phase, and since when if its time counts.
+    entered: Option<(Phase, Option<Instant>)>,
     laps: Laps,
 }
 
@@ -31,12 +32,18 @@ impl Stopwatch {
     /// Ends the current phase, if any, and begins the next; the same one again just goes on, so that
     /// a part of it that was finished is never taken for the whole.
     pub fn enter(&mut self, phase: Phase) {
-        if self.current() == Some(phase) {
+        if matches!(self.entered, Some((current, Some(_))) if current == phase) {
             return;
         }
         let now = Instant::now();
         self.close(now);
-        self.entered = Some((phase, now));
+        self.entered = Some((phase, Some(now)));
+    }
+
+    /// Is in a phase without being timed: all that it does is name a deadline that passes. What was
+    /// spent in a phase that did not end is not counted.
+    pub fn linger(&mut self, phase: Phase) {
+        self.entered = Some((phase, None));
     }
 
     /// Ends the current phase.
@@ -55,7 +62,7 @@ impl Stopwatch {
     }
 
     fn close(&mut self, now: Instant) {
-        if let Some((phase, since)) = self.entered.take() {
+        if let Some((phase, Some(since))) = self.entered.take() {
             self.laps.add(phase, now - since);
         }
     }
@@ -85,6 +92,25 @@ mod tests {
         assert_eq!(
             watch.laps().get(Phase::Connect),
             Some(Duration::from_millis(4))
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_phase_that_only_names_a_deadline_has_no_time() {
+        let mut watch = Stopwatch::start();
+        watch.enter(Phase::QueryRead);
+        tokio::time::advance(Duration::from_millis(3)).await;
+        watch.linger(Phase::QueryRead);
+        tokio::time::advance(Duration::from_millis(3)).await;
+        assert_eq!(watch.current(), Some(Phase::QueryRead));
+        watch.enter(Phase::QueryRead);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        watch.leave();
+        watch.linger(Phase::QueryWrite);
+        watch.leave();
+        assert_eq!(
+            watch.laps().iter().collect::<Vec<_>>(),
+            [(Phase::QueryRead, Duration::from_millis(1))]
         );
     }
 }
