@@ -15,6 +15,7 @@ mod stopwatch;
 #[cfg(test)]
 pub(crate) mod test_dns;
 mod tls;
+mod transport;
 
 pub use capped::Capped;
 pub use dial::{Addresses, Dial, IpVersion, Wire, failure_at, failure_of};
@@ -27,4 +28,5 @@ pub use question::{Manner, Packet, Question};
 pub use resolve::{Resolver, ResolverCounters};
 pub use starttls::StartTls;
 pub use stopwatch::Stopwatch;
-pub use tls::{Roots, Session, TlsClient, TlsSettings, parse_authorities};
+pub use tls::{Roots, Session, TlsClient, TlsMode, TlsPolicy, TlsSettings};
+pub use transport::Transport;

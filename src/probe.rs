@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::files::Files;
 use crate::model::{Epoch, Failure, Pen, Reply, Secret, Shape};
-use crate::net::{Icmp, Resolver, Roots, Stopwatch, TlsClient, TlsSettings};
+use crate::net::{Icmp, Resolver, Roots, Stopwatch, TlsClient, TlsMode, TlsPolicy, TlsSettings};
 
 /// One run under way.
 pub type Run<'a> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'a>>;
@@ -139,15 +139,29 @@ fn secret(
 
 /// The TLS client that the settings ask for. A problem's field is that of `settings`.
 fn tls_client(settings: &TlsSettings, context: &Context) -> Result<TlsClient, Problem> {
-    TlsClient::new(settings, &context.roots, |path| context.files.read(path)).map_err(
-        |(field, message)| Problem {
-            // All else that can go wrong is what is in the files, or in the system's.
-            of_host: field == "ca_file"
-                || settings.cert_file.is_some() == settings.key_file.is_some(),
-            field: field.to_owned(),
-            message,
-        },
-    )
+    TlsClient::new(settings, &context.roots, |path| context.files.read(path))
+        .map_err(|problem| tls_problem(settings, problem))
+}
+
+/// The TLS that the mode asks for. A problem's field is that of `settings`.
+fn tls_policy(
+    mode: TlsMode,
+    settings: &TlsSettings,
+    context: &Context,
+) -> Result<Option<TlsPolicy>, Problem> {
+    TlsPolicy::new(mode, settings, &context.roots, |path| {
+        context.files.read(path)
+    })
+    .map_err(|problem| tls_problem(settings, problem))
+}
+
+fn tls_problem(settings: &TlsSettings, (field, message): (&str, String)) -> Problem {
+    Problem {
+        // All else that can go wrong is what is in the files, or in the system's.
+        of_host: field == "ca_file" || settings.cert_file.is_some() == settings.key_file.is_some(),
+        field: field.to_owned(),
+        message,
+    }
 }
 
 /// Declares the kinds: the `check` of a probe is one of them.

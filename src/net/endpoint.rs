@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use rustls::pki_types::ServerName;
+
 /// What a host and a port never have. Text with it may be a URL with a user or a token, and is not
 /// repeated in an error.
 const PRIVATE: [char; 5] = ['@', '/', '\\', '?', '#'];
@@ -41,6 +43,15 @@ impl Host {
             Ok(Self::Name(text.into()))
         } else {
             Err(format!("`{text}` is neither an address nor a host name"))
+        }
+    }
+
+    /// The name that the certificate of a server there must have.
+    pub fn certified_name(&self) -> Result<ServerName<'static>, String> {
+        match self {
+            Self::Ip(ip) => Ok(ServerName::from(*ip)),
+            Self::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
+                .map_err(|_| format!("`{name}` cannot be the name in a certificate")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! TLS sessions by rustls, with what their certificates said.
 
+mod mode;
 mod recorder;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+pub use self::mode::{TlsMode, TlsPolicy};
 
 use self::recorder::Recorder;
 use super::{Stopwatch, failure_of};
@@ -254,7 +257,7 @@ fn authorities(
 }
 
 /// The authorities of a PEM file; the error says why there is none.
-pub fn parse_authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
+fn parse_authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|e| e.to_string())?;

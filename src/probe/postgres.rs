@@ -23,15 +23,16 @@ use rustls::pki_types::ServerName;
 use smallvec::smallvec;
 use tokio_postgres::Config;
 
-use self::channel::{Channel, Established, Transport};
+use self::channel::{Channel, Established};
 use self::query::Query;
 use self::screen::{Limits, Screen};
-use self::tls::{Mode, Tls};
 use super::{Probe, Run, Template};
 use crate::model::{
     DatabaseFacts, FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
-use crate::net::{Dial, Endpoint, Host, IpVersion, Resolver, Stopwatch, Wire};
+use crate::net::{
+    Dial, Endpoint, Host, IpVersion, Resolver, Stopwatch, TlsMode, TlsPolicy, Transport, Wire,
+};
 
 const DEFAULT_PORT: u16 = 5432;
 /// Bytes that one run reads at most, TLS included. A login and a small answer are below 10 KiB.
@@ -44,8 +45,8 @@ struct Shared {
     resolver: Arc<Resolver>,
     ip_version: IpVersion,
     dial: Dial,
-    mode: Mode,
-    tls: Option<Tls>,
+    mode: TlsMode,
+    tls: Option<TlsPolicy>,
     server_name: Option<String>,
     limits: Limits,
     login: Config,
@@ -67,23 +68,14 @@ impl Template for Postgres {
             ));
         }
         let server_name = match &self.shared.server_name {
-            Some(name) => name_of(&Host::parse(name)?)?,
-            None => name_of(&endpoint.host)?,
+            Some(name) => Host::parse(name)?.certified_name()?,
+            None => endpoint.host.certified_name()?,
         };
         Ok(Arc::new(Target {
             endpoint,
             server_name,
             shared: Arc::clone(&self.shared),
         }))
-    }
-}
-
-/// The name that the server's certificate must have.
-fn name_of(host: &Host) -> Result<ServerName<'static>, String> {
-    match host {
-        Host::Ip(ip) => Ok(ServerName::from(*ip)),
-        Host::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
-            .map_err(|_| format!("`{name}` cannot be the name in a certificate")),
     }
 }
 
@@ -101,12 +93,7 @@ impl Target {
                 latencies: smallvec![watch.laps().total()],
                 facts,
             }),
-            Err(mut failure) => {
-                // A failed handshake tells of the certificate that it failed on.
-                let seen = failure.facts.take().and_then(|facts| facts.tls);
-                facts.tls = facts.tls.or(seen);
-                Err(failure.with_facts(facts))
-            }
+            Err(failure) => Err(failure.with_facts(facts)),
         }
     }
 
@@ -115,7 +102,7 @@ impl Target {
         let shared = &*self.shared;
         let wire = self.connect(facts, watch).await?;
         let transport = match &shared.tls {
-            Some(tls) => tls.secure(wire, &self.server_name, facts, watch).await?,
+            Some(policy) => tls::secure(policy, wire, &self.server_name, facts, watch).await?,
             None => Transport::Plain(wire),
         };
         let channel = Channel::new(transport, Screen::new(shared.limits));
@@ -191,7 +178,7 @@ impl Probe for Target {
                 .and_if(named, ReasonSet::RESOLVE)
                 .and_if(tls, ReasonSet::TLS)
                 .and_if(
-                    tls && self.shared.mode != Mode::Prefer,
+                    tls && self.shared.mode != TlsMode::Prefer,
                     ReasonSet::of(&[Reason::TlsRefused]),
                 )
                 .and(ReasonSet::of(&[

@@ -8,23 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Empty, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
-use tokio_rustls::client::TlsStream as RustlsStream;
 
 use super::binding;
 use super::screen::Screen;
 use crate::model::{Failure, Reason};
-use crate::net::{Wire, failure_of};
-
-/// What the messages travel through.
-#[derive(Debug)]
-pub(super) enum Transport {
-    Plain(Wire),
-    Tls(Box<RustlsStream<Wire>>),
-}
-
-trait Stream: AsyncRead + AsyncWrite + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+use crate::net::Transport;
 
 /// A transport whose incoming messages are screened. Every error that it gives holds a [`Failure`],
 /// so that what happened survives its way through the driver; so does an end of the stream, which
@@ -39,13 +27,6 @@ impl Channel {
     pub(super) fn new(transport: Transport, screen: Screen) -> Self {
         Self { transport, screen }
     }
-
-    fn stream(&mut self) -> Pin<&mut dyn Stream> {
-        match &mut self.transport {
-            Transport::Plain(wire) => Pin::new(wire),
-            Transport::Tls(session) => Pin::new(&mut **session),
-        }
-    }
 }
 
 /// Marks the failure inside an error of the driver.
@@ -54,12 +35,7 @@ fn carried(failure: Failure) -> io::Error {
 }
 
 fn broken(error: &io::Error) -> io::Error {
-    let tls = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-    carried(match tls {
-        // A server says only after the handshake that it does not like our certificate.
-        Some(why) => Failure::new(Reason::TlsHandshake, why),
-        None => failure_of(error, "talk to the server"),
-    })
+    carried(Transport::failure_of(error))
 }
 
 impl AsyncRead for Channel {
@@ -69,7 +45,7 @@ impl AsyncRead for Channel {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(self.stream().poll_read(cx, buf)).map_err(|e| broken(&e))?;
+        ready!(Pin::new(&mut self.transport).poll_read(cx, buf)).map_err(|e| broken(&e))?;
         let new = &buf.filled()[before..];
         let verdict = if new.is_empty() && buf.remaining() > 0 {
             Err(Failure::new(
@@ -89,15 +65,15 @@ impl AsyncWrite for Channel {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write(cx, buf).map_err(|e| broken(&e))
+        Pin::new(&mut self.transport).poll_write(cx, buf).map_err(|e| broken(&e))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_flush(cx).map_err(|e| broken(&e))
+        Pin::new(&mut self.transport).poll_flush(cx).map_err(|e| broken(&e))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_shutdown(cx).map_err(|e| broken(&e))
+        Pin::new(&mut self.transport).poll_shutdown(cx).map_err(|e| broken(&e))
     }
 }
 

@@ -10,11 +10,10 @@ use tokio_postgres::config::{SslMode, SslNegotiation};
 
 use super::query::Query;
 use super::screen::Limits;
-use super::tls::{Authorities, Mode, Tls};
 use super::{Postgres, Shared};
 use crate::model::Secret;
-use crate::net::{Dial, IpVersion, TlsSettings};
-use crate::probe::{Context, Problem, Template, secret, tls_client};
+use crate::net::{Dial, IpVersion, TlsMode, TlsPolicy, TlsSettings};
+use crate::probe::{Context, Problem, Template, secret, tls_policy};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
 /// bytes, which [`super::MAX_BYTES`] bounds.
@@ -39,7 +38,7 @@ pub struct Settings {
     pub password_env: Option<String>,
     /// How much TLS a session must have.
     #[serde(default)]
-    pub tls: Mode,
+    pub tls: TlsMode,
     /// The authorities to trust instead of the system's (PEM).
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
@@ -104,8 +103,7 @@ impl Settings {
         let password = self
             .password(context)
             .map_err(|problem| problems.push(problem));
-        let tls = self
-            .tls_sessions(context)
+        let tls = tls_policy(self.tls, &self.tls_settings(), context)
             .map_err(|problem| problems.push(problem));
         let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
@@ -152,68 +150,27 @@ impl Settings {
         if !(1..=MAX_SCRAM_ITERATIONS).contains(&self.max_scram_iterations) {
             wrong("max_scram_iterations", "it must be 1 to 100000");
         }
-        self.tls_problems(&mut wrong);
+        for (field, why) in self.tls.problems(&self.tls_settings()) {
+            wrong(field, why);
+        }
         problems
     }
 
-    fn tls_problems(&self, wrong: &mut impl FnMut(&str, &str)) {
-        if self.ca_file.is_some() && !self.tls.verifies() {
-            wrong(
-                "ca_file",
-                "it is not used: only tls: verify-ca and verify-full verify the server",
-            );
-        }
-        if self.ca_file.is_none() && self.tls == Mode::VerifyCa {
-            wrong(
-                "ca_file",
-                "tls: verify-ca needs it: the system's authorities vouch for anyone's server",
-            );
-        }
-        let unused = [
-            ("cert_file", self.cert_file.is_some()),
-            ("key_file", self.key_file.is_some()),
-            ("server_name", self.server_name.is_some()),
-        ];
-        for (field, set) in unused {
-            if set && !self.tls.asks() {
-                wrong(field, "it is not used with tls: disable");
-            }
-        }
-    }
-
-    fn tls_sessions(&self, context: &Context) -> Result<Option<Tls>, Problem> {
-        if !self.tls.asks() {
-            return Ok(None);
-        }
-        let ca_file = self.ca_file.as_ref().filter(|_| self.tls.verifies());
-        let settings = TlsSettings {
-            ca_file: ca_file.cloned(),
+    fn tls_settings(&self) -> TlsSettings {
+        TlsSettings {
+            ca_file: self.ca_file.clone(),
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),
             server_name: self.server_name.clone(),
-            insecure_skip_verify: self.tls != Mode::VerifyFull,
-        };
-        let client = tls_client(&settings, context)?;
-        let authorities = match (ca_file, self.tls) {
-            (Some(path), Mode::VerifyCa) => {
-                let pem = context.files.read(path);
-                let read = pem.and_then(|pem| Authorities::parse(&pem));
-                Some(read.map_err(|why| Problem::of_host("ca_file", why))?)
-            }
-            _ => None,
-        };
-        Ok(Some(Tls {
-            mode: self.tls,
-            client,
-            authorities,
-        }))
+            ..TlsSettings::default()
+        }
     }
 
     fn shared(
         &self,
         context: &Context,
         password: Option<Secret>,
-        tls: Option<Tls>,
+        tls: Option<TlsPolicy>,
         (dial, ip_version): (Dial, IpVersion),
     ) -> Shared {
         let mut login = Config::new();

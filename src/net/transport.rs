@@ -1,0 +1,73 @@
+//! What the messages of a database travel through: a connection, plain or inside TLS.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::client::TlsStream;
+
+use super::{Wire, failure_of};
+use crate::model::{Failure, Reason};
+
+/// A connection, as it is or inside TLS.
+#[derive(Debug)]
+pub enum Transport {
+    /// Anyone on the way can read and change it.
+    Plain(Wire),
+    /// A TLS session.
+    Tls(Box<TlsStream<Wire>>),
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
+
+impl Transport {
+    /// The failure for an error of this stream.
+    pub fn failure_of(error: &io::Error) -> Failure {
+        let tls = error
+            .get_ref()
+            .and_then(|e| e.downcast_ref::<rustls::Error>());
+        match tls {
+            // A server says only after the handshake that it does not like our certificate.
+            Some(why) => Failure::new(Reason::TlsHandshake, why),
+            None => failure_of(error, "talk to the server"),
+        }
+    }
+
+    fn stream(&mut self) -> Pin<&mut dyn Stream> {
+        match self {
+            Self::Plain(wire) => Pin::new(wire),
+            Self::Tls(session) => Pin::new(&mut **session),
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream().poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(cx)
+    }
+}
