@@ -36,6 +36,14 @@ impl Transport {
         }
     }
 
+    /// Gives out as much again: for another run over the same stream.
+    pub fn renew(&mut self) {
+        match self {
+            Self::Plain(wire) => wire.renew(),
+            Self::Tls(session) => session.get_mut().0.renew(),
+        }
+    }
+
     fn stream(&mut self) -> Pin<&mut dyn Stream> {
         match self {
             Self::Plain(wire) => Pin::new(wire),

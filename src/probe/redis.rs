@@ -28,12 +28,14 @@ use self::info::Answers;
 use self::login::Login;
 use self::query::Query;
 use self::reply::Reply as Answer;
-use self::session::{Session, Transport};
+use self::session::Session;
 use super::{Probe, Run, Template};
 use crate::model::{
     CanaryFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
-use crate::net::{Dial, Endpoint, Host, IpVersion, Resolver, Stopwatch, TlsClient, Wire};
+use crate::net::{
+    Dial, Endpoint, Host, IpVersion, Resolver, Stopwatch, TlsClient, Transport, Wire,
+};
 
 const DEFAULT_PORT: u16 = 6379;
 /// Bytes that one run reads at most, TLS included. All that it asks has answers below 10 KiB.
@@ -72,8 +74,10 @@ impl Template for Redis {
         }
         let tls = match (&shared.tls, &shared.server_name) {
             (None, _) => None,
-            (Some(client), Some(name)) => Some((client.clone(), name_of(&Host::parse(name)?)?)),
-            (Some(client), None) => Some((client.clone(), name_of(&endpoint.host)?)),
+            (Some(client), Some(name)) => {
+                Some((client.clone(), Host::parse(name)?.certified_name()?))
+            }
+            (Some(client), None) => Some((client.clone(), endpoint.host.certified_name()?)),
         };
         Ok(Arc::new(Target {
             endpoint,
@@ -82,15 +86,6 @@ impl Template for Redis {
             kept: Mutex::default(),
             shared: Arc::clone(shared),
         }))
-    }
-}
-
-/// The name that the server's certificate must have.
-fn name_of(host: &Host) -> Result<ServerName<'static>, String> {
-    match host {
-        Host::Ip(ip) => Ok(ServerName::from(*ip)),
-        Host::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
-            .map_err(|_| format!("`{name}` cannot be the name in a certificate")),
     }
 }
 

@@ -1,37 +1,15 @@
 //! A connection to a server: questions go out, replies come in.
 
-use std::io;
-
 use futures_util::FutureExt;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
-use tokio_rustls::client::TlsStream;
 
 use super::reply::{Replies, Reply};
 use crate::model::{Failure, Reason, TlsFacts};
-use crate::net::{Wire, failure_of};
+use crate::net::Transport;
 
 /// Room that is made for what arrives.
 const PIECE: usize = 4 << 10;
-
-/// What the commands travel through.
-pub(super) enum Transport {
-    Plain(Wire),
-    Tls(Box<TlsStream<Wire>>),
-}
-
-impl Transport {
-    fn stream(&mut self) -> &mut dyn Stream {
-        match self {
-            Self::Plain(wire) => wire,
-            Self::Tls(session) => session,
-        }
-    }
-}
-
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// A connection, and what came over it and is not read yet.
 pub(super) struct Session {
@@ -75,9 +53,12 @@ impl Session {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let stream = self.transport.stream();
-        stream.write_all(bytes).await.map_err(|e| broken(&e))?;
-        stream.flush().await.map_err(|e| broken(&e))
+        let stream = &mut self.transport;
+        stream
+            .write_all(bytes)
+            .await
+            .map_err(|e| Transport::failure_of(&e))?;
+        stream.flush().await.map_err(|e| Transport::failure_of(&e))
     }
 
     /// Reads the next reply.
@@ -88,8 +69,12 @@ impl Session {
             }
             let buffer = self.replies.buffer();
             buffer.reserve(PIECE);
-            let stream = self.transport.stream();
-            match stream.read_buf(buffer).await.map_err(|e| broken(&e))? {
+            let stream = &mut self.transport;
+            match stream
+                .read_buf(buffer)
+                .await
+                .map_err(|e| Transport::failure_of(&e))?
+            {
                 0 => {
                     return Err(Failure::new(
                         Reason::Eof,
@@ -117,34 +102,16 @@ impl Session {
 
     /// Makes room for another run's answers, after the one before ended well.
     pub(super) fn renew(&mut self) {
-        match &mut self.transport {
-            Transport::Plain(wire) => wire.renew(),
-            Transport::Tls(session) => session.get_mut().0.renew(),
-        }
+        self.transport.renew();
     }
 
     /// Whether the other end has neither closed nor said anything unasked.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.transport
-            .stream()
-            .read(&mut [0])
-            .now_or_never()
-            .is_none()
+        self.transport.read(&mut [0]).now_or_never().is_none()
     }
 
     /// Says good-bye, without waiting for the peer. Without TLS, the closed socket says it.
     pub(super) fn part(mut self) {
-        let _ = self.transport.stream().shutdown().now_or_never();
-    }
-}
-
-fn broken(error: &io::Error) -> Failure {
-    let tls = error
-        .get_ref()
-        .and_then(|e| e.downcast_ref::<rustls::Error>());
-    match tls {
-        // A server says only after the handshake that it does not like our certificate.
-        Some(why) => Failure::new(Reason::TlsHandshake, why),
-        None => failure_of(error, "talk to the server"),
+        let _ = self.transport.shutdown().now_or_never();
     }
 }

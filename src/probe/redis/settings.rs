@@ -150,7 +150,7 @@ impl Settings {
             wrong("max_connection_age", "it must be longer than 0");
         }
         let server_name = self.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
-        let name = server_name.map(|name| Host::parse(name).and_then(|host| super::name_of(&host)));
+        let name = server_name.map(|name| Host::parse(name).and_then(|host| host.certified_name()));
         if let Some(Err(why)) = name {
             wrong("tls.server_name", &why);
         }
