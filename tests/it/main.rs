@@ -6,6 +6,7 @@
 )]
 
 mod address_change;
+mod authority;
 mod config;
 mod daemon;
 mod dns;
@@ -13,6 +14,8 @@ mod fault;
 mod http;
 mod layering;
 mod lifecycle;
+mod link;
+mod local_server;
 mod measures;
 mod metrics;
 mod metrics_reference;

@@ -1,72 +1,83 @@
-//! A real PostgreSQL server in a folder of its own, and certificates for it.
+//! A real PostgreSQL server in a folder of its own, and standbys of it.
 
-use std::fs;
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
-use tokio::time::Instant;
+use rustix::process::Signal;
 
-/// How long anything here may take before it counts as broken.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) use crate::authority::{Authority, Identity};
+use crate::local_server::LocalServer;
+use crate::process::{run, wait_for};
+
+/// The folder of the cluster, in that of the server.
+const DATA: &str = "data";
 
 /// A cluster of databases and, once started, the server on it. It ends with the value.
 pub(crate) struct PostgresServer {
-    folder: TempDir,
-    account: Option<Account>,
-    process: Option<Child>,
-    port: u16,
-}
-
-/// The account that the server runs as: it refuses to run as root.
-#[derive(Clone, Copy)]
-struct Account {
-    user: u32,
-    group: u32,
+    local: LocalServer,
 }
 
 impl PostgresServer {
     /// Makes the cluster, with the superuser `postgres`; nothing runs yet. Connections over the
-    /// local socket need no password, others are refused until [`Self::allow`] lets them in.
+    /// local socket need no password. Others are refused until [`Self::allow`] lets them in, but
+    /// for those of standbys.
     pub(crate) fn init() -> Self {
-        let server = Self {
-            folder: tempfile::tempdir().expect("folder"),
-            account: rustix::process::getuid().is_root().then(Account::find),
-            process: None,
-            port: 0,
-        };
-        let folder = server.folder.path();
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("permissions");
-        server.give(folder);
+        let server = Self::without_data();
         let mut initdb = server.command("initdb");
         initdb
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8"])
-            .args(["--locale=C", "--no-sync", "--wal-segsize=1", "--pgdata"])
-            .arg(server.data());
+            .args(["--locale=C", "--no-sync", "--wal-segsize=1"])
+            .args(["--pgdata", DATA]);
         run(&mut initdb);
         server.configure(
             "listen_addresses = '127.0.0.1'\nfsync = off\nshared_buffers = 2MB\n\
-             logging_collector = off\nlog_connections = on\nautovacuum = off",
+             logging_collector = off\nlog_connections = on\nautovacuum = off\n\
+             wal_retrieve_retry_interval = 200ms",
         );
-        server.write("pg_hba.conf", "local all all trust\n");
+        server.write(
+            "pg_hba.conf",
+            "local all,replication all trust\nhost replication replicator 127.0.0.1/32 trust\n",
+        );
+        server
+    }
+
+    /// Makes a standby of a server that runs: a copy with all its configuration, which streams
+    /// from an address (`host:port`) under a name, through a slot that is made if one is named.
+    /// Nothing runs yet.
+    pub(crate) fn standby_of(primary: &Self, via: &str, name: &str, slot: Option<&str>) -> Self {
+        const NO_ACCOUNT: &str = "SELECT count(*) = 0 FROM pg_roles WHERE rolname = 'replicator'";
+        if primary.sql(NO_ACCOUNT) == "t" {
+            primary.sql("CREATE ROLE replicator LOGIN REPLICATION");
+        }
+        let server = Self::without_data();
+        let mut backup = server.command("pg_basebackup");
+        backup
+            .args(["--checkpoint=fast", "--wal-method=stream", "--no-sync"])
+            .args(["--username=replicator", "--pgdata", DATA, "--host"])
+            .arg(primary.local.folder())
+            .args(["--port", &primary.port().to_string()]);
+        if let Some(slot) = slot {
+            backup.args(["--create-slot", "--slot", slot]);
+        }
+        run(&mut backup);
+        let (host, port) = via.rsplit_once(':').expect("host:port");
+        let slot = slot.unwrap_or_default();
+        server.configure(&format!(
+            "hot_standby = on\nprimary_slot_name = '{slot}'\nprimary_conninfo = \
+             'host={host} port={port} user=replicator application_name={name}'"
+        ));
+        server.write("standby.signal", "");
         server
     }
 
     /// Adds lines to `postgresql.conf`; later ones win.
     pub(crate) fn configure(&self, lines: &str) {
-        self.append("postgresql.conf", lines);
+        self.local.append(within("postgresql.conf"), lines);
     }
 
     /// Adds lines to `pg_hba.conf`; the first that matches wins.
     pub(crate) fn allow(&self, lines: &str) {
-        self.append("pg_hba.conf", lines);
+        self.local.append(within("pg_hba.conf"), lines);
     }
 
     /// Switches TLS on.
@@ -82,10 +93,7 @@ impl PostgresServer {
 
     /// Writes a file of the data folder, as the server's own.
     pub(crate) fn write(&self, name: &str, content: &str) {
-        let path = self.data().join(name);
-        fs::write(&path, content).expect("write");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
-        self.give(&path);
+        self.local.write(within(name), content);
     }
 
     /// Starts the server and waits until it takes connections.
@@ -100,153 +108,110 @@ impl PostgresServer {
 
     /// The address that clients connect to; the same from the first start on.
     pub(crate) fn address(&self) -> String {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)).to_string()
+        self.local.address().to_string()
     }
 
     /// The port of [`Self::address`].
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.local.port()
     }
 
     /// Runs statements as the superuser over the local socket; the rows, one a line.
     pub(crate) fn sql(&self, statements: &str) -> String {
         let mut psql = self.command("psql");
         psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d"])
-            .args(["postgres", "-p", &self.port.to_string(), "-c", statements])
+            .args(["postgres", "-p", &self.port().to_string(), "-c", statements])
             .arg("-h")
-            .arg(self.folder.path());
+            .arg(self.local.folder());
         run(&mut psql).trim_end().to_owned()
     }
 
-    /// Freezes the server's first process: the kernel still completes connections for it.
+    /// Waits until the statements give these rows.
+    pub(crate) fn wait_for(&self, statements: &str, rows: &str) {
+        wait_for(|| self.sql(statements), |found| found == rows);
+    }
+
+    /// Waits until this standby shows what the server has committed by now.
+    pub(crate) fn catch_up_with(&self, primary: &Self) {
+        let end = primary.sql("SELECT pg_current_wal_flush_lsn()");
+        let shown = format!("SELECT pg_last_wal_replay_lsn() >= '{end}'");
+        self.wait_for(&shown, "t");
+    }
+
+    /// Makes this standby a primary and waits until it is one.
+    pub(crate) fn promote(&self) {
+        self.sql("SELECT pg_promote(wait => false)");
+        self.wait_for("SELECT pg_is_in_recovery()", "f");
+    }
+
+    /// Freezes every process of the server: the kernel still completes connections for it.
     pub(crate) fn freeze(&self) {
-        self.signal(Signal::STOP);
+        self.local.freeze();
+    }
+
+    /// Lets a frozen server go on.
+    pub(crate) fn thaw(&self) {
+        self.local.thaw();
+    }
+
+    /// Shuts the server down: sessions end, and standbys that it reaches get everything first.
+    pub(crate) fn stop(&mut self) {
+        self.local.stop(Signal::INT);
+    }
+
+    /// Ends the server as a crash does: the next start recovers.
+    pub(crate) fn kill(&mut self) {
+        // For PostgreSQL this is the immediate shutdown; a real SIGKILL would leave a segment of
+        // shared memory behind on the machine.
+        self.local.kill(Signal::QUIT);
     }
 
     /// What the server logged so far.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        self.local.log()
+    }
+
+    fn without_data() -> Self {
+        Self {
+            local: LocalServer::new("postgres"),
+        }
     }
 
     fn start_until(&mut self, status: i32) {
-        let begun = Instant::now();
-        loop {
-            if self.port == 0 {
-                self.port = free_port();
-            }
-            // Kept at once, so that a test which gives up here ends the server too.
-            self.process = Some(self.spawn());
-            while self.is_running() {
-                if self.status() == Some(status) {
-                    return;
-                }
-                assert!(begun.elapsed() < PATIENCE, "no server: {}", self.log());
-                sleep(Duration::from_millis(20));
-            }
-            // Someone else took the port between the choice and the start.
-            let log = self.log();
-            assert!(log.contains("Address already in use"), "it ended: {log}");
-            self.port = 0;
-        }
-    }
-
-    fn is_running(&mut self) -> bool {
-        let process = self.process.as_mut().expect("started");
-        process.try_wait().expect("process").is_none()
-    }
-
-    fn spawn(&self) -> Child {
-        let log = fs::File::create(self.folder.path().join("log")).expect("log");
-        self.command("postgres")
-            .arg("-D")
-            .arg(self.data())
-            .arg("-k")
-            .arg(self.folder.path())
-            .args(["-p", &self.port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("postgres")
-    }
-
-    fn status(&self) -> Option<i32> {
-        self.command("pg_isready")
-            .args(["-q", "-p", &self.port.to_string(), "-h"])
-            .arg(self.folder.path())
-            .status()
-            .expect("pg_isready")
-            .code()
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    fn append(&self, name: &str, lines: &str) {
-        let path = self.data().join(name);
-        let mut file = fs::OpenOptions::new()
-            .append(true)
-            .open(path)
-            .expect("configuration");
-        writeln!(file, "{lines}").expect("write");
-    }
-
-    fn give(&self, path: &Path) {
-        if let Some(account) = self.account {
-            chown(path, Some(account.user), Some(account.group)).expect("owner");
-        }
+        let postgres = |local: &LocalServer| {
+            let mut postgres = local.command(binary("postgres"));
+            postgres
+                .args(["-D", DATA, "-k"])
+                .arg(local.folder())
+                .args(["-p", &local.port().to_string()]);
+            postgres
+        };
+        let answers = |local: &LocalServer| {
+            let mut pg_isready = local.command(binary("pg_isready"));
+            pg_isready
+                .args(["-q", "-p", &local.port().to_string(), "-h"])
+                .arg(local.folder());
+            pg_isready.status().expect("pg_isready").code() == Some(status)
+        };
+        self.local.start(postgres, answers);
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(binary(program));
-        command.current_dir(self.folder.path()).env_remove("PGHOST");
-        if let Some(account) = self.account {
-            command.uid(account.user).gid(account.group);
-        }
+        let mut command = self.local.command(binary(program));
+        command.env_remove("PGHOST");
         command
-    }
-
-    fn signal(&self, signal: Signal) {
-        let process = self.process.as_ref().expect("started");
-        let id = Pid::from_raw(process.id().cast_signed()).expect("process id");
-        // It may have ended by itself.
-        let _ = kill_process(id, signal);
     }
 }
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        if self.process.is_none() {
-            return;
-        }
-        self.signal(Signal::CONT);
-        self.signal(Signal::INT);
-        let Some(mut process) = self.process.take() else {
-            return;
-        };
-        let begun = Instant::now();
-        while matches!(process.try_wait(), Ok(None)) {
-            if begun.elapsed() > Duration::from_secs(10) {
-                let _ = process.kill();
-            }
-            sleep(Duration::from_millis(5));
-        }
+        self.kill();
     }
 }
 
-impl Account {
-    /// The account `postgres`, which the packages make.
-    fn find() -> Self {
-        let id = |option| {
-            let text = run(Command::new("id").args([option, "postgres"]));
-            text.trim().parse().expect("a number")
-        };
-        Self {
-            user: id("-u"),
-            group: id("-g"),
-        }
-    }
+/// A file of the cluster.
+fn within(name: &str) -> PathBuf {
+    Path::new(DATA).join(name)
 }
 
 /// The program of the newest PostgreSQL of this machine.
@@ -261,57 +226,101 @@ fn binary(program: &str) -> PathBuf {
         .join(program)
 }
 
-fn run(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().expect("command");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {text}");
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
+mod tests {
+    use super::*;
+    use crate::link::Link;
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    listener.local_addr().expect("bound").port()
-}
+    const COUNT: &str = "SELECT count(*) FROM t";
+    const RECEIVER: &str = "SELECT pid FROM pg_stat_wal_receiver WHERE status = 'streaming'";
 
-/// An authority that signs certificates.
-pub(crate) struct Authority {
-    /// Its own certificate.
-    pub(crate) pem: String,
-    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
-}
-
-/// A certificate with its key, PEM.
-pub(crate) struct Identity {
-    pub(crate) certificate: String,
-    pub(crate) key: String,
-}
-
-impl Authority {
-    /// A new one that nobody trusts yet.
-    pub(crate) fn new(name: &str) -> Self {
-        let key = rcgen::KeyPair::generate().expect("key");
-        let mut params = rcgen::CertificateParams::default();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, name);
-        Self {
-            pem: params.self_signed(&key).expect("certificate").pem(),
-            issuer: rcgen::Issuer::new(params, key),
-        }
+    fn primary() -> PostgresServer {
+        let mut primary = PostgresServer::init();
+        // A link that is silent must not be found out, however long the test takes.
+        primary.configure("wal_sender_timeout = 1h\nwal_receiver_timeout = 1h");
+        primary.start();
+        primary.sql("CREATE TABLE t (n int)");
+        primary
     }
 
-    /// A certificate for the names and addresses, the first of which is its common name.
-    pub(crate) fn identity(&self, names: &[&str]) -> Identity {
-        let key = rcgen::KeyPair::generate().expect("key");
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = rcgen::CertificateParams::new(names.clone()).expect("names");
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, &*names[0]);
-        Identity {
-            certificate: params.signed_by(&key, &self.issuer).expect("signed").pem(),
-            key: key.serialize_pem(),
-        }
+    fn link_to(server: &PostgresServer) -> Link {
+        Link::to(server.address().parse().expect("address"))
+    }
+
+    fn insert(server: &PostgresServer) {
+        server.sql("INSERT INTO t VALUES (1)");
+    }
+
+    #[test]
+    fn two_standbys_stream_and_a_black_hole_hides_a_write_without_a_word() {
+        let primary = primary();
+        let link = link_to(&primary);
+        let via = link.address().to_string();
+        let mut one = PostgresServer::standby_of(&primary, &via, "one", Some("slot_one"));
+        let mut two = PostgresServer::standby_of(&primary, &primary.address(), "two", None);
+        one.start();
+        two.start();
+        insert(&primary);
+        one.catch_up_with(&primary);
+        two.catch_up_with(&primary);
+        assert_eq!((one.sql(COUNT), two.sql(COUNT)), ("1".into(), "1".into()));
+        let names = "SELECT application_name FROM pg_stat_replication ORDER BY 1";
+        assert_eq!(primary.sql(names), "one\ntwo");
+        let slots = "SELECT slot_name, active FROM pg_replication_slots";
+        assert_eq!(primary.sql(slots), "slot_one|t");
+
+        let receiver = one.sql(RECEIVER);
+        link.black_hole();
+        insert(&primary);
+        two.catch_up_with(&primary);
+        assert_eq!((one.sql(COUNT), two.sql(COUNT)), ("1".into(), "2".into()));
+        assert_eq!(one.sql(RECEIVER), receiver, "it does not know");
+        link.pass();
+        one.catch_up_with(&primary);
+        assert_eq!((one.sql(COUNT), one.sql(RECEIVER)), ("2".into(), receiver));
+
+        link.cut();
+        one.wait_for("SELECT count(*) FROM pg_stat_wal_receiver", "0");
+        insert(&primary);
+        link.pass();
+        one.catch_up_with(&primary);
+        assert_eq!(one.sql(COUNT), "3");
+    }
+
+    #[test]
+    fn a_standby_takes_over_from_a_primary_that_crashed_and_comes_back() {
+        let mut primary = primary();
+        let link = link_to(&primary);
+        let via = link.address().to_string();
+        let mut standby = PostgresServer::standby_of(&primary, &via, "standby", None);
+        standby.start();
+        insert(&primary);
+        standby.catch_up_with(&primary);
+        link.black_hole();
+        insert(&primary);
+        // Frozen first, so that the crash is one in the middle of everything.
+        primary.freeze();
+        primary.kill();
+        link.cut();
+        standby.promote();
+        assert_eq!(standby.sql(COUNT), "1", "the last row is lost");
+        insert(&standby);
+
+        let address = primary.address();
+        primary.start();
+        assert_eq!(primary.address(), address);
+        assert_eq!(primary.sql(COUNT), "2", "but it is on the disk");
+        assert!(primary.log().contains("not properly shut down"));
+        primary.stop();
+        assert!(primary.log().contains("database system is shut down"));
+    }
+
+    #[test]
+    fn a_frozen_server_goes_on_where_it_was() {
+        let primary = primary();
+        primary.freeze();
+        let connected = std::net::TcpStream::connect(primary.address());
+        connected.expect("the kernel answers for it");
+        primary.thaw();
+        assert_eq!(primary.sql(COUNT), "0");
     }
 }

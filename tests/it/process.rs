@@ -1,5 +1,6 @@
 //! Programs that a test starts: their output kept, their end sure.
 
+use std::fmt::Debug;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -120,6 +121,28 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end, which must be a good one; what it wrote to standard output.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {text}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Looks again and again until what is seen is right.
+pub(crate) fn wait_for<T: Debug>(look: impl Fn() -> T, is_right: impl Fn(&T) -> bool) -> T {
+    let since = Instant::now();
+    loop {
+        let seen = look();
+        if is_right(&seen) {
+            return seen;
+        }
+        assert!(since.elapsed() < PATIENCE, "it stays {seen:?}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
