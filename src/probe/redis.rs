@@ -152,8 +152,7 @@ impl Target {
                 // The server may end a connection at any time; that is no failure of it.
                 Err(failure) if session.was_gone(&failure) => watch.linger(Phase::QueryRead),
                 answer => {
-                    let answer = answer?;
-                    watch.leave();
+                    let answer = timed(answer?, watch);
                     facts.tls.clone_from(&session.tls);
                     return Ok((session, answer));
                 }
@@ -161,8 +160,7 @@ impl Target {
         }
         let mut session = self.open(facts, watch).await?;
         watch.enter(Phase::QueryRead);
-        let answer = session.ask(question).await?;
-        watch.leave();
+        let answer = timed(session.ask(question).await?, watch);
         Ok((session, answer))
     }
 
@@ -259,6 +257,14 @@ impl Target {
         }
         Ok(())
     }
+}
+
+/// Ends the phase of the query, unless it was refused.
+fn timed(answer: Answer, watch: &mut Stopwatch) -> Answer {
+    if !matches!(answer, Answer::Error(_)) {
+        watch.leave();
+    }
+    answer
 }
 
 impl Probe for Target {

@@ -28,6 +28,8 @@ mod postgres_hostile;
 mod postgres_server;
 mod process;
 mod prometheus;
+mod redis;
+mod redis_canary;
 mod redis_server;
 mod server;
 mod soak;
