@@ -30,6 +30,7 @@ mod process;
 mod prometheus;
 mod redis;
 mod redis_canary;
+mod redis_hostile;
 mod redis_server;
 mod server;
 mod soak;
