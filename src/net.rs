@@ -5,6 +5,7 @@ mod dial;
 mod endpoint;
 pub mod http;
 mod icmp;
+mod kept;
 mod lookup;
 mod names;
 mod names_cost;
@@ -23,6 +24,7 @@ pub use endpoint::{Endpoint, Host};
 #[cfg(test)]
 pub(crate) use icmp::namespace;
 pub use icmp::{EchoPlan, Echoes, Family, Icmp, IcmpCounters, IcmpOptions, IcmpSocket, SocketType};
+pub use kept::{Connection, Kept, Opened};
 pub use names::Names;
 pub use question::{Manner, Packet, Question};
 pub use resolve::{Resolver, ResolverCounters};
