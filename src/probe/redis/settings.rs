@@ -14,10 +14,8 @@ use super::query::Query;
 use super::reply::packed;
 use super::{Redis, Shared};
 use crate::model::{Secret, duration};
-use crate::net::{Dial, Host, IpVersion, TlsClient, TlsSettings};
+use crate::net::{Connection, Dial, Host, IpVersion, TlsClient, TlsSettings};
 use crate::probe::{Context, Problem, Template, secret, tls_client};
-
-const DEFAULT_MAX_AGE: Duration = Duration::from_mins(5);
 
 /// The settings of `check: { redis: … }`. The target is `host` or `host:port` (6379).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,17 +54,6 @@ pub struct Settings {
     pub dscp: Option<u8>,
 }
 
-/// Which connection a run uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Connection {
-    /// Its own, as a new client does.
-    #[default]
-    Fresh,
-    /// That of the run before, while it works.
-    Reuse,
-}
-
 impl Settings {
     /// Whether there is a canary; every Redis tells of its replication.
     pub(in crate::probe) fn canary(&self) -> Option<bool> {
@@ -86,10 +73,16 @@ impl Settings {
             .map_err(|problem| problems.push(problem.below("tls")));
         let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
-        match (password, tls, dial) {
-            (Ok(password), Ok(tls), Ok(dial)) if problems.is_empty() => Ok(Box::new(Redis {
-                shared: Arc::new(self.shared(context, password, tls, dial)),
-            })),
+        let max_age = self
+            .connection
+            .max_age(self.max_connection_age)
+            .map_err(|why| problems.push(Problem::new("max_connection_age", why)));
+        match (password, tls, dial, max_age) {
+            (Ok(password), Ok(tls), Ok(dial), Ok(max_age)) if problems.is_empty() => {
+                Ok(Box::new(Redis {
+                    shared: Arc::new(self.shared(context, password, tls, dial, max_age)),
+                }))
+            }
             _ => Err(problems),
         }
     }
@@ -145,15 +138,6 @@ impl Settings {
         if self.expect.is_some() && self.query.is_none() {
             wrong("expect", "there is no query whose answer it could be");
         }
-        if self.max_connection_age.is_some() && self.connection == Connection::Fresh {
-            wrong(
-                "max_connection_age",
-                "it is not used without connection: reuse",
-            );
-        }
-        if self.max_connection_age == Some(Duration::ZERO) {
-            wrong("max_connection_age", "it must be longer than 0");
-        }
         let server_name = self.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
         let name = server_name.map(|name| Host::parse(name).and_then(|host| host.certified_name()));
         if let Some(Err(why)) = name {
@@ -168,6 +152,7 @@ impl Settings {
         password: Option<Secret>,
         tls: Option<TlsClient>,
         (dial, ip_version): (Dial, IpVersion),
+        max_age: Option<Duration>,
     ) -> Shared {
         let canary = self.canary.then(|| Canary::new(&context.canary));
         Shared {
@@ -184,8 +169,7 @@ impl Settings {
                 database: self.database,
             },
             query: Query::new(self),
-            max_age: (self.connection == Connection::Reuse)
-                .then(|| self.max_connection_age.unwrap_or(DEFAULT_MAX_AGE)),
+            max_age,
         }
     }
 }
