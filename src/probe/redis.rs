@@ -50,6 +50,8 @@ struct Shared {
     server_name: Option<String>,
     login: Login,
     query: Query,
+    /// Whether to ask about the server and its replication.
+    replication: bool,
     /// What is asked beside the query, all at once.
     inquiry: Vec<u8>,
     canary: Option<Canary>,
@@ -123,6 +125,7 @@ impl Target {
         let verdict = match self.shared.query.judge(&answer) {
             // Whom the server does not know, it tells nothing.
             Err(refused) if refused.reason == Reason::Auth => Err(refused),
+            verdict if !self.shared.replication => verdict,
             verdict => {
                 let session = &mut opened.connection;
                 let told = self.inquire(session, verdict.is_ok(), facts, watch).await;
@@ -288,8 +291,8 @@ impl Probe for Target {
                 addresses: named,
                 tls,
                 tls_unverified: shared.tls.as_ref().is_some_and(|client| !client.verifies()),
-                database: true,
-                replication: true,
+                database: shared.replication,
+                replication: shared.replication,
                 ..FactSet::default()
             },
         }

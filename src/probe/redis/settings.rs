@@ -39,6 +39,9 @@ pub struct Settings {
     pub query: Option<Vec<String>>,
     /// What the answer must be, as text. Without it any answer but an error will do.
     pub expect: Option<String>,
+    /// Ask also what there is to know of the server and its replication.
+    #[serde(default = "yes")]
+    pub replication: bool,
     /// Write a canary to the primary, and look for it on the replicas.
     pub canary: bool,
     /// Whether every run connects anew.
@@ -54,10 +57,14 @@ pub struct Settings {
     pub dscp: Option<u8>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl Settings {
-    /// Whether there is a canary; every Redis tells of its replication.
+    /// Whether there is a canary; `None` where nothing is asked about replication.
     pub(in crate::probe) fn canary(&self) -> Option<bool> {
-        Some(self.canary)
+        self.replication.then_some(self.canary)
     }
 
     pub(in crate::probe) fn prepare(
@@ -135,6 +142,9 @@ impl Settings {
                 "it has no command: a list of words, like [\"GET\", \"key\"]",
             );
         }
+        if self.canary && !self.replication {
+            wrong("canary", "it needs replication: true, which tells the primary");
+        }
         if self.expect.is_some() && self.query.is_none() {
             wrong("expect", "there is no query whose answer it could be");
         }
@@ -161,6 +171,7 @@ impl Settings {
             dial,
             tls,
             server_name: self.tls.as_ref().and_then(|tls| tls.server_name.clone()),
+            replication: self.replication,
             inquiry: inquiry(canary.as_ref()),
             canary,
             login: Login {
