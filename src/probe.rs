@@ -239,4 +239,6 @@ kinds! {
     Dns(dns),
     /// A login to PostgreSQL and a query.
     Postgres(postgres, canary),
+    /// What a client of Redis or Valkey does, and the server's replication.
+    Redis(redis, canary),
 }

@@ -28,7 +28,7 @@ impl Outcome {
         self.result.as_ref().err().map(|failure| failure.reason)
     }
 
-    fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Facts {
         match &self.result {
             Ok(reply) => &reply.facts,
             Err(failure) => failure.facts.as_deref().expect("facts"),
