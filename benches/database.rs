@@ -33,6 +33,14 @@ mod postgres_server;
 #[path = "../tests/it/process.rs"]
 #[expect(dead_code, reason = "tests need more of it")]
 mod process;
+#[path = "../tests/it/redis_server.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    clippy::wildcard_imports,
+    reason = "tests need more of it"
+)]
+mod redis_server;
 
 use std::cell::Cell;
 use std::fmt;
@@ -53,6 +61,7 @@ use tokio::time::Instant;
 
 use crate::authority::Authority;
 use crate::postgres_server::PostgresServer;
+use crate::redis_server::RedisServer;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -69,19 +78,26 @@ const PASSWORD: &str = "right";
 fn main() {
     let stage = Stage::set();
     PLACES.get_or_init(|| stage.places());
-    report();
+    // Whoever asks for some cases only asks divan.
+    if std::env::args().skip(1).all(|word| word.starts_with('-')) {
+        report();
+    }
     divan::main();
 }
 
 /// The servers, which end with the value.
 struct Stage {
     postgres: PostgresServer,
+    redis: RedisServer,
+    redis_tls: RedisServer,
     /// What the settings of the probes name.
     files: tempfile::TempDir,
 }
 
 struct Places {
     postgres: String,
+    redis: String,
+    redis_tls: String,
     files: PathBuf,
 }
 
@@ -93,6 +109,8 @@ impl Stage {
         fs::write(files.path().join("password"), PASSWORD).expect("write");
         Self {
             postgres: postgres(&authority),
+            redis: redis(None),
+            redis_tls: redis(Some(&authority)),
             files,
         }
     }
@@ -100,6 +118,8 @@ impl Stage {
     fn places(&self) -> Places {
         Places {
             postgres: self.postgres.address(),
+            redis: self.redis.address().to_string(),
+            redis_tls: self.redis_tls.address().to_string(),
             files: self.files.path().to_owned(),
         }
     }
@@ -120,9 +140,24 @@ fn postgres(authority: &Authority) -> PostgresServer {
     server
 }
 
+/// With the rights that operators are asked for.
+fn redis(authority: Option<&Authority>) -> RedisServer {
+    let mut server = RedisServer::new();
+    if let Some(authority) = authority {
+        server.use_tls(authority, &authority.identity(&["127.0.0.1"]));
+    }
+    server.start();
+    for line in setup::REDIS.lines() {
+        server.command(&line.split(' ').collect::<Vec<_>>());
+    }
+    server.command(&["ACL", "SETUSER", DEFAULT_USER, &format!(">{PASSWORD}")]);
+    server
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Postgres,
+    Redis,
 }
 
 /// What a run asks.
@@ -163,21 +198,39 @@ impl Case {
     }
 
     fn check(self) -> Value {
-        match self.kind {
-            Kind::Postgres => json!({ "postgres": {
-                "user": DEFAULT_USER, "database": "postgres", "password_file": "password",
+        let name = match self.kind {
+            Kind::Postgres => "postgres",
+            Kind::Redis => "redis",
+        };
+        let mut settings = json!({
+            "password_file": "password",
+            "connection": self.connection,
+            "replication": self.ask != Ask::Query,
+            "canary": self.ask == Ask::Canary,
+        });
+        let of_kind = match self.kind {
+            Kind::Postgres => json!({
+                "user": DEFAULT_USER,
+                "database": "postgres",
                 "tls": if self.tls { "verify-full" } else { "disable" },
                 "ca_file": self.tls.then_some("ca.pem"),
-                "connection": self.connection,
-                "replication": self.ask != Ask::Query,
-                "canary": self.ask == Ask::Canary,
-            } }),
-        }
+            }),
+            Kind::Redis => json!({
+                "username": DEFAULT_USER,
+                "tls": self.tls.then(|| json!({ "ca_file": "ca.pem" })),
+                "allow_cleartext": true,
+            }),
+        };
+        let all = settings.as_object_mut().expect("object");
+        all.extend(of_kind.as_object().expect("object").clone());
+        json!({ name: settings })
     }
 
     fn address(self, places: &Places) -> &str {
         match self.kind {
             Kind::Postgres => &places.postgres,
+            Kind::Redis if self.tls => &places.redis_tls,
+            Kind::Redis => &places.redis,
         }
     }
 }
@@ -280,6 +333,11 @@ fn postgres_run(bencher: Bencher<'_, '_>, case: &Case) {
     one_run(bencher, *case);
 }
 
+#[divan::bench(args = Case::all(Kind::Redis), sample_count = 200, sample_size = 1)]
+fn redis_run(bencher: Bencher<'_, '_>, case: &Case) {
+    one_run(bencher, *case);
+}
+
 fn one_run(bencher: Bencher<'_, '_>, case: Case) {
     let visitor = Visitor::new(case);
     bencher
@@ -295,7 +353,7 @@ fn report() {
         "{:32} {:>8} {:>8} {:>12}",
         "", "client", "server", "connections"
     );
-    for kind in [Kind::Postgres] {
+    for kind in [Kind::Postgres, Kind::Redis] {
         let visitors = Case::all(kind)
             .into_iter()
             .map(|case| (case, Visitor::new(case)));
