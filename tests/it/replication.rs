@@ -4,6 +4,7 @@
 
 mod drill;
 mod postgres;
+mod redis;
 
 use crate::daemon::{Series, hotspare};
 use crate::process::run;
