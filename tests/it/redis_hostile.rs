@@ -639,7 +639,6 @@ async fn a_kept_connection_that_is_gone_or_speaks_unasked_is_replaced_within_the
         is_ready.await.expect("the script went on");
         let outcome = run(&*probe, GUARD).await;
         assert_eq!(outcome.reason(), None, "{what}: {:?}", outcome.result);
-        // What the dead connection took is not part of the time.
         assert_eq!(
             phases(&outcome),
             [Phase::Connect, Phase::QueryRead],
@@ -648,6 +647,23 @@ async fn a_kept_connection_that_is_gone_or_speaks_unasked_is_replaced_within_the
         drop(probe);
         server.thread.join().expect("the script went to its end");
     }
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_replaced_once_and_its_end_is_not_timed() {
+    let server = Scripted::each(vec![
+        Box::new(|stream| {
+            serve(stream);
+            hear(stream, PING);
+        }),
+        Box::new(|stream| hear(stream, PING)),
+    ]);
+    let probe = server.probe(&reuse());
+    assert_eq!(run(&*probe, GUARD).await.reason(), None);
+    let outcome = run(&*probe, GUARD).await;
+    assert_eq!(outcome.reason(), Some(Reason::Eof), "{:?}", outcome.result);
+    assert_eq!(phases(&outcome), [Phase::Connect]);
+    server.thread.join().expect("the script went to its end");
 }
 
 #[tokio::test]
