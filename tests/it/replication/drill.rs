@@ -16,10 +16,10 @@ fn the_canary_tells_how_many_writes_are_lost() {
          FOR EACH ROW EXECUTE FUNCTION note()",
     );
     stage.daemon.wait_until("canaries in the book", |_| {
-        stage.standby.sql("SELECT count(*) > 2 FROM book") == "t"
+        stage.south.server.sql("SELECT count(*) > 2 FROM book") == "t"
     });
 
-    stage.stream.black_hole();
+    stage.south.stream.black_hole();
     let before = stage
         .daemon
         .wait_until("writes that do not arrive", |series| unseen(series) >= 5.0);
@@ -28,7 +28,7 @@ fn the_canary_tells_how_many_writes_are_lost() {
     stage.daemon.wait_until("a primary that is gone", |series| {
         series.one("hotspare_probe_up", &[super::NORTH]) == 0.0
     });
-    stage.standby.promote();
+    stage.south.server.promote();
     let after = stage
         .daemon
         .wait_until("the standby as the primary", |series| {
@@ -36,7 +36,8 @@ fn the_canary_tells_how_many_writes_are_lost() {
         });
     let told = unseen(&after);
     let survived: u64 = stage
-        .standby
+        .south
+        .server
         .sql("SELECT max(seq) FROM book")
         .parse()
         .expect("a number");
@@ -52,7 +53,7 @@ fn the_canary_tells_how_many_writes_are_lost() {
     // The new primary is written to after two looks.
     stage.daemon.wait_until("canaries on the new primary", |_| {
         let newest = format!("SELECT max(seq) > {survived} FROM book");
-        stage.standby.sql(&newest) == "t"
+        stage.south.server.sql(&newest) == "t"
     });
 }
 

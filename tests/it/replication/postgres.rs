@@ -1,8 +1,8 @@
-//! A `PostgreSQL` primary and its streaming standby.
+//! A `PostgreSQL` primary and its two streaming standbys.
 
 use std::net::SocketAddr;
 
-use super::{NORTH, SOUTH, config, healthy, lag, pair, setup, suppressed};
+use super::{NORTH, SOUTH, config, healthy, lag, pair, setup, sound, suppressed};
 use crate::daemon::Daemon;
 use crate::link::Link;
 use crate::postgres_server::PostgresServer;
@@ -10,16 +10,22 @@ use crate::postgres_server::PostgresServer;
 const CHECK: &str = "{ postgres: { user: hotspare_probe, database: postgres, tls: disable, \
                      canary: true } }";
 
-/// A pair, with a network between its servers and between them and the daemon.
+/// A primary and two standbys, with a network between the servers and between them and the daemon.
 pub(super) struct Stage {
     pub(super) primary: PostgresServer,
-    pub(super) standby: PostgresServer,
-    /// What the standby receives through.
-    pub(super) stream: Link,
     /// What the daemon reaches the primary through.
     pub(super) to_primary: Link,
-    to_standby: Link,
+    pub(super) south: Standby,
+    pub(super) east: Standby,
     pub(super) daemon: Daemon,
+}
+
+pub(super) struct Standby {
+    pub(super) server: PostgresServer,
+    /// What it receives through.
+    pub(super) stream: Link,
+    /// What the daemon reaches it through.
+    to: Link,
 }
 
 impl Stage {
@@ -29,30 +35,50 @@ impl Stage {
         primary.start();
         primary.sql(&setup("postgres"));
         primary.sql("CREATE TABLE orders (id serial, text text)");
-        let stream = Link::to(address(&primary));
-        let via = stream.address().to_string();
-        let mut standby = PostgresServer::standby_of(&primary, &via, "south", Some("south"));
-        standby.start();
-        standby.catch_up_with(&primary);
-        let (to_primary, to_standby) = (Link::to(address(&primary)), Link::to(address(&standby)));
-        let targets = [&to_primary, &to_standby].map(|link| link.address().to_string());
-        let daemon = Daemon::start(&config(CHECK, &targets[0], &targets[1]));
+        let to_primary = Link::to(address(&primary));
+        let [south, east] = ["south", "east"].map(|name| Standby::of(&primary, name));
+        let daemon = Daemon::start(&config(
+            CHECK,
+            &[
+                ("north", to_primary.address()),
+                ("south", south.to.address()),
+                ("east", east.to.address()),
+            ],
+        ));
         let stage = Self {
             primary,
-            standby,
-            stream,
             to_primary,
-            to_standby,
+            south,
+            east,
             daemon,
         };
-        stage.daemon.wait_until("a healthy pair", healthy);
+        stage.wait_until_healthy();
         stage
+    }
+
+    pub(super) fn wait_until_healthy(&self) {
+        self.daemon.wait_until("two healthy pairs", |series| {
+            healthy(series) && sound(series, "east")
+        });
     }
 
     /// Some 100 KB of log.
     pub(super) fn write(&self) {
         self.primary
             .sql("INSERT INTO orders (text) SELECT repeat('x', 100) FROM generate_series(1, 500)");
+    }
+}
+
+impl Standby {
+    /// Copies the primary and streams from it, through a slot with its name.
+    fn of(primary: &PostgresServer, name: &str) -> Self {
+        let stream = Link::to(address(primary));
+        let via = stream.address().to_string();
+        let mut server = PostgresServer::standby_of(primary, &via, name, Some(name));
+        server.start();
+        server.catch_up_with(primary);
+        let to = Link::to(address(&server));
+        Self { server, stream, to }
     }
 }
 
@@ -93,7 +119,7 @@ fn an_idle_pair_lacks_nothing() {
 #[test]
 fn paused_replay_is_told_from_loss() {
     let stage = Stage::set();
-    stage.standby.sql("SELECT pg_wal_replay_pause()");
+    stage.south.server.sql("SELECT pg_wal_replay_pause()");
     stage.write();
     let series = stage.daemon.wait_until("paused replay", |series| {
         series.one("hotspare_replication_replay_paused", &[SOUTH]) == 1.0
@@ -102,14 +128,14 @@ fn paused_replay_is_told_from_loss() {
     });
     assert!(pair(&series, "hotspare_replication_loss_bytes") < 10_000.0);
     assert!(lag(&series, "ring") > 0.0);
-    stage.standby.sql("SELECT pg_wal_replay_resume()");
-    stage.daemon.wait_until("a healthy pair", healthy);
+    stage.south.server.sql("SELECT pg_wal_replay_resume()");
+    stage.wait_until_healthy();
 }
 
 #[test]
 fn a_black_hole_shows_at_once_while_the_server_says_that_all_is_well() {
     let stage = Stage::set();
-    stage.stream.black_hole();
+    stage.south.stream.black_hole();
     stage.write();
     let series = stage.daemon.wait_until("loss and lag", |series| {
         pair(series, "hotspare_replication_loss_bytes") > 50_000.0
@@ -122,33 +148,33 @@ fn a_black_hole_shows_at_once_while_the_server_says_that_all_is_well() {
     stage.daemon.wait_until("silence", |series| {
         series.one("hotspare_replication_receiver_silence_seconds", &[SOUTH]) > 4.0
     });
-    stage.stream.pass();
-    stage.daemon.wait_until("a healthy pair", healthy);
+    stage.south.stream.pass();
+    stage.wait_until_healthy();
 }
 
 #[test]
 fn a_link_that_is_reset_is_down() {
     let stage = Stage::set();
-    stage.stream.cut();
+    stage.south.stream.cut();
     let series = stage.daemon.wait_until("a link that is down", |series| {
         series.one("hotspare_replication_link_up", &[SOUTH]) == 0.0 && lag(series, "canary") > 2.0
     });
     assert_eq!(series.one("hotspare_writable_primaries", &[]), 1.0);
-    stage.stream.pass();
-    stage.daemon.wait_until("a healthy pair", healthy);
+    stage.south.stream.pass();
+    stage.wait_until_healthy();
 }
 
 #[test]
 fn a_rogue_standby_never_gets_a_canary() {
     let stage = Stage::set();
-    stage.standby.promote();
-    let found = canary(&stage.standby);
+    stage.south.server.promote();
+    let found = canary(&stage.south.server);
     stage.daemon.wait_until("two that are writable", |series| {
         series.one("hotspare_writable_primaries", &[]) == 2.0
             && suppressed(series, "two_writable") >= 5.0
     });
     // What the standby had of the canary when it was promoted is what it has.
-    assert_eq!(canary(&stage.standby), found);
+    assert_eq!(canary(&stage.south.server), found);
     let first = canary(&stage.primary);
     let series = stage.daemon.wait_until("more looks", |series| {
         suppressed(series, "two_writable") >= 9.0
@@ -163,7 +189,7 @@ fn a_rogue_standby_never_gets_a_canary() {
 #[test]
 fn a_standby_that_is_gone_tells_nothing() {
     let mut stage = Stage::set();
-    stage.standby.stop();
+    stage.south.server.stop();
     let series = stage.daemon.wait_until("a standby that is gone", |series| {
         series.one("hotspare_probe_up", &[SOUTH]) == 0.0
     });
@@ -239,7 +265,7 @@ fn another_cluster_behind_the_name_is_told_and_never_written_to() {
     });
     assert_eq!(canary(&other), "", "not even once");
     stage.to_primary.retarget(address(&stage.primary));
-    stage.to_standby.retarget(address(&other));
+    stage.south.to.retarget(address(&other));
     stage.daemon.wait_until("two that are writable", |series| {
         series.one("hotspare_writable_primaries", &[]) == 2.0
     });
