@@ -42,6 +42,7 @@ fn config(check: &str, members: &[(&str, SocketAddr)]) -> String {
 }
 
 const NORTH: &str = "target_region=\"north\"";
+const EAST: &str = "target_region=\"east\"";
 const SOUTH: &str = "target_region=\"south\"";
 
 /// A figure of the pair that most happens to: the primary and `south`.
@@ -83,6 +84,12 @@ fn sound(series: &Series, standby: &str) -> bool {
         && lag_of(series, standby, "canary") == 0.0
         && pair_of(series, standby, "hotspare_db_identity_mismatch") == 0.0
         && series.one("hotspare_replication_link_up", &[&target]) == 1.0
+}
+
+/// Canaries that were acknowledged and that a standby does not show.
+fn unseen(series: &Series, standby: &str) -> f64 {
+    series.one("hotspare_canary_acked_seq", &[])
+        - pair_of(series, standby, "hotspare_canary_seen_seq")
 }
 
 /// Canaries that were not written, for a reason.
