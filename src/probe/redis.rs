@@ -16,7 +16,7 @@ mod settings;
 pub(super) use self::settings::Settings;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -34,7 +34,7 @@ use crate::model::{
     CanaryFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
 use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Resolver, Stopwatch, TlsClient, Transport, Wire,
+    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsClient, Transport, Wire,
 };
 
 const DEFAULT_PORT: u16 = 6379;
@@ -50,6 +50,8 @@ struct Shared {
     server_name: Option<String>,
     login: Login,
     query: Query,
+    /// Whether to ask about the server and its replication.
+    replication: bool,
     /// What is asked beside the query, all at once.
     inquiry: Vec<u8>,
     canary: Option<Canary>,
@@ -83,7 +85,7 @@ impl Template for Redis {
             endpoint,
             tls,
             pen: shared.canary.is_some().then(Arc::default),
-            kept: Mutex::default(),
+            kept: Kept::new(shared.max_age),
             shared: Arc::clone(shared),
         }))
     }
@@ -94,8 +96,7 @@ struct Target {
     /// With the name that the server's certificate must have.
     tls: Option<(TlsClient, ServerName<'static>)>,
     pen: Option<Arc<Pen>>,
-    /// The connection of the run before.
-    kept: Mutex<Option<Session>>,
+    kept: Kept<Session>,
     shared: Arc<Shared>,
 }
 
@@ -119,22 +120,22 @@ impl Target {
     /// One visit as a client, which leaves what it learned in `facts` also when it fails. How long
     /// it took, up to the answer to the query.
     async fn visit(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Duration, Failure> {
-        let (mut session, answer) = self.question(facts, watch).await?;
+        let (mut opened, answer) = self.question(facts, watch).await?;
         let latency = watch.laps().total();
         let verdict = match self.shared.query.judge(&answer) {
             // Whom the server does not know, it tells nothing.
             Err(refused) if refused.reason == Reason::Auth => Err(refused),
+            verdict if !self.shared.replication => verdict,
             verdict => {
-                let told = self
-                    .inquire(&mut session, verdict.is_ok(), facts, watch)
-                    .await;
+                let session = &mut opened.connection;
+                let told = self.inquire(session, verdict.is_ok(), facts, watch).await;
                 verdict.and(told)
             }
         };
-        if verdict.is_ok() && self.shared.max_age.is_some() {
-            *self.kept() = Some(session);
+        if verdict.is_ok() {
+            self.kept.put(opened, Session::part);
         } else {
-            session.part();
+            opened.connection.part();
         }
         verdict.map(|()| latency)
     }
@@ -144,9 +145,12 @@ impl Target {
         &self,
         facts: &mut Facts,
         watch: &mut Stopwatch,
-    ) -> Result<(Session, Answer), Failure> {
+    ) -> Result<(Opened<Session>, Answer), Failure> {
         let question = &self.shared.query.question;
-        if let Some(mut session) = self.kept_session() {
+        if let Some(mut opened) = self.kept.take(Session::part)
+            && opened.connection.is_ready()
+        {
+            let session = &mut opened.connection;
             watch.enter(Phase::QueryRead);
             match session.ask(question).await {
                 // The server may end a connection at any time; that is no failure of it.
@@ -154,33 +158,14 @@ impl Target {
                 answer => {
                     let answer = timed(answer?, watch);
                     facts.tls.clone_from(&session.tls);
-                    return Ok((session, answer));
+                    return Ok((opened, answer));
                 }
             }
         }
         let mut session = self.open(facts, watch).await?;
         watch.enter(Phase::QueryRead);
         let answer = timed(session.ask(question).await?, watch);
-        Ok((session, answer))
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Option<Session>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the connection of the run before, if it may still be used.
-    fn kept_session(&self) -> Option<Session> {
-        let mut session = self.kept().take()?;
-        let young = self
-            .shared
-            .max_age
-            .is_some_and(|age| session.opened.elapsed() < age);
-        if !young {
-            session.part();
-            return None;
-        }
-        session.renew();
-        session.is_quiet().then_some(session)
+        Ok((Opened::now(session), answer))
     }
 
     async fn open(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Session, Failure> {
@@ -306,8 +291,8 @@ impl Probe for Target {
                 addresses: named,
                 tls,
                 tls_unverified: shared.tls.as_ref().is_some_and(|client| !client.verifies()),
-                database: true,
-                replication: true,
+                database: shared.replication,
+                replication: shared.replication,
                 ..FactSet::default()
             },
         }

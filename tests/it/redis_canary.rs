@@ -8,7 +8,7 @@ use hotspare::model::{
     CanaryFacts, Epoch, Facts, Mark, NotWritten, Order, Phase, Reason, ReplicationFacts, Role,
     Withheld,
 };
-use hotspare::probe::Probe;
+use hotspare::probe::{Probe, setup};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -17,9 +17,6 @@ use crate::process::PATIENCE;
 use crate::redis::{GUARD, database, phases, prepared, probe, replication, started, until};
 use crate::redis_server::RedisServer;
 
-/// The rights that the reference names, without and with the canary.
-const RIGHTS: &str = "resetkeys resetchannels -@all +ping +info +dbsize";
-const CANARY_RIGHTS: &str = "~hotspare:canary:* +get +set";
 const KEY: &str = "hotspare:canary:here:orders";
 
 /// What the server answers a user of its own, errors too.
@@ -54,8 +51,20 @@ fn up(told: &ReplicationFacts) -> bool {
 }
 
 fn grant(server: &RedisServer, rights: &str) {
-    let command = format!("ACL SETUSER hotspare on >right {rights}");
+    let command = format!("ACL SETUSER hotspare_probe {rights} >right");
     server.command(&command.split(' ').collect::<Vec<_>>());
+}
+
+/// What `hotspare sql redis` prints: the rights, and those for the canary.
+fn documented() -> [&'static str; 2] {
+    let lines: Vec<_> = setup::REDIS
+        .lines()
+        .map(|line| {
+            line.strip_prefix("ACL SETUSER hotspare_probe ")
+                .expect("a user")
+        })
+        .collect();
+    lines.try_into().expect("two lines")
 }
 
 /// A probe that logs in as the user of the rights.
@@ -63,7 +72,7 @@ fn probe_with_login(server: &RedisServer, canary: bool) -> Arc<dyn Probe> {
     let folder = tempfile::tempdir().expect("folder");
     std::fs::write(folder.path().join("pw"), "right").expect("write");
     let settings = json!({
-        "username": "hotspare", "password_file": "pw", "allow_cleartext": true, "canary": canary,
+        "username": "hotspare_probe", "password_file": "pw", "allow_cleartext": true, "canary": canary,
     });
     let address = server.address().to_string();
     probe(&settings, &address, folder.path()).expect("prepared")
@@ -72,15 +81,15 @@ fn probe_with_login(server: &RedisServer, canary: bool) -> Arc<dyn Probe> {
 #[tokio::test]
 async fn the_documented_rights_are_enough() {
     let docs = include_str!("../../docs/configuration.md");
-    assert!(docs.contains(&format!("ACL SETUSER hotspare on >PASSWORD {RIGHTS}\n")));
-    assert!(docs.contains(&format!("ACL SETUSER hotspare {CANARY_RIGHTS}\n")));
+    assert!(docs.contains(setup::REDIS));
+    let [rights, canary_rights] = documented();
     let server = started("");
-    grant(&server, RIGHTS);
+    grant(&server, rights);
     let outcome = run(&*probe_with_login(&server, false), GUARD).await;
     assert_eq!(outcome.reason(), None, "{:?}", outcome.result);
     assert_eq!(database(outcome.facts()).withheld, None);
 
-    grant(&server, CANARY_RIGHTS);
+    grant(&server, canary_rights);
     let probe = probe_with_login(&server, true);
     probe.pen().expect("a pen").order(Some(order(1, &outcome)));
     let outcome = run(&*probe, GUARD).await;
@@ -92,7 +101,8 @@ async fn the_documented_rights_are_enough() {
 #[test]
 fn with_the_documented_rights_all_else_is_refused() {
     let server = started("");
-    grant(&server, &format!("{RIGHTS} {CANARY_RIGHTS}"));
+    let [rights, canary_rights] = documented();
+    grant(&server, &format!("{rights} {canary_rights}"));
     for refused in [
         "GET other",
         "SET other 1",
@@ -112,7 +122,7 @@ fn with_the_documented_rights_all_else_is_refused() {
         "MONITOR",
     ] {
         let words: Vec<_> = refused.split(' ').collect();
-        let answer = answer_to(&server, "hotspare", &words);
+        let answer = answer_to(&server, "hotspare_probe", &words);
         assert!(answer.starts_with("NOPERM"), "{refused}: {answer}");
     }
 }
@@ -120,7 +130,7 @@ fn with_the_documented_rights_all_else_is_refused() {
 #[tokio::test]
 async fn the_canary_needs_a_right_to_look_and_one_to_write() {
     let server = started("");
-    grant(&server, RIGHTS);
+    grant(&server, documented()[0]);
     let probe = probe_with_login(&server, true);
     let outcome = run(&*probe, GUARD).await;
     assert_eq!(outcome.reason(), None, "{:?}", outcome.result);

@@ -50,6 +50,8 @@ impl Scripted {
             for script in scripts {
                 let (mut stream, _) = listener.accept().expect("accepted");
                 stream.set_read_timeout(Some(GUARD)).expect("guard");
+                // What is said has been sent: the tests rely on it.
+                stream.set_nodelay(true).expect("set");
                 script(&mut stream);
             }
         });

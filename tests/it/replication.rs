@@ -4,6 +4,7 @@
 
 mod drill;
 mod postgres;
+mod redis;
 
 use std::net::SocketAddr;
 

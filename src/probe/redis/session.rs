@@ -2,7 +2,6 @@
 
 use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::Instant;
 
 use super::reply::{Replies, Reply};
 use crate::model::{Failure, Reason, TlsFacts};
@@ -17,7 +16,6 @@ pub(super) struct Session {
     replies: Replies,
     /// Whether anything came since the last question.
     answering: bool,
-    pub(super) opened: Instant,
     /// What the handshake told.
     pub(super) tls: Option<Box<TlsFacts>>,
 }
@@ -28,7 +26,6 @@ impl Session {
             transport,
             replies: Replies::default(),
             answering: false,
-            opened: Instant::now(),
             tls,
         }
     }
@@ -100,14 +97,10 @@ impl Session {
         !self.answering && matches!(failure.reason, Reason::Eof | Reason::Reset)
     }
 
-    /// Makes room for another run's answers, after the one before ended well.
-    pub(super) fn renew(&mut self) {
+    /// Makes the connection ready for another run; whether that may use it.
+    pub(super) fn is_ready(&mut self) -> bool {
         self.transport.renew();
-    }
-
-    /// Whether the other end has neither closed nor said anything unasked.
-    pub(super) fn is_quiet(&mut self) -> bool {
-        self.transport.read(&mut [0]).now_or_never().is_none()
+        self.transport.is_quiet()
     }
 
     /// Says good-bye, without waiting for the peer. Without TLS, the closed socket says it.

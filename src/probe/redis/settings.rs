@@ -14,10 +14,8 @@ use super::query::Query;
 use super::reply::packed;
 use super::{Redis, Shared};
 use crate::model::{Secret, duration};
-use crate::net::{Dial, Host, IpVersion, TlsClient, TlsSettings};
+use crate::net::{Connection, Dial, Host, IpVersion, TlsClient, TlsSettings};
 use crate::probe::{Context, Problem, Template, secret, tls_client};
-
-const DEFAULT_MAX_AGE: Duration = Duration::from_mins(5);
 
 /// The settings of `check: { redis: … }`. The target is `host` or `host:port` (6379).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,6 +39,9 @@ pub struct Settings {
     pub query: Option<Vec<String>>,
     /// What the answer must be, as text. Without it any answer but an error will do.
     pub expect: Option<String>,
+    /// Ask also what there is to know of the server and its replication.
+    #[serde(default = "yes")]
+    pub replication: bool,
     /// Write a canary to the primary, and look for it on the replicas.
     pub canary: bool,
     /// Whether every run connects anew.
@@ -56,21 +57,14 @@ pub struct Settings {
     pub dscp: Option<u8>,
 }
 
-/// Which connection a run uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Connection {
-    /// Its own, as a new client does.
-    #[default]
-    Fresh,
-    /// That of the run before, while it works.
-    Reuse,
+fn yes() -> bool {
+    true
 }
 
 impl Settings {
-    /// Whether there is a canary; every Redis tells of its replication.
+    /// Whether there is a canary; `None` where nothing is asked about replication.
     pub(in crate::probe) fn canary(&self) -> Option<bool> {
-        Some(self.canary)
+        self.replication.then_some(self.canary)
     }
 
     pub(in crate::probe) fn prepare(
@@ -86,10 +80,16 @@ impl Settings {
             .map_err(|problem| problems.push(problem.below("tls")));
         let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
-        match (password, tls, dial) {
-            (Ok(password), Ok(tls), Ok(dial)) if problems.is_empty() => Ok(Box::new(Redis {
-                shared: Arc::new(self.shared(context, password, tls, dial)),
-            })),
+        let max_age = self
+            .connection
+            .max_age(self.max_connection_age)
+            .map_err(|why| problems.push(Problem::new("max_connection_age", why)));
+        match (password, tls, dial, max_age) {
+            (Ok(password), Ok(tls), Ok(dial), Ok(max_age)) if problems.is_empty() => {
+                Ok(Box::new(Redis {
+                    shared: Arc::new(self.shared(context, password, tls, dial, max_age)),
+                }))
+            }
             _ => Err(problems),
         }
     }
@@ -142,17 +142,11 @@ impl Settings {
                 "it has no command: a list of words, like [\"GET\", \"key\"]",
             );
         }
+        if self.canary && !self.replication {
+            wrong("canary", "it needs replication: true, which tells the primary");
+        }
         if self.expect.is_some() && self.query.is_none() {
             wrong("expect", "there is no query whose answer it could be");
-        }
-        if self.max_connection_age.is_some() && self.connection == Connection::Fresh {
-            wrong(
-                "max_connection_age",
-                "it is not used without connection: reuse",
-            );
-        }
-        if self.max_connection_age == Some(Duration::ZERO) {
-            wrong("max_connection_age", "it must be longer than 0");
         }
         let server_name = self.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
         let name = server_name.map(|name| Host::parse(name).and_then(|host| host.certified_name()));
@@ -168,6 +162,7 @@ impl Settings {
         password: Option<Secret>,
         tls: Option<TlsClient>,
         (dial, ip_version): (Dial, IpVersion),
+        max_age: Option<Duration>,
     ) -> Shared {
         let canary = self.canary.then(|| Canary::new(&context.canary));
         Shared {
@@ -176,6 +171,7 @@ impl Settings {
             dial,
             tls,
             server_name: self.tls.as_ref().and_then(|tls| tls.server_name.clone()),
+            replication: self.replication,
             inquiry: inquiry(canary.as_ref()),
             canary,
             login: Login {
@@ -184,8 +180,7 @@ impl Settings {
                 database: self.database,
             },
             query: Query::new(self),
-            max_age: (self.connection == Connection::Reuse)
-                .then(|| self.max_connection_age.unwrap_or(DEFAULT_MAX_AGE)),
+            max_age,
         }
     }
 }
