@@ -2,6 +2,7 @@
 //! that the canary goes nowhere else than to the primary.
 #![expect(clippy::float_cmp, reason = "what is compared are counts and switches")]
 
+mod campaign;
 mod drill;
 mod postgres;
 mod redis;

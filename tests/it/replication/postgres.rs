@@ -2,13 +2,17 @@
 
 use std::net::SocketAddr;
 
+use super::campaign::Pair;
 use super::{NORTH, SOUTH, config, healthy, lag, pair, pair_of, setup, sound, suppressed, unseen};
 use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::postgres_server::PostgresServer;
 
-const CHECK: &str = "{ postgres: { user: hotspare_probe, database: postgres, tls: disable, \
-                     canary: true } }";
+fn check(canary: &str) -> String {
+    format!(
+        "{{ postgres: {{ user: hotspare_probe, database: postgres, tls: disable, {canary} }} }}"
+    )
+}
 
 /// A primary and two standbys, with a network between the servers and between them and the daemon.
 pub(super) struct Stage {
@@ -30,6 +34,17 @@ pub(super) struct Standby {
 
 impl Stage {
     pub(super) fn set() -> Self {
+        let stage = Self::unwaited(&check("canary: true"));
+        stage.wait_until_healthy();
+        stage
+    }
+
+    /// With a daemon that never writes, and that has not looked yet.
+    pub(super) fn without_canary() -> Self {
+        Self::unwaited(&check("canary: false"))
+    }
+
+    fn unwaited(check: &str) -> Self {
         let mut primary = PostgresServer::init();
         primary.allow("host all hotspare_probe 127.0.0.1/32 trust");
         // For those who read it later.
@@ -40,22 +55,20 @@ impl Stage {
         let to_primary = Link::to(address(&primary));
         let [south, east] = ["south", "east"].map(|name| Standby::of(&primary, name));
         let daemon = Daemon::start(&config(
-            CHECK,
+            check,
             &[
                 ("north", to_primary.address()),
                 ("south", south.to.address()),
                 ("east", east.to.address()),
             ],
         ));
-        let stage = Self {
+        Self {
             primary,
             to_primary,
             south,
             east,
             daemon,
-        };
-        stage.wait_until_healthy();
-        stage
+        }
     }
 
     pub(super) fn wait_until_healthy(&self) {
@@ -90,6 +103,29 @@ impl Standby {
         server.catch_up_with(primary);
         let to = Link::to(address(&server));
         Self { server, stream, to }
+    }
+}
+
+impl Pair for Stage {
+    const MISSING: &str = "hotspare_replication_loss_bytes";
+
+    fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
+
+    fn stream(&self) -> &Link {
+        &self.south.stream
+    }
+
+    fn write(&self) {
+        self.write();
+    }
+
+    /// None while all is applied that was received, else the age of the last that was applied.
+    fn claimed_lag(&self, _: &Series) -> f64 {
+        let lag = "SELECT CASE WHEN pg_last_wal_replay_lsn() < pg_last_wal_receive_lsn()
+                   THEN extract(epoch FROM now() - pg_last_xact_replay_timestamp()) ELSE 0 END";
+        self.south.server.sql(lag).parse().expect("a number")
     }
 }
 
