@@ -205,4 +205,6 @@ kinds! {
     Dns(dns),
     /// A login to PostgreSQL and a query.
     Postgres(postgres),
+    /// A login to MySQL or MariaDB and a query.
+    Mysql(mysql),
 }
