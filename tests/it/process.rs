@@ -126,7 +126,7 @@ impl Drop for Process {
 
 /// Runs a command to its end, which must be a good one; what it wrote to standard output.
 pub(crate) fn run(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output();
+    let output = command.output();
     let output = output.unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {text}");
