@@ -192,7 +192,7 @@ fn unsupported(plugin: &[u8]) -> Failure {
         Reason::Auth,
         format_args!(
             "the server asks for the authentication plugin `{}`, which is not supported: use an \
-             account with a password",
+             account with a password (it may also ask so because it does not know the account)",
             String::from_utf8_lossy(plugin)
         ),
     )
