@@ -3,6 +3,7 @@
 mod descriptors;
 mod lanes;
 mod own;
+mod sets;
 mod signals;
 mod supervise;
 
@@ -122,6 +123,7 @@ impl Daemon {
         let targets: Vec<Target> = plan.targets.iter().map(|t| t.target.clone()).collect();
         let evaluation = Evaluation::new(
             targets,
+            sets::sets(&plan, &series, shared.epoch)?,
             Arc::clone(&series),
             Arc::clone(&own),
             Arc::clone(&progress),

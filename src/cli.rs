@@ -5,6 +5,7 @@
 
 mod check;
 mod logs;
+mod sql;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -37,6 +38,9 @@ enum Command {
     Run(RunArguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
     Check(ConfigArguments),
+    /// Print what to run in a database before it is probed: the user, its grants, the canary's
+    /// table.
+    Sql(sql::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Sql(arguments) => sql::print(&arguments),
     }
 }
 

@@ -30,7 +30,9 @@ use std::time::Duration;
 
 pub use environment::{Overrides, RESERVED};
 pub use place::Place;
-pub use plan::{Plan, PlannedProbe, PlannedTarget, Shared};
+pub use plan::{
+    Plan, PlannedDatabase, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget, Shared,
+};
 pub use problem::{Problem, Problems};
 
 use crate::probe::Check;
@@ -47,6 +49,8 @@ pub struct Config {
     pub limits: Limits,
     /// Every probe, in the files' order.
     pub probes: Vec<Probe>,
+    /// Every group, in the files' order.
+    pub groups: Vec<Group>,
     /// The files it was read from, the main one first.
     pub files: Vec<PathBuf>,
     /// What is allowed but probably not meant.
@@ -113,6 +117,29 @@ pub struct Target {
     path: place::Path,
     /// Where it is, below the probe.
     entry: place::Path,
+}
+
+/// What fails over together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The region that serves.
+    pub primary: Arc<str>,
+    /// The regions that can take over, in the file's order.
+    pub standbys: Vec<Arc<str>>,
+    /// The probes that measure it, in the file's order.
+    pub probes: Vec<GroupProbe>,
+}
+
+/// A probe's part in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupProbe {
+    /// The probe's name.
+    pub probe: Arc<str>,
+    /// The names of the targets that belong to the group, by region: for a database one in each of
+    /// the group's regions, otherwise those that the group names.
+    pub targets: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// Reads the configuration in `path` and checks everything that can be checked without the files

@@ -1,5 +1,12 @@
 //! The single owner of what changes: takes observations, keeps the series, notes changes of state.
 
+mod canary;
+mod figures;
+mod primary;
+mod ring;
+mod set;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,8 +15,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use self::set::Changes;
+pub use self::set::{Member, Set};
 use crate::metrics::{Own, Store};
-use crate::model::{Observation, Sample, Target};
+use crate::model::{Observation, Sample, SetKey, Target, TargetKey};
 
 /// How often observations are taken in. Taking them in batches costs a lane no wake-up of this
 /// task for each run; an observation is at most so old when it is seen.
@@ -71,17 +80,30 @@ pub struct Evaluation {
     series: Arc<Store>,
     own: Arc<Own>,
     progress: Arc<Progress>,
+    sets: Vec<Set>,
+    /// The sets that a target is a member of.
+    sets_of: HashMap<TargetKey, Vec<usize>>,
 }
 
 impl Evaluation {
-    /// An evaluation of the targets, in the order of their keys.
+    /// An evaluation of the targets, in the order of their keys, and of the sets that they are
+    /// members of.
     pub fn new(
         targets: Vec<Target>,
+        sets: Vec<Set>,
         series: Arc<Store>,
         own: Arc<Own>,
         progress: Arc<Progress>,
     ) -> Self {
+        let mut sets_of: HashMap<TargetKey, Vec<usize>> = HashMap::new();
+        for (index, set) in sets.iter().enumerate() {
+            for target in set.targets() {
+                sets_of.entry(target).or_default().push(index);
+            }
+        }
         Self {
+            sets,
+            sets_of,
             states: vec![State::NotSeen; targets.len()],
             targets,
             series,
@@ -99,6 +121,7 @@ impl Evaluation {
                 self.take_in(&observation);
             }
             let now = Instant::now();
+            self.expire(now.into_std());
             if closed {
                 return;
             }
@@ -114,6 +137,28 @@ impl Evaluation {
         }
         if let Observation::Sample(sample) = observation {
             self.note(sample);
+            self.pair(sample);
+        }
+    }
+
+    /// Looks at a database from both sides.
+    fn pair(&mut self, sample: &Sample) {
+        for index in self.sets_of.get(&sample.target).into_iter().flatten() {
+            let set = &mut self.sets[*index];
+            let changes = set.observe(sample);
+            if !show(&self.series, set.key(), changes) {
+                self.own.samples_dropped_total.inc();
+            }
+        }
+    }
+
+    /// Lets go of what is too old to be shown.
+    fn expire(&mut self, now: std::time::Instant) {
+        for set in &mut self.sets {
+            let changes = set.expire(now);
+            if !show(&self.series, set.key(), changes) {
+                self.own.samples_dropped_total.inc();
+            }
         }
     }
 
@@ -131,6 +176,17 @@ impl Evaluation {
         }
         log(target, sample, before, after);
     }
+}
+
+/// False if something of it has no place in the store.
+fn show(series: &Store, set: SetKey, changes: Changes) -> bool {
+    let set = changes
+        .set
+        .is_none_or(|figures| series.set_figures(set, figures));
+    let mut pairs = changes.pairs.into_iter();
+    let pairs = pairs.all(|(pair, figures)| series.pair_figures(pair, figures));
+    let mut seen = changes.visible.into_iter();
+    set && pairs && seen.all(|(pair, after)| series.visible(pair, after))
 }
 
 /// Every sample at debug; a change of state at info or warn, once.

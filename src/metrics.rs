@@ -1,22 +1,27 @@
 //! Every metric family, where their values live, and how they become a page for Prometheus.
 //!
 //! What the daemon tells of itself is in [`Own`], on the `prometheus` crate. What it tells of its
-//! targets is in [`Store`]: many series, written by one task and read by a scrape, so they are
+//! targets, and of databases that belong together, is in [`Store`]: many series, written by one task and read by a scrape, so they are
 //! plain numbers beside labels that were rendered once. Both end up on one page through the same
 //! writer, see [`Exposition`].
 
 mod accept;
 mod buckets;
+mod database;
+mod engine;
 mod exposition;
 mod families;
 mod own;
 mod page;
+mod pairs;
 mod process;
+mod rows;
 mod series;
+mod sets;
 mod store;
 
 pub use accept::{accepts_gzip, negotiate};
-pub use buckets::Buckets;
+pub use buckets::{Buckets, VISIBILITY};
 pub use exposition::{Exposition, Refresh, Refusal, Snapshot, encode};
 pub use own::{Own, Rejection, raise_to};
 pub use page::Format;

@@ -27,4 +27,4 @@ pub use position::Position;
 pub use reason::{Reason, ReasonSet};
 pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
 pub use secret::Secret;
-pub use target::{Target, TargetKey};
+pub use target::{Target, TargetKey, Turn};

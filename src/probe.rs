@@ -164,9 +164,25 @@ fn tls_problem(settings: &TlsSettings, (field, message): (&str, String)) -> Prob
     }
 }
 
+/// The user that the statements of [`setup`] are for.
+pub const DEFAULT_USER: &str = "hotspare_probe";
+
+/// What an operator runs in a database before it is probed. The daemon runs none of it.
+pub mod setup {
+    /// For psql.
+    pub const POSTGRES: &str = include_str!("probe/setup/postgres.sql");
+    /// For the client mysql or mariadb.
+    pub const MYSQL: &str = include_str!("probe/setup/mysql.sql");
+    /// For redis-cli, on every server.
+    pub const REDIS: &str = include_str!("probe/setup/redis.txt");
+}
+
 /// Declares the kinds: the `check` of a probe is one of them.
+///
+/// A kind that reads a database's replication names the method of its settings that says whether it
+/// does, and whether there is a canary.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $variant:ident($module:ident),)*) => {
+    ($($(#[$doc:meta])* $variant:ident($module:ident $(, $canary:ident)?),)*) => {
         $(mod $module;)*
 
         /// What a probe does: the one field of `check`.
@@ -184,6 +200,24 @@ macro_rules! kinds {
             /// The kind's name, the value of the label `kind`.
             pub const fn kind(&self) -> &'static str {
                 match self { $(Self::$variant(_) => stringify!($module),)* }
+            }
+
+            /// Whether it is a database: one that has a primary and standbys.
+            pub fn is_database(&self) -> bool {
+                self.asks_canary().is_some()
+            }
+
+            /// Whether it is a database in which a canary is written and looked for.
+            pub fn canary(&self) -> bool {
+                self.asks_canary().unwrap_or_default()
+            }
+
+            /// `None` where nothing is told of replication.
+            fn asks_canary(&self) -> Option<bool> {
+                match self {
+                    $($(Self::$variant(settings) => settings.$canary(),)?)*
+                    _ => None,
+                }
             }
 
             /// Reads what the settings name (files, patterns) and checks them against each other.
@@ -204,7 +238,9 @@ kinds! {
     /// A question to a DNS server.
     Dns(dns),
     /// A login to PostgreSQL and a query.
-    Postgres(postgres),
+    Postgres(postgres, canary),
     /// A login to MySQL or MariaDB and a query.
-    Mysql(mysql),
+    Mysql(mysql, canary),
+    /// What a client of Redis or Valkey does, and the server's replication.
+    Redis(redis, canary),
 }

@@ -25,7 +25,7 @@ use run::{Ran, Stalls, run};
 pub use timetable::{JobIndex, Slot, Timetable};
 use timetable::{seed_of, until_first};
 
-use crate::model::{Beat, Failure, Laps, Missed, Observation, Reason, Sample, TargetKey};
+use crate::model::{Beat, Failure, Laps, Missed, Observation, Reason, Sample, TargetKey, Turn};
 use crate::probe::Probe;
 
 /// The longest that a lane sleeps. It measures its own lateness at least so often, and more often
@@ -38,8 +38,8 @@ const MIN_PULSE: Duration = Duration::from_millis(10);
 pub struct Job {
     /// Whose samples these are.
     pub target: TargetKey,
-    /// The target's identity, which decides its slot.
-    pub identity: String,
+    /// What decides its slots.
+    pub turn: Turn,
     /// The time between slots, above zero.
     pub interval: Duration,
     /// The deadline of a run, counted from its start; at most the interval.
@@ -80,18 +80,52 @@ pub struct Gauges {
     pub beat: Arc<Beat>,
 }
 
+/// One moment by both clocks. Slots lie on a grid from the Unix epoch, so that they are the same
+/// after a restart. The wall clock is read once, for all lanes: later steps of it move nothing, and
+/// slots of different lanes keep their distance.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    read: Instant,
+    since_epoch: Duration,
+}
+
+impl Origin {
+    /// Reads both clocks.
+    pub fn read() -> Self {
+        Self {
+            read: Instant::now(),
+            since_epoch: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The time from the Unix epoch to `now`.
+    fn until(self, now: Instant) -> Duration {
+        self.since_epoch + now.saturating_duration_since(self.read)
+    }
+
+    /// The first slot of a turn from `now` on. A delay comes on top, so that the first slot too
+    /// follows the one that it is to follow.
+    fn first(self, turn: &Turn, interval: Duration, now: Instant) -> Instant {
+        let wait = until_first(seed_of(&turn.identity), interval, self.until(now));
+        now + wait + turn.delay
+    }
+}
+
 /// Runs the jobs until `stop` is ready; runs under way are dropped then.
 ///
 /// A run needs one of the places, which all lanes share.
 pub async fn lane(
     jobs: Vec<Job>,
+    origin: Origin,
     places: Arc<Places>,
     alarm: Alarm,
     outlet: Outlet,
     gauges: Gauges,
     stop: impl Future<Output = ()>,
 ) {
-    let mut lane = Lane::new(jobs, places, outlet, gauges);
+    let mut lane = Lane::new(jobs, origin, places, outlet, gauges);
     tokio::pin!(stop);
     loop {
         let wake = lane.next_wake(Instant::now());
@@ -143,12 +177,17 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(jobs: Vec<Job>, places: Arc<Places>, outlet: Outlet, gauges: Gauges) -> Self {
-        let (now, since_origin) = (Instant::now(), since_origin());
+    fn new(
+        jobs: Vec<Job>,
+        origin: Origin,
+        places: Arc<Places>,
+        outlet: Outlet,
+        gauges: Gauges,
+    ) -> Self {
+        let now = Instant::now();
         let mut table = Timetable::default();
         for job in &jobs {
-            let wait = until_first(seed_of(&job.identity), job.interval, since_origin);
-            table.add(now + wait, job.interval);
+            table.add(origin.first(&job.turn, job.interval, now), job.interval);
         }
         let shortest = jobs.iter().map(|job| job.timeout).min();
         let entries = jobs.into_iter().map(|job| Entry {
@@ -272,14 +311,6 @@ impl Lane {
             });
         }
     }
-}
-
-/// Slots lie on a grid from the Unix epoch, so that they are the same after a restart. The wall
-/// clock is read once: later steps of it move nothing.
-fn since_origin() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
 }
 
 fn panicked(error: JoinError, started: Instant) -> Ran {

@@ -11,7 +11,7 @@ use crate::config::Plan;
 use crate::metrics::Own;
 use crate::model::{Beat, TargetKey};
 use crate::probe::Lane;
-use crate::schedule::{self, Alarm, Gauges, Job, Outlet, Places};
+use crate::schedule::{self, Alarm, Gauges, Job, Origin, Outlet, Places};
 
 /// Starts a lane for packets, if there are any, and the lanes for connections.
 pub(super) fn start(
@@ -23,6 +23,7 @@ pub(super) fn start(
 ) -> Result<Vec<(String, Arc<Beat>)>, String> {
     let limits = plan.limits;
     let places = Arc::new(Places::new(descriptors::places(limits.max_in_flight)));
+    let origin = Origin::read();
     let mut beats = Vec::new();
     for (name, jobs) in spread(plan, limits.probe_threads.max(1)) {
         let gauges = Gauges {
@@ -37,7 +38,7 @@ pub(super) fn start(
             super::stopped(stopped.clone()),
         );
         supervisor.thread(&name, move || async move {
-            schedule::lane(jobs, places, Alarm::precise(), outlet, gauges, stop).await;
+            schedule::lane(jobs, origin, places, Alarm::precise(), outlet, gauges, stop).await;
         })?;
     }
     Ok(beats)
@@ -52,7 +53,7 @@ fn spread(plan: Plan, threads: usize) -> Vec<(String, Vec<Job>)> {
         let lane = planned.probe.lane();
         let job = Job {
             target: TargetKey(index),
-            identity: planned.target.identity(),
+            turn: planned.turn,
             interval: planned.interval,
             timeout: planned.timeout,
             probe: planned.probe,

@@ -43,6 +43,7 @@ struct Parts {
     main: Map<String, Value>,
     regions: Vec<Element>,
     probes: Vec<Element>,
+    groups: Vec<Element>,
     files: Vec<PathBuf>,
 }
 
@@ -146,6 +147,8 @@ impl Reader {
         self.parts.regions.extend(regions);
         let probes = self.list(&table, "probes", &folder);
         self.parts.probes.extend(probes);
+        let groups = self.list(&table, "groups", &folder);
+        self.parts.groups.extend(groups);
         Some(table)
     }
 
@@ -213,8 +216,10 @@ impl Reader {
         let regions = check.regions(&parts.regions);
         let defaults = check.defaults(&settings);
         let limits = check.limits(&settings);
+        let named = validate::names(&parts.probes);
         let probes = check.probes(parts.probes, &regions, &defaults);
         check.targets(&probes, &regions, &limits);
+        let groups = check.groups(&parts.groups, &regions, &named, &probes);
         let region = check.region(&settings, &regions, main);
         let mut warnings = check.warnings;
         warnings.extend(self.warnings);
@@ -224,6 +229,7 @@ impl Reader {
             regions,
             limits,
             probes,
+            groups,
             files: parts.files,
             warnings,
             places: Arc::new(self.places),

@@ -1,14 +1,15 @@
 //! From a configuration to probes that can run.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::place::Path;
 use super::problem::Problem;
-use super::{Config, Limits, Probe, Problems, Target};
+use super::{Config, Group, GroupProbe, Limits, Probe, Problems, Target};
 use crate::files::Files;
-use crate::model::{self, Epoch};
+use crate::model::{self, DatabaseSet, Epoch, TargetKey, Turn};
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
 
@@ -70,6 +71,10 @@ pub struct Plan {
     pub targets: Vec<PlannedTarget>,
     /// Every probe, also those that do not run from this region.
     pub probes: Vec<PlannedProbe>,
+    /// Every group's databases that are probed from this region. A set's place is its `SetKey`.
+    pub sets: Vec<PlannedSet>,
+    /// Every group, also those that nothing is probed of from this region.
+    pub groups: Vec<PlannedGroup>,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
 }
@@ -83,6 +88,8 @@ pub struct PlannedTarget {
     pub interval: Duration,
     /// The deadline of a run.
     pub timeout: Duration,
+    /// When in the interval the runs start.
+    pub turn: Turn,
     /// Bounds of the histogram of durations, in seconds.
     pub buckets: Arc<[f64]>,
     /// Bounds of the histograms of phases, in seconds.
@@ -118,6 +125,53 @@ pub struct PlannedProbe {
     pub targets: Vec<(Arc<str>, usize)>,
 }
 
+/// A group's members under one database probe. They have the same slot: the standbys are looked at
+/// first and the primary a little later, so that what a standby lacks is not counted too low, nor
+/// too high by a whole interval of writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedSet {
+    /// What names its series.
+    pub set: DatabaseSet,
+    /// From the start of one run of a member to the start of its next.
+    pub interval: Duration,
+    /// The deadline of a run.
+    pub timeout: Duration,
+    /// The target in the group's primary region.
+    pub primary: TargetKey,
+    /// The targets in its standby regions, with these.
+    pub standbys: Vec<(Arc<str>, TargetKey)>,
+}
+
+/// A group as a whole: what `check` tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedGroup {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The region that serves.
+    pub primary: Arc<str>,
+    /// The regions that can take over.
+    pub standbys: Vec<Arc<str>>,
+    /// Its database probes.
+    pub databases: Vec<PlannedDatabase>,
+}
+
+/// A database probe of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedDatabase {
+    /// The probe's name.
+    pub probe: Arc<str>,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Whether it has a canary.
+    pub canary: bool,
+}
+
+/// How long after its standbys a primary is looked at: long enough for their answers, and a small
+/// part of the interval.
+fn behind(interval: Duration, timeout: Duration) -> Duration {
+    (interval / 5).min(timeout)
+}
+
 /// Prepares everything. The plan is good only if there are no problems.
 pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
     let mut planner = Planner {
@@ -129,12 +183,15 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             limits: config.limits,
             targets: Vec::new(),
             probes: Vec::new(),
+            sets: Vec::new(),
+            groups: Vec::new(),
             warnings: config.warnings.clone(),
         },
     };
     for probe in &config.probes {
         planner.probe(probe, shared);
     }
+    planner.groups();
     planner.plan.warnings.sort();
     (planner.plan, planner.problems)
 }
@@ -193,22 +250,96 @@ impl Planner<'_> {
         if !here {
             return;
         }
+        let target = model::Target {
+            probe: Arc::clone(&probe.name),
+            kind: probe.check.kind(),
+            source_region: Arc::clone(&self.config.region),
+            target_region: Arc::clone(&target.region),
+            name: Arc::clone(&target.name),
+            address: shown(&target.address),
+            labels: target.labels.clone(),
+        };
         self.plan.targets.push(PlannedTarget {
-            target: model::Target {
-                probe: Arc::clone(&probe.name),
-                kind: probe.check.kind(),
-                source_region: Arc::clone(&self.config.region),
-                target_region: Arc::clone(&target.region),
-                name: Arc::clone(&target.name),
-                address: shown(&target.address),
-                labels: target.labels.clone(),
+            turn: Turn {
+                identity: target.identity(),
+                delay: Duration::ZERO,
             },
+            target,
             interval: probe.interval,
             timeout: probe.timeout,
             buckets: Arc::clone(&probe.buckets),
             phase_buckets: Arc::clone(&probe.phase_buckets),
             probe: runner,
         });
+    }
+
+    fn groups(&mut self) {
+        let probes = self.config.probes.iter();
+        let probes: HashMap<_, _> = probes.map(|probe| (&probe.name, probe)).collect();
+        for group in &self.config.groups {
+            let mut databases = Vec::new();
+            for member in &group.probes {
+                let probe = probes.get(&member.probe);
+                let Some(probe) = probe.filter(|probe| probe.check.is_database()) else {
+                    continue;
+                };
+                databases.push(PlannedDatabase {
+                    probe: Arc::clone(&probe.name),
+                    kind: probe.check.kind(),
+                    canary: probe.check.canary(),
+                });
+                let set = self.set(group, probe, member);
+                self.plan.sets.extend(set);
+            }
+            self.plan.groups.push(PlannedGroup {
+                name: Arc::clone(&group.name),
+                primary: Arc::clone(&group.primary),
+                standbys: group.standbys.clone(),
+                databases,
+            });
+        }
+        self.turns();
+    }
+
+    /// `None` if the probe does not run from this region. A member that is missing was reported.
+    fn set(&self, group: &Group, probe: &Probe, member: &GroupProbe) -> Option<PlannedSet> {
+        let planned = (0..).zip(&self.plan.targets);
+        let planned: HashMap<_, _> = planned
+            .filter(|(_, planned)| planned.target.probe == probe.name)
+            .map(|(key, planned)| (&*planned.target.name, TargetKey(key)))
+            .collect();
+        let target = |region| planned.get(&**member.targets.get(region)?).copied();
+        let standbys = group.standbys.iter();
+        let standbys = standbys.map(|region| Some((Arc::clone(region), target(region)?)));
+        Some(PlannedSet {
+            set: DatabaseSet {
+                group: Arc::clone(&group.name),
+                probe: Arc::clone(&probe.name),
+                kind: probe.check.kind(),
+                source_region: Arc::clone(&self.config.region),
+                canary: probe.check.canary(),
+            },
+            interval: probe.interval,
+            timeout: probe.timeout,
+            primary: target(&group.primary)?,
+            standbys: standbys.collect::<Option<_>>()?,
+        })
+    }
+
+    /// Gives the members of each set one slot. A target in several sets follows the first.
+    fn turns(&mut self) {
+        let mut turns = HashMap::new();
+        for set in &self.plan.sets {
+            let delay = behind(set.interval, set.timeout);
+            let standbys = set.standbys.iter().map(|(_, key)| (*key, Duration::ZERO));
+            for (key, delay) in standbys.chain([(set.primary, delay)]) {
+                let identity = set.set.identity();
+                turns.entry(key).or_insert(Turn { identity, delay });
+            }
+        }
+        for (key, turn) in turns {
+            self.plan.targets[key.index()].turn = turn;
+        }
     }
 
     fn problem(&self, probe: &Probe, below: &Path, message: &str) -> Problem {

@@ -14,11 +14,11 @@ use crate::model::duration;
 use crate::probe::Check;
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 6] = [
-    "region", "regions", "defaults", "limits", "include", "probes",
+pub(super) const MAIN: [&str; 7] = [
+    "region", "regions", "defaults", "limits", "include", "probes", "groups",
 ];
 /// The keys of an included file.
-pub(super) const INCLUDED: [&str; 2] = ["regions", "probes"];
+pub(super) const INCLUDED: [&str; 3] = ["regions", "probes", "groups"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -61,6 +61,30 @@ pub(super) struct Probe {
     pub(super) labels: BTreeMap<String, String>,
     /// In the file's order: it is the order of the tables that people see.
     pub(super) targets: Map<String, Targets>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Group {
+    pub(super) name: Option<String>,
+    pub(super) primary: Option<String>,
+    pub(super) standbys: Option<Vec<String>>,
+    pub(super) probes: Option<Vec<GroupProbe>>,
+}
+
+/// A probe's name, or a name with more to say.
+#[derive(Debug, Default)]
+pub(super) struct GroupProbe {
+    pub(super) plain: bool,
+    pub(super) entry: GroupEntry,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct GroupEntry {
+    pub(super) name: Option<String>,
+    /// By region.
+    pub(super) targets: Map<String, String>,
 }
 
 /// The targets of one region: an address, or a list.
@@ -136,6 +160,37 @@ impl<'de> Deserialize<'de> for Target {
                 Ok(Target {
                     plain: false,
                     entry: Entry::deserialize(MapAccessDeserializer::new(map))?,
+                })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl<'de> Deserialize<'de> for GroupProbe {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = GroupProbe;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a probe's name or { name, targets }")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<GroupProbe, E> {
+                Ok(GroupProbe {
+                    plain: true,
+                    entry: GroupEntry {
+                        name: Some(name.to_owned()),
+                        ..GroupEntry::default()
+                    },
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<GroupProbe, A::Error> {
+                Ok(GroupProbe {
+                    plain: false,
+                    entry: GroupEntry::deserialize(MapAccessDeserializer::new(map))?,
                 })
             }
         }

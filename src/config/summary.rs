@@ -1,12 +1,14 @@
 //! What `hotspare check` says of a good configuration.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Plan, PlannedProbe, PlannedTarget};
-use crate::model::Shape;
+use super::{Plan, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget};
+use crate::metrics::VISIBILITY;
 use crate::model::duration::display;
+use crate::model::{DatabaseSet, Shape, Suppressed, WriteFailure};
 
 /// Series that every target has: attempts, unknown runs, missed slots, up, last run, last success,
 /// interval, timeout and info.
@@ -14,9 +16,30 @@ const FIXED: usize = 9;
 /// Series that a histogram has beside its bounds: the infinite one, sum and count.
 const BESIDE: usize = 3;
 
-/// How many series a target of the given shape has, with so many bounds for its durations and its
-/// phases.
-pub fn series(shape: &Shape, buckets: usize, phase_buckets: usize) -> usize {
+/// Series of replication that a database of every kind has: three roles, writable, changes of
+/// role, three reasons to withhold, link and silence.
+const REPLICATION: usize = 10;
+/// Series that a set has for its canary: acknowledged, writes, failures and suppressed ones.
+const SET_CANARY: usize = 2 + WriteFailure::ALL.len() + Suppressed::ALL.len();
+/// Series that a pair has for its canary: lag, seen, lost seconds and visibility.
+const PAIR_CANARY: usize = 3 + VISIBILITY.len() + BESIDE;
+
+/// Series that depend on the kind of a database: those of a target, and those of a pair.
+fn of_engine(kind: &str) -> (usize, usize) {
+    match kind {
+        // Timeline and replay; loss, apply and lost bytes, native lag and two of the slot.
+        "postgres" => (2, 6),
+        // Replay; three of transactions, and native lag.
+        "mysql" => (1, 4),
+        // Keys and initial sync; loss, apply and lost bytes, and the ratio of keys.
+        "redis" => (2, 4),
+        _ => (4, 10),
+    }
+}
+
+/// How many series a target of the given kind and shape has, with so many bounds for its durations
+/// and its phases.
+pub fn series(kind: &str, shape: &Shape, buckets: usize, phase_buckets: usize) -> usize {
     let facts = shape.facts;
     let of_facts = [
         (facts.addresses, 1),
@@ -26,6 +49,7 @@ pub fn series(shape: &Shape, buckets: usize, phase_buckets: usize) -> usize {
         (facts.tls || facts.tls_unverified, 1),
         (facts.dns, 4),
         (facts.database, 1),
+        (facts.replication, REPLICATION + of_engine(kind).0),
         (facts.version, 1),
     ];
     let facts: usize = of_facts
@@ -42,15 +66,34 @@ pub fn series(shape: &Shape, buckets: usize, phase_buckets: usize) -> usize {
         + facts
 }
 
+/// How many series a set has beside those of its pairs.
+pub fn set_series(set: &DatabaseSet) -> usize {
+    // The writable primaries.
+    1 + if set.canary { SET_CANARY } else { 0 }
+}
+
+/// How many series each pair of a set has.
+pub fn pair_series(set: &DatabaseSet) -> usize {
+    // The position ring's lag and the mismatch of identities.
+    2 + of_engine(set.kind).1 + if set.canary { PAIR_CANARY } else { 0 }
+}
+
 fn series_of(target: &PlannedTarget) -> usize {
     let (buckets, phase_buckets) = (target.buckets.len(), target.phase_buckets.len());
-    series(&target.probe.shape(), buckets, phase_buckets)
+    let kind = target.target.kind;
+    series(kind, &target.probe.shape(), buckets, phase_buckets)
+}
+
+fn series_of_set(planned: &PlannedSet) -> usize {
+    set_series(&planned.set) + planned.standbys.len() * pair_series(&planned.set)
 }
 
 /// What would be probed from where, how often, and how many series that makes.
 pub fn text(plan: &Plan) -> String {
     let rate: f64 = plan.targets.iter().map(|t| rate(t.interval)).sum();
-    let series: usize = plan.targets.iter().map(series_of).sum();
+    let of_targets: usize = plan.targets.iter().map(series_of).sum();
+    let of_sets: usize = plan.sets.iter().map(series_of_set).sum();
+    let series = of_targets + of_sets;
     let mut text = format!(
         "from {}: {}, {}, about {series} series\n\n",
         plan.region,
@@ -63,7 +106,53 @@ pub fn text(plan: &Plan) -> String {
         text += "\n";
         text += &others;
     }
+    for group in &plan.groups {
+        text += "\n";
+        text += &group_text(group);
+    }
+    for hint in hints(plan) {
+        let _ = writeln!(text, "\nhint: {hint}");
+    }
     text
+}
+
+fn group_text(group: &PlannedGroup) -> String {
+    let PlannedGroup {
+        name,
+        primary,
+        standbys,
+        databases,
+    } = group;
+    let standbys = standbys.join(", ");
+    let mut text = format!("group {name}: primary {primary}, standbys {standbys}\n");
+    for database in databases {
+        let canary = if database.canary {
+            "with a canary"
+        } else {
+            "without a canary"
+        };
+        let _ = writeln!(text, "  {} ({}) {canary}", database.probe, database.kind);
+    }
+    text
+}
+
+/// What groups could have and do not, by kind of database.
+fn hints(plan: &Plan) -> Vec<String> {
+    let databases = plan.groups.iter().flat_map(|group| &group.databases);
+    let mut without: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for database in databases.filter(|database| !database.canary) {
+        let probes = without.entry(database.kind).or_default();
+        probes.insert(&database.probe);
+    }
+    let hints = without.into_iter().map(|(kind, probes)| {
+        let probes = probes.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "`canary: true` in the check of {probes} would also show that what the primary commits \
+             becomes visible on its standbys, and how many seconds of writes would be lost; \
+             `hotspare sql {kind}` prints what to set up"
+        )
+    });
+    hints.collect()
 }
 
 fn table(plan: &Plan) -> String {
@@ -173,7 +262,7 @@ mod tests {
     #[test]
     fn series_are_counted_part_by_part() {
         let bare = Shape::default();
-        assert_eq!(series(&bare, 22, 8), 9 + 25);
+        assert_eq!(series("tcp", &bare, 22, 8), 9 + 25);
         let full = Shape {
             phases: PhaseSet::of(&[Phase::Connect, Phase::Tls]),
             reasons: ReasonSet::of(&[Reason::Refused, Reason::NoPermission]),
@@ -182,6 +271,6 @@ mod tests {
                 ..FactSet::default()
             },
         };
-        assert_eq!(series(&full, 22, 8), 9 + 25 + 2 * 11 + 1 + 5);
+        assert_eq!(series("tcp", &full, 22, 8), 9 + 25 + 2 * 11 + 1 + 5);
     }
 }

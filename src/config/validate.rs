@@ -1,5 +1,6 @@
 //! What must hold between values, beyond the type of each.
 
+mod groups;
 mod names;
 mod probes;
 mod targets;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use ::config::{Map, Value};
 
+pub(super) use self::groups::names;
 use self::names::valid_name;
 use super::load::Element;
 use super::place::{Path, Place, Places};

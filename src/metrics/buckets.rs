@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+/// Bounds of the histogram of how long a canary took to be seen, in seconds.
+///
+/// A canary is looked for once in an interval, so that the time found is coarse: from 5 ms, a
+/// standby in the next rack that is asked at the right moment, to a minute, where the usual
+/// objectives for lost data end.
+pub const VISIBILITY: [f64; 12] = [
+    0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0,
+];
+
 /// The upper bounds of a histogram. Targets of one probe share them.
 #[derive(Debug, PartialEq)]
 pub struct Buckets {

@@ -1,91 +1,13 @@
 //! The families of target series: a row each. A new fact is a new row.
 
-use super::page::{Head, Kind, Page, Value, push_label};
+use super::engine::{INITIAL_SYNC, KEYS, REPLAY, TIMELINES};
+use super::rows::families;
 use super::series::Series;
-
-/// A family, and how to write what one target has in it.
-pub(super) struct Family {
-    head: Head<'static>,
-    rows: fn(&Series, &mut Rows<'_>),
-}
-
-impl Family {
-    /// Writes the target's rows. `headed` tells whether the family was introduced before, so that
-    /// one without rows is not on the page at all.
-    pub(super) fn write(&self, series: &Series, headed: &mut bool, page: &mut Page) {
-        let mut rows = Rows {
-            head: &self.head,
-            labels: &series.labels,
-            headed,
-            page,
-        };
-        (self.rows)(series, &mut rows);
-    }
-}
-
-/// Where one target's rows of one family go.
-struct Rows<'a> {
-    head: &'a Head<'static>,
-    labels: &'a str,
-    headed: &'a mut bool,
-    page: &'a mut Page,
-}
-
-impl Rows<'_> {
-    fn begin(&mut self) {
-        if !*self.headed {
-            self.page.head(self.head);
-            *self.headed = true;
-        }
-    }
-
-    fn value(&mut self, value: impl Into<Value>) {
-        self.more(&[], value);
-    }
-
-    /// A row with one more label, whose value needs no escaping.
-    fn with(&mut self, label: &str, of: &str, value: impl Into<Value>) {
-        self.more(&[",", label, "=\"", of, "\""], value);
-    }
-
-    fn more(&mut self, more: &[&str], value: impl Into<Value>) {
-        self.begin();
-        let mut labels = [""; 6];
-        labels[0] = self.labels;
-        for (to, from) in labels[1..].iter_mut().zip(more) {
-            *to = from;
-        }
-        let name = [self.head.name, self.head.kind.suffix()];
-        self.page.sample(&name, &labels, value.into());
-    }
-
-    /// The row of an info family, whose values may come from a target.
-    fn info(&mut self, pairs: &[(&str, &str)]) {
-        let mut more = String::from(",");
-        let mut own = String::new();
-        for (name, value) in pairs {
-            push_label(&mut own, name, value);
-        }
-        more.push_str(&own);
-        self.more(&[&more], 1u64);
-    }
-}
-
-macro_rules! families {
-    ($($(#[doc = $help:literal])+ $kind:ident $name:ident: $rows:expr;)+) => {
-        /// Every family of target series, in the order of the page.
-        pub(super) const FAMILIES: &[Family] = &[$(Family {
-            head: Head {
-                name: concat!("hotspare_", stringify!($name)),
-                kind: Kind::$kind,
-                help: concat!($($help),+).trim_ascii(),
-            },
-            rows: $rows,
-        },)+];
-    };
-}
+use crate::model::{Role, Withheld};
 
 families! {
+    of Series;
+
     /// Runs that told something of their target: replies and failures. Runs that an own fault made
     /// unknown are not among them, so that failures per attempt is the target's share alone.
     Counter probe_attempts: |s, rows| rows.value(s.attempts);
@@ -105,17 +27,14 @@ families! {
 
     /// How long successful runs took; for a ping, the round trip of every answered packet.
     Histogram probe_duration_seconds: |s, rows| {
-        rows.begin();
-        let labels = [rows.labels];
-        rows.page.histogram(rows.head.name, &labels, &s.buckets, &s.durations);
+        rows.histogram(&[], &s.buckets, &s.durations);
     };
 
     /// How long the phases of successful runs took.
     Histogram probe_phase_duration_seconds: |s, rows| {
         for (phase, histogram) in s.phases() {
-            rows.begin();
-            let labels = [rows.labels, ",phase=\"", phase.as_str(), "\""];
-            rows.page.histogram(rows.head.name, &labels, &s.phase_buckets, histogram);
+            let phase = [",phase=\"", phase.as_str(), "\""];
+            rows.histogram(&phase, &s.phase_buckets, histogram);
         }
     };
 
@@ -248,8 +167,67 @@ families! {
     };
 
     /// The database last seen.
-    Info database: |s, rows| if let Some(database) = &s.database {
-        rows.info(&[("engine", database.engine), ("version", &database.version)]);
+    Info db: |s, rows| if let Some((engine, version)) = s.product() {
+        rows.info(&[("engine", engine), ("version", version)]);
+    };
+
+    /// The part that the database played in the last run by its own words; one of them is 1.
+    Gauge db_role: |s, rows| if let Some(db) = s.replication() {
+        for role in Role::ALL {
+            rows.with("role", role.as_str(), db.role() == role);
+        }
+    };
+
+    /// Whether a client could write there in the last run; NaN if it did not tell.
+    Gauge db_writable: |s, rows| if let Some(db) = s.replication() {
+        rows.value(db.told.and_then(|told| told.writable));
+    };
+
+    /// The timeline of the last run, which grows with every promotion; NaN if it did not tell.
+    Gauge db_timeline: |s, rows| if let Some(db) = s.replication_of(TIMELINES) {
+        rows.value(db.told.and_then(|told| told.timeline));
+    };
+
+    /// Changes from primary to standby and back, silence between them left out.
+    Counter db_role_changes: |s, rows| if let Some(db) = s.replication() {
+        rows.value(db.role_changes);
+    };
+
+    /// Why the last run's facts lack something that was asked for; NaN without facts.
+    Gauge db_facts_withheld: |s, rows| if let Some(db) = s.replication() {
+        for reason in Withheld::ALL {
+            let withheld = db.told.map(|told| told.withheld == Some(reason));
+            rows.with("reason", reason.as_str(), withheld);
+        }
+    };
+
+    /// How many keys the database had in the last run; NaN if it did not tell.
+    Gauge db_keys: |s, rows| if let Some(db) = s.replication_of(KEYS) {
+        rows.value(db.told.and_then(|told| told.keys));
+    };
+
+    /// Whether the standby called its link to the primary established in the last run; NaN if it
+    /// did not tell or has none.
+    Gauge replication_link_up: |s, rows| if let Some(db) = s.replication() {
+        rows.value(db.link().and_then(|link| link.up));
+    };
+
+    /// How long nothing had come over the link in the last run, by the standby's own clock; NaN if
+    /// it did not tell or has no link.
+    Gauge replication_receiver_silence_seconds: |s, rows| if let Some(db) = s.replication() {
+        rows.value(db.link().and_then(|link| link.silence));
+    };
+
+    /// Whether received changes were not applied in the last run because someone stopped it, or an
+    /// error did; NaN if it did not tell.
+    Gauge replication_replay_paused: |s, rows| if let Some(db) = s.replication_of(REPLAY) {
+        rows.value(db.told.and_then(|told| told.replay_paused));
+    };
+
+    /// Whether the standby's first copy of the data was under way in the last run; NaN if it did
+    /// not tell or has no link.
+    Gauge replication_initial_sync: |s, rows| if let Some(db) = s.replication_of(INITIAL_SYNC) {
+        rows.value(db.link().map(|link| link.initial_sync));
     };
 }
 

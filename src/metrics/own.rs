@@ -124,7 +124,7 @@ own! {
     http_connections_rejected_total: IntCounterVec = &["cause"];
     /// How long it took to make a page; scrapes within about a second share one.
     scrape_duration_seconds: Histogram = SCRAPE_BUCKETS;
-    /// Series of all targets on the page.
+    /// Series of all targets, sets and pairs on the page.
     series: IntGauge = ();
     /// Targets that are probed from here.
     targets: IntGauge = ();

@@ -1,6 +1,8 @@
 //! Writes lines of the two text formats. Sample lines are the same in both; what differs is how a
 //! family is introduced and how the page ends.
 
+use std::time::Duration;
+
 use super::buckets::{Buckets, Histogram};
 
 /// A way to write a page of metrics.
@@ -91,6 +93,13 @@ impl From<bool> for Value {
 impl From<f64> for Value {
     fn from(value: f64) -> Self {
         Self::Float(value)
+    }
+}
+
+/// In seconds.
+impl From<Duration> for Value {
+    fn from(value: Duration) -> Self {
+        Self::Float(value.as_secs_f64())
     }
 }
 

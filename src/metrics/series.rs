@@ -7,7 +7,10 @@ use std::time::{Duration, SystemTime};
 use smallvec::SmallVec;
 
 use super::buckets::{Buckets, Histogram};
+use super::database::Database;
+use super::engine::Engine;
 use super::page::push_label;
+use super::rows::Subject;
 use crate::model::{
     DatabaseFacts, DnsFacts, Facts, HttpFacts, Laps, Phase, PingFacts, Reason, ReasonSet, Reply,
     Sample, Shape, Target, TlsFacts,
@@ -24,6 +27,7 @@ pub(super) struct Series {
     /// The labels of the info series only, rendered, with a comma before.
     pub(super) info: Box<str>,
     pub(super) shape: Shape,
+    engine: Engine,
     pub(super) buckets: Arc<Buckets>,
     pub(super) phase_buckets: Arc<Buckets>,
     pub(super) interval: f64,
@@ -52,10 +56,16 @@ pub(super) struct Series {
     pub(super) dns: Option<DnsFacts>,
     /// As last seen: a certificate keeps its date while its server is down.
     pub(super) tls: Option<Box<TlsFacts>>,
-    /// As last seen.
-    pub(super) database: Option<Box<DatabaseFacts>>,
+    /// Boxed, as few targets are databases.
+    database: Option<Box<Database>>,
     /// As last seen.
     pub(super) version: Option<Box<str>>,
+}
+
+impl Subject for Series {
+    fn labels(&self) -> &str {
+        &self.labels
+    }
 }
 
 /// Packets of all runs.
@@ -105,6 +115,7 @@ impl Series {
                 .map(|_| Histogram::new(&phase_buckets))
                 .collect(),
             shape,
+            engine: Engine::of(target.kind),
             buckets,
             phase_buckets,
             interval: interval.as_secs_f64(),
@@ -121,7 +132,7 @@ impl Series {
             http: None,
             dns: None,
             tls: None,
-            database: None,
+            database: shape.facts.replication.then(Box::default),
             version: None,
         }
     }
@@ -160,6 +171,23 @@ impl Series {
         self.shape.phases.iter().zip(&self.phases)
     }
 
+    /// The engine and version of the database last seen.
+    pub(super) fn product(&self) -> Option<(&'static str, &str)> {
+        let (engine, version) = self.database.as_ref()?.product.as_ref()?;
+        Some((engine, version))
+    }
+
+    /// What the database told, if its runs can tell of replication.
+    pub(super) fn replication(&self) -> Option<&Database> {
+        let replicates = self.shape.facts.replication;
+        self.database.as_deref().filter(|_| replicates)
+    }
+
+    /// The same if it is one of these engines.
+    pub(super) fn replication_of(&self, engines: &[Engine]) -> Option<&Database> {
+        self.replication().filter(|_| self.engine.among(engines))
+    }
+
     fn time(&mut self, reply: &Reply, laps: &Laps) {
         for latency in &reply.latencies {
             self.durations.observe(&self.buckets, *latency);
@@ -192,6 +220,7 @@ impl Series {
     fn learn(&mut self, facts: Option<&Facts>) {
         self.http = facts.and_then(|facts| facts.http);
         self.dns = facts.and_then(|facts| facts.dns);
+        self.told(facts.and_then(|facts| facts.database.as_deref()));
         if let Some(ping) = &mut self.ping {
             ping.jitter = None;
         }
@@ -201,9 +230,6 @@ impl Series {
         }
         if let Some(tls) = &facts.tls {
             self.secured(tls);
-        }
-        if facts.database.is_some() && self.database != facts.database {
-            self.database.clone_from(&facts.database);
         }
         if facts.version.is_some() && self.version != facts.version {
             self.version.clone_from(&facts.version);
@@ -215,9 +241,20 @@ impl Series {
         known.http |= facts.http.is_some();
         known.dns |= facts.dns.is_some();
         known.tls |= facts.tls.is_some();
-        known.database |= facts.database.is_some();
         known.version |= facts.version.is_some();
         known.addresses |= !facts.addresses.is_empty();
+    }
+
+    /// A run without facts of a database is told too: then there are none of the last run.
+    fn told(&mut self, facts: Option<&DatabaseFacts>) {
+        if let Some(facts) = facts {
+            let known = &mut self.shape.facts;
+            known.database = true;
+            known.replication |= facts.replication.is_some() || facts.withheld.is_some();
+            self.database.get_or_insert_default().observe(Some(facts));
+        } else if let Some(database) = &mut self.database {
+            database.observe(None);
+        }
     }
 
     /// A handshake that fails over the certificate agrees on no session: its version and cipher stay

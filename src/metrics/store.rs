@@ -1,14 +1,20 @@
-//! The series of all targets.
+//! The series of all targets, sets and pairs.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::buckets::Buckets;
-use super::families::{FAMILIES, Family};
 use super::page::{Format, Page};
+use super::pairs::PairSeries;
+use super::rows::{Family, Subject};
 use super::series::Series;
-use crate::model::{Observation, Sample, Shape, Target, TargetKey};
+use super::sets::SetSeries;
+use super::{families, pairs, sets};
+use crate::model::{
+    DatabaseSet, Observation, PairFigures, PairKey, Sample, SetFigures, SetKey, Shape, Target,
+    TargetKey,
+};
 
 /// The labels that hotspare itself puts on series, and those that mean something to Prometheus.
 const RESERVED: &[&str] = &[
@@ -30,7 +36,7 @@ const RESERVED: &[&str] = &[
 /// Characters that the name of a label may have.
 const MAX_LABEL: usize = 64;
 
-/// The series of all targets.
+/// The series of all targets, and of the sets and pairs of databases among them.
 ///
 /// One task writes; a scrape reads in short slices, so that neither waits long for the other.
 #[derive(Debug, Default)]
@@ -41,6 +47,9 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Inner {
     series: Vec<Series>,
+    sets: Vec<SetSeries>,
+    pairs: Vec<PairSeries>,
+    /// Of all three: their first or last label tells them apart.
     labels: HashSet<Arc<str>>,
 }
 
@@ -68,12 +77,68 @@ impl Store {
         }
         let series = Series::new(target, shape, buckets, phase_buckets, interval, timeout);
         let mut inner = self.lock();
-        let key = u32::try_from(inner.series.len()).map_err(|_| "too many targets".to_owned())?;
+        let key = place(inner.series.len(), "targets")?;
         if !inner.labels.insert(Arc::clone(&series.labels)) {
             return Err(format!("{target} is there twice: give one another name"));
         }
         inner.series.push(series);
         Ok(TargetKey(key))
+    }
+
+    /// Adds a set: its series exist from now on. Keys are dense, from 0 in order.
+    ///
+    /// The error says that the set is there already.
+    pub fn insert_set(&self, set: &DatabaseSet) -> Result<SetKey, String> {
+        let series = SetSeries::new(set)?;
+        let mut inner = self.lock();
+        let key = place(inner.sets.len(), "sets")?;
+        if !inner.labels.insert(Arc::clone(&series.labels)) {
+            let (group, probe) = (&set.group, &set.probe);
+            return Err(format!("the set {group}/{probe} is there twice"));
+        }
+        inner.sets.push(series);
+        Ok(SetKey(key))
+    }
+
+    /// Adds a pair: the set's standby in this region, beside its primary. Its series exist from now
+    /// on. Keys are dense over all sets, from 0 in order.
+    ///
+    /// The error says that there is no such set, or that the pair is there already.
+    pub fn insert_pair(&self, set: SetKey, standby: &str) -> Result<PairKey, String> {
+        let mut inner = self.lock();
+        let key = place(inner.pairs.len(), "pairs")?;
+        let series = inner
+            .sets
+            .get(set.index())
+            .map(|set| PairSeries::new(set, standby))
+            .ok_or_else(|| format!("there is no set {} for {standby}", set.0))?;
+        if !inner.labels.insert(Arc::clone(&series.labels)) {
+            return Err(format!("the pair {{{}}} is there twice", series.labels));
+        }
+        inner.pairs.push(series);
+        Ok(PairKey(key))
+    }
+
+    /// Replaces the figures of a set. False if it is not of this store.
+    pub fn set_figures(&self, set: SetKey, figures: SetFigures) -> bool {
+        let mut inner = self.lock();
+        let series = inner.sets.get_mut(set.index());
+        series.map(|s| s.figures = Some(figures)).is_some()
+    }
+
+    /// Replaces the figures of a pair. False if it is not of this store.
+    pub fn pair_figures(&self, pair: PairKey, figures: PairFigures) -> bool {
+        let mut inner = self.lock();
+        let series = inner.pairs.get_mut(pair.index());
+        series.map(|p| p.figures = figures).is_some()
+    }
+
+    /// Counts a canary that the standby was seen to show so long after its acknowledgement. False
+    /// if the pair is not of this store, or its set has no canary.
+    pub fn visible(&self, pair: PairKey, after: Duration) -> bool {
+        let mut inner = self.lock();
+        let series = inner.pairs.get_mut(pair.index());
+        series.is_some_and(|p| p.visible(after))
     }
 
     /// Counts what the schedule tells. False if the target is not of this store: the caller counts
@@ -103,7 +168,7 @@ impl Store {
         self.lock().series.len()
     }
 
-    /// How many series the targets have now. It writes them all to find out, so it is as dear as a
+    /// How many series the targets, sets and pairs have now. It writes them all to find out, so it is as dear as a
     /// scrape; [`super::Own`] has the number of the last one.
     pub fn series(&self) -> u64 {
         let mut page = Page::new(Format::Text);
@@ -114,34 +179,28 @@ impl Store {
     /// Writes the series, family by family, and calls `full` after every slice that filled the
     /// page, with the store free for its writer.
     pub(super) fn write(&self, page: &mut Page, mut full: impl FnMut(&mut Page)) {
-        for family in FAMILIES {
+        self.table(families::FAMILIES, |inner| &inner.series, page, &mut full);
+        self.table(sets::FAMILIES, |inner| &inner.sets, page, &mut full);
+        self.table(pairs::FAMILIES, |inner| &inner.pairs, page, &mut full);
+    }
+
+    fn table<S: Subject>(
+        &self,
+        families: &[Family<S>],
+        subjects: fn(&Inner) -> &[S],
+        page: &mut Page,
+        full: &mut impl FnMut(&mut Page),
+    ) {
+        for family in families {
             let mut headed = false;
             let mut next = Some(0);
             while let Some(from) = next {
-                next = self.slice(family, from, &mut headed, page);
+                next = slice(family, subjects(&self.lock()), from, &mut headed, page);
                 if page.is_full() {
                     full(page);
                 }
             }
         }
-    }
-
-    /// Writes a family from one target on until the page is full; the target after it, if any.
-    fn slice(
-        &self,
-        family: &Family,
-        from: usize,
-        headed: &mut bool,
-        page: &mut Page,
-    ) -> Option<usize> {
-        let inner = self.lock();
-        for (index, series) in inner.series.iter().enumerate().skip(from) {
-            if page.is_full() {
-                return Some(index);
-            }
-            family.write(series, headed, page);
-        }
-        None
     }
 
     fn update(&self, target: TargetKey, change: impl FnOnce(&mut Series)) -> bool {
@@ -154,6 +213,29 @@ impl Store {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Writes a family from one subject on until the page is full; the place of the one after it, if
+/// any.
+fn slice<S: Subject>(
+    family: &Family<S>,
+    subjects: &[S],
+    from: usize,
+    headed: &mut bool,
+    page: &mut Page,
+) -> Option<usize> {
+    for (index, subject) in subjects.iter().enumerate().skip(from) {
+        if page.is_full() {
+            return Some(index);
+        }
+        family.write(subject, headed, page);
+    }
+    None
+}
+
+/// The key of the one that comes after so many.
+fn place(count: usize, of: &str) -> Result<u32, String> {
+    u32::try_from(count).map_err(|_| format!("too many {of}"))
 }
 
 /// Whether the operator may use this name for a label of a target's info series.

@@ -1,7 +1,7 @@
 //! The row that is written on the primary and looked for on the standbys.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::{Incarnation, Withheld};
@@ -105,17 +105,37 @@ pub struct Order {
 
 /// Where the order for one target lies. Without one, nothing is written.
 #[derive(Debug, Default)]
-pub struct Pen(Mutex<Option<Order>>);
+pub struct Pen(Mutex<Desk>);
+
+#[derive(Debug, Default)]
+struct Desk {
+    order: Option<Order>,
+    taken: Option<u64>,
+}
 
 impl Pen {
     /// Replaces the order, or takes it back.
     pub fn order(&self, order: Option<Order>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = order;
+        self.desk().order = order;
     }
 
-    /// Takes the order: it is used up.
+    /// Takes the order, right before the write: it is used up.
     pub fn take(&self) -> Option<Order> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut desk = self.desk();
+        let order = desk.order.take()?;
+        desk.taken = Some(order.seq);
+        Some(order)
+    }
+
+    /// The number of the order that was taken since the last call, if one was: the run that took it
+    /// has ended.
+    pub fn settle(&self) -> Option<u64> {
+        self.desk().taken.take()
+    }
+
+    /// Nothing can panic while it holds the lock.
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,8 +160,10 @@ mod tests {
         let pen = Pen::default();
         assert_eq!(pen.take(), None);
         pen.order(Some(order.clone()));
+        assert_eq!(pen.settle(), None);
         assert_eq!(pen.take(), Some(order.clone()));
         assert_eq!(pen.take(), None);
+        assert_eq!((pen.settle(), pen.settle()), (Some(7), None));
         pen.order(Some(order));
         pen.order(None);
         assert_eq!(pen.take(), None);

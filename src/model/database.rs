@@ -182,8 +182,10 @@ impl ReplicationFacts {
 }
 
 /// A server between two changes of its role: see [`ReplicationFacts::incarnation`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Incarnation {
-    identity: Option<Identity>,
-    timeline: Option<u64>,
+    /// Which cluster or server it is.
+    pub identity: Option<Identity>,
+    /// `PostgreSQL`'s timeline.
+    pub timeline: Option<u64>,
 }

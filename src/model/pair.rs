@@ -34,10 +34,20 @@ pub struct DatabaseSet {
     pub group: Arc<str>,
     /// The probe's name.
     pub probe: Arc<str>,
+    /// The probe's kind: `postgres`, `mysql`, `redis`. It decides which series the set has.
+    pub kind: &'static str,
     /// The region in which this daemon runs.
     pub source_region: Arc<str>,
     /// Whether the probe has a canary.
     pub canary: bool,
+}
+
+impl DatabaseSet {
+    /// What tells this set from every other, and from every [`super::Target`], over restarts and
+    /// reloads.
+    pub fn identity(&self) -> String {
+        [&*self.group, &*self.probe, &*self.source_region].join("\u{1f}")
+    }
 }
 
 /// The figures of one standby, as of its last good look at both sides. `None`: not measured.

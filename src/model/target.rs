@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The place of a target in the daemon's tables; valid for one configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +46,15 @@ impl Target {
         ]
         .join("\u{1f}")
     }
+}
+
+/// When in its interval a target is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// What decides the slot, over restarts too. Targets that are looked at together have the same.
+    pub identity: String,
+    /// How long after that slot its runs start; below the interval.
+    pub delay: Duration,
 }
 
 impl std::fmt::Display for Target {

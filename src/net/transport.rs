@@ -1,10 +1,12 @@
 //! What the messages of a database travel through: a connection, plain or inside TLS.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
@@ -47,7 +49,14 @@ impl Transport {
 
     /// Whether the other end has neither closed nor said anything unasked, as far as is known now.
     pub fn is_quiet(&mut self) -> bool {
-        self.read(&mut [0]).now_or_never().is_none()
+        let wire = match self {
+            Self::Plain(wire) => wire,
+            Self::Tls(session) => session.get_ref().0,
+        };
+        // Of what has just come, the runtime knows only after it had time to look.
+        let peeked = SockRef::from(wire.get_ref()).peek(&mut [MaybeUninit::uninit()]);
+        peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+            && self.read(&mut [0]).now_or_never().is_none()
     }
 
     fn stream(&mut self) -> Pin<&mut dyn Stream> {

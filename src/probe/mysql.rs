@@ -55,6 +55,8 @@ struct Shared {
     login: Login,
     bounds: Bounds,
     query: Query,
+    /// Whether to ask about replication.
+    replication: bool,
     canary: Option<Canary>,
     /// How old a connection gets that runs share; none: each has its own.
     max_age: Option<Duration>,
@@ -124,7 +126,7 @@ impl Target {
         // A server that goes down, or has had enough of this account, tells nothing more.
         let goes_on = |failure: &Failure| failure.reason != Reason::NotAccepting;
         let mut sound = verdict.is_ok();
-        if verdict.as_ref().err().is_none_or(goes_on) {
+        if self.shared.replication && verdict.as_ref().err().is_none_or(goes_on) {
             let client = &mut opened.connection;
             sound &= self.inquire(client, sound, facts, watch).await?;
             watch.leave();
@@ -151,10 +153,13 @@ impl Target {
             facts.tls.clone_from(&client.tls);
             facts.database = Some(Box::new(database_facts(&client.version)));
             match self.ask(client, watch).await {
-                // The server may end a connection at any time; that is no failure of it.
-                Err(_) if client.session.was_gone() => watch.linger(Phase::QueryRead),
+                // The server may end a session at any time, and may say so; that is no failure of it
+                // before it refuses a new one too.
+                Err(_) if client.session.was_gone() => {}
+                Ok(Err(failure)) if failure.reason == Reason::NotAccepting => {}
                 verdict => return verdict.map(|verdict| (kept, verdict)),
             }
+            watch.linger(Phase::QueryRead);
         }
         let mut client = self.open(facts, watch).await?;
         let verdict = self.ask(&mut client.connection, watch).await?;
@@ -318,7 +323,7 @@ impl Probe for Target {
                 tls,
                 tls_unverified: mode.is_some_and(|mode| !mode.verifies()),
                 database: true,
-                replication: true,
+                replication: shared.replication,
                 ..FactSet::default()
             },
         }

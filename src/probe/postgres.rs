@@ -1,5 +1,6 @@
-//! `postgres`: a client's whole way, on a fresh connection each run: the name, the connection, TLS,
-//! the login, one query, and a polite end.
+//! `postgres`: a client's whole way, on a fresh connection each run unless it is told otherwise: the
+//! name, the connection, TLS, the login, one query, what there is to know of replication, the canary
+//! where one is ordered, and a polite end.
 //!
 //! It works through a connection pooler: nothing is sent that `pgbouncer` refuses (no `options`)
 //! and nothing outlives the run on a server connection that others use (no plain `SET`). What
@@ -7,10 +8,13 @@
 //! [`Settings::read_only`].
 
 mod binding;
+mod canary;
 mod channel;
 mod failure;
 mod query;
+mod replication;
 mod screen;
+mod session;
 mod settings;
 mod tls;
 
@@ -18,27 +22,26 @@ pub(super) use self::settings::Settings;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use smallvec::smallvec;
 use tokio_postgres::Config;
 
-use self::channel::{Channel, Established};
 use self::query::Query;
 use self::screen::{Limits, Screen};
-use super::{Probe, Run, Template};
+use self::session::Session;
+use super::{CanaryName, Probe, Run, Template};
 use crate::model::{
-    DatabaseFacts, FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
+    FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
 use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Resolver, Stopwatch, TlsMode, TlsPolicy, Transport, Wire,
+    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsMode, TlsPolicy, Transport, Wire,
 };
 
 const DEFAULT_PORT: u16 = 5432;
 /// Bytes that one run reads at most, TLS included. A login and a small answer are below 10 KiB.
 const MAX_BYTES: u64 = 1 << 20;
-/// Characters of the server's version that are kept.
-const MAX_VERSION: usize = 64;
 
 /// What the targets of one probe have in common.
 struct Shared {
@@ -51,6 +54,14 @@ struct Shared {
     limits: Limits,
     login: Config,
     query: Query,
+    /// How old a session gets that runs share; none where each has its own.
+    max_connection_age: Option<Duration>,
+    /// Whether to ask about replication.
+    replication: bool,
+    /// The name of its canary, if it has one.
+    canary: Option<CanaryName>,
+    /// The deadline of a run.
+    timeout: Duration,
 }
 
 struct Postgres {
@@ -74,6 +85,8 @@ impl Template for Postgres {
         Ok(Arc::new(Target {
             endpoint,
             server_name,
+            kept: Kept::new(self.shared.max_connection_age),
+            pen: self.shared.canary.as_ref().map(|_| Arc::default()),
             shared: Arc::clone(&self.shared),
         }))
     }
@@ -82,6 +95,10 @@ impl Template for Postgres {
 struct Target {
     endpoint: Endpoint,
     server_name: ServerName<'static>,
+    /// The session that the last run left.
+    kept: Kept<Session>,
+    /// Where orders to write the canary lie.
+    pen: Option<Arc<Pen>>,
     shared: Arc<Shared>,
 }
 
@@ -99,32 +116,58 @@ impl Target {
 
     /// One visit as a client, which leaves what it learned in `facts` also when it fails.
     async fn visit(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<(), Failure> {
+        if let Some(mut kept) = self.kept.take(Session::part)
+            && kept.connection.renew()
+        {
+            match self.converse(&mut kept.connection, facts, watch).await {
+                Err(failure) if is_loss(&failure) => {}
+                result => return self.leave(kept, result),
+            }
+        }
+        let mut opened = Opened::now(self.open(facts, watch).await?);
+        let result = self.converse(&mut opened.connection, facts, watch).await;
+        self.leave(opened, result)
+    }
+
+    async fn open(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Session, Failure> {
         let shared = &*self.shared;
         let wire = self.connect(facts, watch).await?;
         let transport = match &shared.tls {
             Some(policy) => tls::secure(policy, wire, &self.server_name, facts, watch).await?,
             None => Transport::Plain(wire),
         };
-        let channel = Channel::new(transport, Screen::new(shared.limits));
-
         watch.enter(Phase::Auth);
-        let (client, connection) = shared
-            .login
-            .connect_raw(tokio::io::empty(), Established(channel))
-            .await
-            .map_err(|e| failure::of_login(&e))?;
-        facts.database = Some(Box::new(database_facts(
-            connection.parameter("server_version"),
-        )));
+        Session::open(&shared.login, transport, Screen::new(shared.limits)).await
+    }
 
-        watch.enter(Phase::QueryRead);
-        let mut carrier = Some(connection);
-        let answer = shared.query.ask(&client, &mut carrier).await;
-        if answer.is_ok() {
-            watch.leave();
+    /// Leaves the session to the next run after a whole exchange, be its outcome good or bad.
+    fn leave(&self, opened: Opened<Session>, result: Result<(), Failure>) -> Result<(), Failure> {
+        let whole = match &result {
+            Ok(()) => true,
+            Err(failure) => matches!(failure.reason, Reason::Query | Reason::Answer),
+        };
+        if whole {
+            self.kept.put(opened, Session::part);
+        } else {
+            opened.connection.part();
         }
-        query::part(client, carrier);
-        let answer = answer.map_err(|e| failure::of_query(&e))?;
+        result
+    }
+
+    /// Asks the query, then what there is to know of replication, and writes the canary if that is
+    /// ordered.
+    async fn converse(
+        &self,
+        session: &mut Session,
+        facts: &mut Facts,
+        watch: &mut Stopwatch,
+    ) -> Result<(), Failure> {
+        let shared = &*self.shared;
+        let told = facts.database.insert(Box::new(session.facts()));
+        let answer = session.ask(shared, told, watch).await?;
+        if let Some(pen) = &self.pen {
+            session.write(shared, pen, told, watch).await?;
+        }
         shared.query.judge(&answer)
     }
 
@@ -145,26 +188,18 @@ impl Target {
     }
 }
 
-/// What the server said of itself. The role, the positions and the links of replication come from
-/// the same session: the query that reads them belongs beside [`Query`], their typed fields in
-/// [`DatabaseFacts`].
-fn database_facts(version: Option<&str>) -> DatabaseFacts {
-    DatabaseFacts {
-        engine: "postgresql",
-        version: version
-            .unwrap_or_default()
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(MAX_VERSION)
-            .collect::<String>()
-            .into(),
-        ..DatabaseFacts::default()
-    }
+/// Whether a session turned out to be gone: one that was kept is replaced then.
+fn is_loss(failure: &Failure) -> bool {
+    matches!(failure.reason, Reason::Eof | Reason::Reset | Reason::NotAccepting)
 }
 
 impl Probe for Target {
     fn run<'a>(&'a self, watch: &'a mut Stopwatch) -> Run<'a> {
         Box::pin(self.exchange(watch))
+    }
+
+    fn pen(&self) -> Option<Arc<Pen>> {
+        self.pen.clone()
     }
 
     fn shape(&self) -> Shape {
@@ -173,7 +208,8 @@ impl Probe for Target {
         Shape {
             phases: PhaseSet::of(&[Phase::Connect, Phase::Auth, Phase::QueryRead])
                 .with_if(named, Phase::Resolve)
-                .with_if(tls, Phase::Tls),
+                .with_if(tls, Phase::Tls)
+                .with_if(self.pen.is_some(), Phase::QueryWrite),
             reasons: ReasonSet::CONNECT
                 .and_if(named, ReasonSet::RESOLVE)
                 .and_if(tls, ReasonSet::TLS)
@@ -199,6 +235,7 @@ impl Probe for Target {
                 tls,
                 tls_unverified: tls && !self.shared.mode.verifies(),
                 database: true,
+                replication: self.shared.replication,
                 ..FactSet::default()
             },
         }

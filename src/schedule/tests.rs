@@ -80,15 +80,27 @@ impl Drop for Ended<'_> {
 fn job(index: u32, interval: Duration, timeout: Duration, act: Act) -> Job {
     Job {
         target: TargetKey(index),
-        identity: format!("job {index}"),
+        turn: Turn {
+            identity: format!("job {index}"),
+            delay: Duration::ZERO,
+        },
         interval,
         timeout,
         probe: Fake::new(act),
     }
 }
 
-/// Runs the jobs for so long and returns what was observed, with what was dropped.
+/// Runs the jobs for so long and returns what was observed.
 async fn observe(jobs: Vec<Job>, max_in_flight: usize, time: Duration) -> Vec<Observation> {
+    observe_from(Origin::read(), jobs, max_in_flight, time).await
+}
+
+async fn observe_from(
+    origin: Origin,
+    jobs: Vec<Job>,
+    max_in_flight: usize,
+    time: Duration,
+) -> Vec<Observation> {
     let (observations, mut seen) = mpsc::channel(100_000);
     let dropped = IntCounter::new("dropped", "dropped").expect("valid");
     let outlet = Outlet {
@@ -103,6 +115,7 @@ async fn observe(jobs: Vec<Job>, max_in_flight: usize, time: Duration) -> Vec<Ob
     let stop = tokio::time::sleep(time);
     lane(
         jobs,
+        origin,
         Arc::new(Places::new(max_in_flight)),
         Alarm::Tokio,
         outlet,
@@ -259,5 +272,51 @@ async fn the_first_round_is_done_inside_one_interval() {
             (SECOND * second..SECOND * (second + 1)).contains(&(**at - start))
         };
         assert!(due.iter().filter(within).count() <= 100);
+    }
+}
+
+/// A set's job: those of a set share a slot.
+fn member(index: u32, set: u32, interval: Duration, delay: Duration) -> Job {
+    Job {
+        turn: Turn {
+            identity: format!("set {set}"),
+            delay,
+        },
+        ..job(index, interval, 900 * MS, Act::Reply(MS))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_delayed_follow_the_others_of_their_slot_from_the_first_round_on() {
+    for set in 0..50 {
+        let interval = SECOND + 130 * MS * set;
+        let delay = interval / 5;
+        let jobs = vec![
+            member(0, set, interval, delay),
+            member(1, set, interval, Duration::ZERO),
+            member(2, set, interval, Duration::ZERO),
+        ];
+        let seen = observe(jobs, 10, interval * 20).await;
+        let [delayed, one, two] = [0, 1, 2].map(|target| samples(&seen, target));
+        assert!((19..=20).contains(&delayed.len()), "{}", delayed.len());
+        for ((delayed, one), two) in delayed.iter().zip(&one).zip(&two) {
+            assert_eq!((one.due, two.due + delay), (two.due, delayed.due));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_of_lanes_that_start_at_different_times_keep_their_distance() {
+    let origin = Origin::read();
+    for set in 0..50 {
+        let delay = 170 * MS;
+        let first = vec![member(0, set, SECOND, delay)];
+        let second = vec![member(1, set, SECOND, Duration::ZERO)];
+        let delayed = observe_from(origin, first, 10, SECOND * 5).await;
+        tokio::time::advance(77 * MS).await;
+        let other = observe_from(origin, second, 10, SECOND * 5).await;
+        let between = samples(&other, 1)[0].due - samples(&delayed, 0)[0].due;
+        let beyond = (between + delay).as_nanos() % SECOND.as_nanos();
+        assert_eq!(beyond, 0, "{between:?}");
     }
 }

@@ -176,7 +176,7 @@ fn everything_is_told(series: &Series) {
         1.0
     );
     let engine = ["probe=\"orders\"", "engine=\"postgresql\""];
-    assert_eq!(series.one("hotspare_database_info", &engine), 1.0);
+    assert_eq!(series.one("hotspare_db_info", &engine), 1.0);
     assert_eq!(series.sum("hotspare_probe_failures_total", &[]), 0.0);
     assert_eq!(bounds(series, "plain"), ["+Inf", "0.25", "2.5"]);
     assert!(bounds(series, "shop").len() > 20);

@@ -17,7 +17,7 @@ use hotspare::model::{
 use proptest::prelude::*;
 
 use crate::page::{
-    FULL, Parsed, facts, filled, insert, parse, promtool_accepts, reply, run, target,
+    FULL, Labels, Parsed, facts, filled, insert, parse, promtool_accepts, reply, run, target,
 };
 
 fn text(store: &Store, own: &Own, format: Format) -> String {
@@ -67,7 +67,15 @@ const FILLED: &[(&str, f64)] = &[
     ("hotspare_dns_answers", 2.0),
     ("hotspare_dns_rcode", 3.0),
     ("hotspare_dns_authoritative", 1.0),
-    ("hotspare_database_info", 1.0),
+    ("hotspare_db_info", 1.0),
+    ("hotspare_db_writable", 0.0),
+    ("hotspare_db_timeline", 3.0),
+    ("hotspare_db_role_changes_total", 0.0),
+    ("hotspare_db_keys", 42.0),
+    ("hotspare_replication_link_up", 1.0),
+    ("hotspare_replication_receiver_silence_seconds", 1.5),
+    ("hotspare_replication_replay_paused", 1.0),
+    ("hotspare_replication_initial_sync", 1.0),
 ];
 
 #[test]
@@ -108,10 +116,14 @@ fn every_family_is_filled_in_both_formats() {
             1.8e9,
         ),
         (
-            "hotspare_database_info",
+            "hotspare_db_info",
             ("version", "15.3 (\"Debian\" \\ x)"),
             1.0,
         ),
+        ("hotspare_db_role", ("role", "standby"), 1.0),
+        ("hotspare_db_role", ("role", "primary"), 0.0),
+        ("hotspare_db_facts_withheld", ("reason", "permission"), 1.0),
+        ("hotspare_db_facts_withheld", ("reason", "error"), 0.0),
     ] {
         assert_eq!(page.one(name, &[label]), expected, "{name} {label:?}");
     }
@@ -164,7 +176,8 @@ fn own_metrics_are_there_from_the_start() {
     }
     assert!(page.one("process_cpu_seconds_total", &[]) > 0.0);
     let targets = page.0.values().flat_map(|family| &family.samples);
-    let series = targets.filter(|(_, labels, _)| labels.contains_key("target"));
+    let subject = |labels: &Labels| labels.contains_key("target") || labels.contains_key("group");
+    let series = targets.filter(|(_, labels, _)| subject(labels));
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let series = series.count() as f64;
     assert_eq!(page.one("hotspare_series", &[]), series);
@@ -197,6 +210,13 @@ fn what_is_not_known_is_nan_and_never_a_zero() {
         "hotspare_dns_ttl_seconds",
         "hotspare_dns_answers",
         "hotspare_dns_rcode",
+        "hotspare_db_writable",
+        "hotspare_db_timeline",
+        "hotspare_db_keys",
+        "hotspare_replication_link_up",
+        "hotspare_replication_receiver_silence_seconds",
+        "hotspare_replication_replay_paused",
+        "hotspare_replication_initial_sync",
     ] {
         assert!(before.one(name, &[]).is_nan(), "{name}");
     }

@@ -5,14 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hotspare::config::summary;
 use hotspare::metrics::{Format, Store, encode};
-use hotspare::model::{Observation, Phase, PhaseSet, Reason};
+use hotspare::model::{Observation, Phase, PhaseSet, Reason, Suppressed, Withheld, WriteFailure};
 
-use crate::page::{FULL, Family, facts, filled, insert, parse, reply, run, target};
+use crate::page::{FULL, Family, facts, filled, insert, parse, reply, run, set, target};
 
 const DOCS: &str = include_str!("../../docs/metrics.md");
 
-/// The labels that every series of a target has; the reference tells of them once.
-const COMMON: [&str; 5] = ["kind", "probe", "source_region", "target", "target_region"];
+/// The labels that every series of a target, a set or a pair has; the reference tells of them
+/// once.
+const COMMON: [&str; 7] = [
+    "group",
+    "kind",
+    "probe",
+    "source_region",
+    "standby",
+    "target",
+    "target_region",
+];
 
 /// A family's row as the reference must have it.
 fn row(name: &str, family: &Family) -> String {
@@ -66,28 +75,64 @@ fn the_reference_has_every_family_and_no_other() {
     );
 }
 
+/// The lines from a heading to the next.
+fn section(heading: &str) -> &'static str {
+    let (_, rest) = DOCS
+        .split_once(&format!("## {heading}\n"))
+        .unwrap_or_else(|| panic!("docs/metrics.md lacks the section {heading}"));
+    rest.split("\n## ").next().unwrap_or(rest)
+}
+
 #[test]
 fn the_reference_has_every_reason() {
-    for reason in Reason::ALL {
-        let row = format!("| `{}` | ", reason.as_str());
-        assert!(
-            DOCS.contains(&row),
-            "docs/metrics.md lacks the reason {}",
-            reason.as_str()
-        );
+    let failures: Vec<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+    let withheld = Withheld::ALL.map(Withheld::as_str);
+    let writes = WriteFailure::ALL.map(WriteFailure::as_str);
+    let suppressed = Suppressed::ALL.map(Suppressed::as_str);
+    for (heading, reasons) in [
+        ("Reasons of failures", &failures[..]),
+        ("Reasons of withheld facts", &withheld),
+        ("Reasons of canaries that were not written", &writes),
+        ("Reasons of canaries that were suppressed", &suppressed),
+    ] {
+        assert!(!reasons.is_empty());
+        for reason in reasons {
+            let row = format!("| `{reason}` | ");
+            assert!(section(heading).contains(&row), "{heading} lacks {reason}");
+        }
     }
 }
 
 #[test]
 fn check_counts_the_series_of_a_target_as_they_are() {
-    let store = Store::new();
-    let shape = hotspare::model::Shape {
-        phases: PhaseSet::of(&[Phase::Connect]),
-        ..FULL
-    };
-    let key = insert(&store, &target("all", "http", "us-east"), &shape);
-    let sample = run(key, 1_000, reply(&[3], facts()));
-    assert!(store.observe(&Observation::Sample(Box::new(sample))));
-    // The bounds that `insert` sets.
-    assert_eq!(store.series(), summary::series(&shape, 4, 2) as u64);
+    for kind in ["http", "postgres", "mysql", "redis"] {
+        let store = Store::new();
+        let shape = hotspare::model::Shape {
+            phases: PhaseSet::of(&[Phase::Connect]),
+            ..FULL
+        };
+        let key = insert(&store, &target("all", kind, "us-east"), &shape);
+        let sample = run(key, 1_000, reply(&[3], facts()));
+        assert!(store.observe(&Observation::Sample(Box::new(sample))));
+        // The bounds that `insert` sets.
+        let counted = summary::series(kind, &shape, 4, 2) as u64;
+        assert_eq!(store.series(), counted, "{kind}");
+    }
+}
+
+#[test]
+fn check_counts_the_series_of_sets_and_pairs_as_they_are() {
+    for kind in ["postgres", "mysql", "redis", "other"] {
+        for canary in [false, true] {
+            let store = Store::new();
+            let set = set(kind, canary);
+            let key = store.insert_set(&set).expect("inserted");
+            let of_set = store.series();
+            assert_eq!(of_set, summary::set_series(&set) as u64, "{kind} {canary}");
+            store.insert_pair(key, "us-east").expect("inserted");
+            let of_pair = store.series() - of_set;
+            let counted = summary::pair_series(&set) as u64;
+            assert_eq!(of_pair, counted, "{kind} {canary}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use hotspare::model::{
     DatabaseFacts, Identity, Mark, NotWritten, Order, Phase, Position, Reason, ReplicationFacts,
     Role, Withheld, Write,
 };
-use hotspare::probe::Probe;
+use hotspare::probe::{Probe, setup};
 use serde_json::{Value, json};
 
 use crate::link::Link;
@@ -16,14 +16,10 @@ use crate::mariadb_server::MariadbServer;
 use crate::mysql::{EPOCH, GUARD, probe};
 use crate::postgres::{Outcome, eventually, run};
 
-/// What `docs/configuration.md` says to run on the primary.
-const SET_UP: &str = include_str!("../../docs/configuration.md");
-
-/// The statements of the section on `mysql`.
-fn documented() -> &'static str {
-    let (_, section) = SET_UP.split_once("\n### mysql\n").expect("a section");
-    let (_, rest) = section.split_once("```sql\n").expect("statements");
-    rest.split_once("```").expect("an end").0
+/// Runs what `hotspare sql mysql` prints.
+fn set_up(server: &MariadbServer) {
+    server.sql(setup::MYSQL);
+    server.sql("ALTER USER hotspare_probe IDENTIFIED BY 'right' ACCOUNT UNLOCK");
 }
 
 fn server(id: u32) -> MariadbServer {
@@ -34,10 +30,10 @@ fn server(id: u32) -> MariadbServer {
     server
 }
 
-/// A primary with what the documentation says to set up, and its standby at the end of the link.
+/// A primary set up as the documentation says, and its standby at the end of the link.
 fn pair() -> (MariadbServer, Link, MariadbServer) {
     let (primary, standby) = (server(1), server(2));
-    primary.sql(documented());
+    set_up(&primary);
     primary.sql("CREATE DATABASE orders; CREATE TABLE orders.t (n INT)");
     let link = Link::to(primary.address());
     standby.replicate_from(link.address());
@@ -46,10 +42,10 @@ fn pair() -> (MariadbServer, Link, MariadbServer) {
     (primary, link, standby)
 }
 
-/// A probe as the documentation's account, with changed settings.
+/// A probe as the account of the set-up, with changed settings.
 fn of(server: &MariadbServer, changes: &Value) -> Arc<dyn Probe> {
     let folder = tempfile::tempdir().expect("folder");
-    std::fs::write(folder.path().join("pw"), "change me").expect("write");
+    std::fs::write(folder.path().join("pw"), "right").expect("write");
     let mut settings = json!({
         "user": "hotspare_probe", "password_file": "pw", "tls": "disable", "canary": true,
     });
@@ -153,7 +149,7 @@ async fn what_is_not_told_is_not_guessed() {
     let mut alone = MariadbServer::init(3);
     alone.configure("skip_log_bin\nlog_slave_updates = off");
     alone.start();
-    alone.sql(documented());
+    set_up(&alone);
     let told = told(&*of(&alone, &json!({}))).await;
     assert_eq!((told.role, told.position), (Role::Primary, None));
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Buckets, Format, Own, Store};
 use hotspare::model::{
-    DatabaseFacts, DnsFacts, FactSet, Facts, Failure, HttpFacts, Laps, Missed, Observation, Phase,
-    PhaseSet, PingFacts, Reason, ReasonSet, Reply, Sample, Shape, Target, TargetKey, TlsFacts,
-    TlsVersion,
+    DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts, Failure, HttpFacts, Laps, Link, Missed,
+    Observation, PairFigures, Phase, PhaseSet, PingFacts, Reason, ReasonSet, ReplicationFacts,
+    Reply, Role, Sample, SetFigures, Shape, Target, TargetKey, TlsFacts, TlsVersion, Withheld,
 };
 use tokio::time::Instant;
 
@@ -323,10 +323,66 @@ pub(crate) fn facts() -> Facts {
         database: Some(Box::new(DatabaseFacts {
             engine: "postgresql",
             version: "15.3 (\"Debian\" \\ x)".into(),
-            ..DatabaseFacts::default()
+            replication: Some(Box::new(replication(Role::Standby))),
+            withheld: Some(Withheld::Permission),
+            canary: None,
         })),
     }
 }
+
+/// A database in this role that tells everything that can be told.
+pub(crate) fn replication(role: Role) -> ReplicationFacts {
+    let now = Instant::now().into_std();
+    ReplicationFacts {
+        role,
+        writable: Some(role == Role::Primary),
+        timeline: Some(3),
+        link: Some(Link {
+            up: Some(true),
+            silence: Some(Duration::from_millis(1_500)),
+            initial_sync: true,
+        }),
+        replay_paused: Some(true),
+        keys: Some(42),
+        ..ReplicationFacts::new(now, now)
+    }
+}
+
+/// The set of a group's members under a probe of this kind, which has its name.
+pub(crate) fn set(kind: &'static str, canary: bool) -> DatabaseSet {
+    DatabaseSet {
+        group: "orders".into(),
+        probe: kind.into(),
+        kind,
+        source_region: "eu-west".into(),
+        canary,
+    }
+}
+
+pub(crate) const SET_FIGURES: SetFigures = SetFigures {
+    writable: 1,
+    canary_acked_seq: Some(70),
+    canary_writes: 69,
+    canary_failures: [1, 2, 3, 4],
+    canary_suppressed: [5, 6, 7, 8],
+};
+
+pub(crate) const PAIR_FIGURES: PairFigures = PairFigures {
+    loss_bytes: Some(1_000),
+    apply_bytes: Some(2_000),
+    missing_transactions: Some(11),
+    errant_transactions: Some(12),
+    unrecoverable_transactions: Some(13),
+    lag_ring: Some(Duration::from_millis(2_500)),
+    lag_canary: Some(Duration::from_secs(3)),
+    lag_native: Some(Duration::ZERO),
+    identity_mismatch: Some(false),
+    slot_retained_bytes: Some(5_000),
+    slot_lost: Some(true),
+    canary_seen_seq: Some(68),
+    keys_ratio: Some(0.75),
+    rpo_seconds: Some(Duration::from_millis(4_250)),
+};
 
 /// Own metrics and a store in which every family has a row.
 pub(crate) fn filled() -> (Store, Own) {
@@ -351,6 +407,13 @@ pub(crate) fn filled() -> (Store, Own) {
     ] {
         own.observe(&observation);
         assert!(store.observe(&observation));
+    }
+    for kind in ["postgres", "mysql", "redis"] {
+        let set = store.insert_set(&set(kind, true)).expect("inserted");
+        let pair = store.insert_pair(set, "us-east").expect("inserted");
+        assert!(store.set_figures(set, SET_FIGURES));
+        assert!(store.pair_figures(pair, PAIR_FIGURES));
+        assert!(store.visible(pair, Duration::from_millis(300)));
     }
     (store, own)
 }

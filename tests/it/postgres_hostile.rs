@@ -49,11 +49,11 @@ impl Scripted {
 }
 
 fn plain() -> Value {
-    json!({ "user": "probe", "password_file": "pw", "tls": "disable" })
+    json!({ "user": "probe", "password_file": "pw", "tls": "disable", "replication": false })
 }
 
 fn over_tls() -> Value {
-    json!({ "user": "probe", "password_file": "pw", "tls": "require" })
+    json!({ "user": "probe", "password_file": "pw", "tls": "require", "replication": false })
 }
 
 /// A message of the server.

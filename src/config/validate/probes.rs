@@ -9,6 +9,7 @@ use ::config::ValueKind;
 use super::super::load::Element;
 use super::super::place::{Path, Place};
 use super::super::{Limits, Probe, Region, buckets, schema, strict};
+use super::targets::is_empty;
 use super::{Check, Defaults, find, no_region};
 use crate::model::duration::display;
 
@@ -187,13 +188,23 @@ impl Check<'_> {
             return regions.iter().map(|r| Arc::clone(&r.name)).collect();
         };
         let path = Path::root("from");
-        let unread = matches!(&path.deepest(&element.value).kind, ValueKind::Array(list) if list.len() != from.len());
-        if from.is_empty() && !unread {
+        if from.is_empty() && is_empty(path.deepest(&element.value)) {
             let message = "no region: leave `from` out for every region";
             self.add(element, &path, message);
         }
+        self.regions_once(element, &path, from, regions)
+    }
+
+    /// The regions that a list names, each once.
+    pub(super) fn regions_once(
+        &mut self,
+        element: &Element,
+        path: &Path,
+        names: &[String],
+        regions: &[Region],
+    ) -> Vec<Arc<str>> {
         let mut known: Vec<Arc<str>> = Vec::new();
-        for (i, name) in from.iter().enumerate() {
+        for (i, name) in names.iter().enumerate() {
             let path = path.index(i);
             match find(regions, name) {
                 None => self.unknown_region(element, &path, name, regions),
@@ -210,7 +221,13 @@ impl Check<'_> {
         known
     }
 
-    fn unknown_region(&mut self, element: &Element, path: &Path, name: &str, regions: &[Region]) {
+    pub(super) fn unknown_region(
+        &mut self,
+        element: &Element,
+        path: &Path,
+        name: &str,
+        regions: &[Region],
+    ) {
         let place = match path.deepest(&element.value) {
             value if matches!(value.kind, ValueKind::String(_)) => self.places.of(value),
             value => self.places.of_key(value),

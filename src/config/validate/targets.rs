@@ -185,7 +185,8 @@ impl Check<'_> {
     }
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether a list has nothing in it, good or bad.
+pub(super) fn is_empty(value: &Value) -> bool {
     match &value.kind {
         ValueKind::Array(list) => list.is_empty(),
         ValueKind::Nil => true,

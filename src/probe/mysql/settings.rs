@@ -21,6 +21,10 @@ const MAX_QUERY: usize = 1 << 20;
 /// The settings of `check: { mysql: … }`. The target is `host` or `host:port` (3306).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that are independent of each other"
+)]
 pub struct Settings {
     /// The account to log in as.
     pub user: String,
@@ -64,7 +68,11 @@ pub struct Settings {
     /// `SELECT`). Switch it off for what knows no such variables, like the console of a proxy.
     #[serde(default = "yes")]
     pub read_only: bool,
-    /// Write a canary to the primary, and look for it on the standbys.
+    /// Ask also where the server stands in its cluster. Switch it off for what is neither `MySQL` nor
+    /// `MariaDB` behind their protocol.
+    #[serde(default = "yes")]
+    pub replication: bool,
+    /// Write a canary to the primary, and look for it on the standbys: see `hotspare sql mysql`.
     #[serde(default)]
     pub canary: bool,
     /// Whether every run connects anew.
@@ -89,6 +97,11 @@ fn yes() -> bool {
 }
 
 impl Settings {
+    /// Whether there is a canary; `None` if nothing is told of replication.
+    pub(in crate::probe) fn canary(&self) -> Option<bool> {
+        self.replication.then_some(self.canary)
+    }
+
     pub(in crate::probe) fn prepare(
         &self,
         context: &Context,
@@ -147,6 +160,9 @@ impl Settings {
         if self.expect.is_some() && self.query.is_none() {
             wrong("expect", "there is no query whose answer it could be");
         }
+        if self.canary && !self.replication {
+            wrong("canary", "it needs replication: true, which tells the primary");
+        }
         for (field, why) in self.tls.problems(&self.tls_settings()) {
             wrong(field, why);
         }
@@ -192,6 +208,7 @@ impl Settings {
                 timeout: context.timeout,
             },
             query: Query::new(self),
+            replication: self.replication,
             canary: self.canary.then(|| Canary::new(context.canary.clone())),
             max_age,
         }

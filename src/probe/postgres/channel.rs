@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Empty, ReadBuf};
@@ -21,11 +23,31 @@ use crate::net::Transport;
 pub(super) struct Channel {
     transport: Transport,
     screen: Screen,
+    renewed: Renewed,
 }
 
 impl Channel {
-    pub(super) fn new(transport: Transport, screen: Screen) -> Self {
-        Self { transport, screen }
+    pub(super) fn new(transport: Transport, screen: Screen, renewed: Renewed) -> Self {
+        Self {
+            transport,
+            screen,
+            renewed,
+        }
+    }
+}
+
+/// Word that another run begins on a channel that the driver has: each run has the whole cap of
+/// bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Renewed(Arc<AtomicBool>);
+
+impl Renewed {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -44,6 +66,9 @@ impl AsyncRead for Channel {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.renewed.take() {
+            self.transport.renew();
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.transport).poll_read(cx, buf)).map_err(|e| broken(&e))?;
         let new = &buf.filled()[before..];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, TryStreamExt};
 use tokio::io::Empty;
-use tokio_postgres::{Client, Connection, Error, SimpleQueryMessage};
+use tokio_postgres::{Client, Connection, Error, SimpleQueryMessage, SimpleQueryRow};
 
 use super::Settings;
 use super::channel::Channel;
@@ -18,6 +18,9 @@ pub(super) type Carrier = Connection<Empty, Channel>;
 
 /// The cheapest query that shows a backend which plans, executes and returns rows.
 const DEFAULT_QUERY: &str = "SELECT 1";
+
+/// Rows of an answer that are looked at: one, and one more to show that there are more.
+const KEPT_ROWS: usize = 2;
 
 /// What a run asks, and which answer is right.
 pub(super) struct Query {
@@ -57,13 +60,16 @@ impl Query {
         self.expect.is_some()
     }
 
-    /// Asks, and reads the answer to its end.
-    pub(super) async fn ask(
-        &self,
-        client: &Client,
-        carrier: &mut Option<Carrier>,
-    ) -> Result<Answer, Error> {
-        carried(carrier, first_value(client, &self.text)).await
+    /// Asks, and reads the answer to its end. It needs someone who carries, see [`carried`].
+    pub(super) async fn ask(&self, client: &Client) -> Result<Answer, Error> {
+        let rows = rows(client, &self.text).await?;
+        match rows.iter().find(|row| !row.is_empty()) {
+            None => Ok(Answer::NoRow),
+            Some(row) => Ok(match row.try_get(0)? {
+                Some(text) => Answer::Text(text.to_owned()),
+                None => Answer::Null,
+            }),
+        }
     }
 
     /// Whether the answer is as expected.
@@ -90,35 +96,31 @@ impl Query {
 }
 
 /// The query inside a read-only transaction with a time limit, all sent as one message: no further
-/// round trip, and a pooler's server connection is as it was afterwards (after an error, which leaves
-/// the transaction open, the pooler replaces it). The line break ends a comment that the query may
-/// end with.
+/// round trip, and the statements of one message are one transaction, which ends with it, well or
+/// not. A pooler's server connection is as it was afterwards. The line break ends a comment that the
+/// query may end with.
 fn bounded(query: &str, timeout: Duration) -> String {
     // Zero would mean no limit.
     let millis = timeout.as_millis().clamp(1, i32::MAX.unsigned_abs().into());
-    format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {millis}; {query}\n; COMMIT")
+    format!("SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {millis}; {query}\n")
 }
 
-async fn first_value(client: &Client, text: &str) -> Result<Answer, Error> {
+/// The rows of the answer, read to its end: of those after the first few, nothing is kept.
+pub(super) async fn rows(client: &Client, text: &str) -> Result<Vec<SimpleQueryRow>, Error> {
     let mut messages = pin!(client.simple_query_raw(text).await?);
-    let mut answer = Answer::NoRow;
+    let mut rows = Vec::new();
     while let Some(message) = messages.try_next().await? {
-        let SimpleQueryMessage::Row(row) = message else {
-            continue;
-        };
-        if answer == Answer::NoRow && !row.is_empty() {
-            answer = match row.try_get(0)? {
-                Some(text) => Answer::Text(text.to_owned()),
-                None => Answer::Null,
-            };
+        match message {
+            SimpleQueryMessage::Row(row) if rows.len() < KEPT_ROWS => rows.push(row),
+            _ => {}
         }
     }
-    Ok(answer)
+    Ok(rows)
 }
 
 /// Drives the work and, in the same task, the connection that carries it: nothing is left behind
 /// when this future is dropped. A connection that ends is taken away.
-async fn carried<T>(
+pub(super) async fn carried<T>(
     carrier: &mut Option<Carrier>,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
@@ -158,7 +160,7 @@ mod tests {
     fn a_query_of_the_operators_is_bounded_on_the_server() {
         assert_eq!(
             bounded("SELECT now() -- when", Duration::from_secs(3)),
-            "BEGIN READ ONLY; SET LOCAL statement_timeout = 3000; SELECT now() -- when\n; COMMIT"
+            "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = 3000; SELECT now() -- when\n"
         );
         assert!(bounded("", Duration::ZERO).contains("statement_timeout = 1;"));
     }

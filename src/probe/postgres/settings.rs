@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use tokio_postgres::Config;
@@ -11,8 +12,8 @@ use tokio_postgres::config::{SslMode, SslNegotiation};
 use super::query::Query;
 use super::screen::Limits;
 use super::{Postgres, Shared};
-use crate::model::Secret;
-use crate::net::{Dial, IpVersion, TlsMode, TlsPolicy, TlsSettings};
+use crate::model::{Secret, duration};
+use crate::net::{Connection, Dial, IpVersion, TlsMode, TlsPolicy, TlsSettings};
 use crate::probe::{Context, Problem, Template, secret, tls_policy};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
@@ -24,6 +25,10 @@ const MAX_SCRAM_ITERATIONS: u32 = 100_000;
 /// The settings of `check: { postgres: … }`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that are independent of each other"
+)]
 pub struct Settings {
     /// The role to log in as.
     pub user: String,
@@ -71,6 +76,19 @@ pub struct Settings {
     /// run in a transaction, like the console of `pgbouncer`. `SELECT 1` needs and has neither.
     #[serde(default = "yes")]
     pub read_only: bool,
+    /// Whether every run opens its own connection or uses that of the one before.
+    #[serde(default)]
+    pub connection: Connection,
+    /// The age at which a connection that runs share is replaced; 5 minutes by default.
+    #[serde(default, deserialize_with = "duration::deserialize_option")]
+    pub max_connection_age: Option<Duration>,
+    /// Ask also what there is to know of replication. Switch it off for what is no `PostgreSQL`
+    /// behind its protocol.
+    #[serde(default = "yes")]
+    pub replication: bool,
+    /// Write a row to the primary and look for it on the standbys: see `hotspare sql postgres`.
+    #[serde(default)]
+    pub canary: bool,
     /// How this client calls itself in `pg_stat_activity`.
     #[serde(default = "default_application_name")]
     pub application_name: String,
@@ -98,6 +116,11 @@ fn yes() -> bool {
 }
 
 impl Settings {
+    /// Whether there is a canary; `None` if nothing is told of replication.
+    pub(in crate::probe) fn canary(&self) -> Option<bool> {
+        self.replication.then_some(self.canary)
+    }
+
     pub(in crate::probe) fn prepare(&self, context: &Context) -> Result<Box<dyn Template>, Vec<Problem>> {
         let mut problems = self.problems();
         let password = self
@@ -107,10 +130,18 @@ impl Settings {
             .map_err(|problem| problems.push(problem));
         let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
-        match (password, tls, dial) {
-            (Ok(password), Ok(tls), Ok(dial)) if problems.is_empty() => Ok(Box::new(Postgres {
-                shared: Arc::new(self.shared(context, password, tls, dial)),
-            })),
+        let age = self
+            .connection
+            .max_age(self.max_connection_age)
+            .map_err(|why| problems.push(Problem::new("max_connection_age", why)));
+        match (password, tls, dial, age) {
+            (Ok(password), Ok(tls), Ok(dial), Ok(age)) if problems.is_empty() => {
+                let mut shared = self.shared(context, password, tls, dial);
+                shared.max_connection_age = age;
+                Ok(Box::new(Postgres {
+                    shared: Arc::new(shared),
+                }))
+            }
             _ => Err(problems),
         }
     }
@@ -146,6 +177,9 @@ impl Settings {
         }
         if self.expect.is_some() && self.query.is_none() {
             wrong("expect", "there is no query whose answer it could be");
+        }
+        if self.canary && !self.replication {
+            wrong("canary", "it needs replication: true, which tells the primary");
         }
         if !(1..=MAX_SCRAM_ITERATIONS).contains(&self.max_scram_iterations) {
             wrong("max_scram_iterations", "it must be 1 to 100000");
@@ -200,6 +234,10 @@ impl Settings {
             },
             login,
             query: Query::new(self, context.timeout),
+            max_connection_age: None,
+            replication: self.replication,
+            canary: self.canary.then(|| context.canary.clone()),
+            timeout: context.timeout,
         }
     }
 }

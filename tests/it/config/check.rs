@@ -24,7 +24,10 @@ fn the_summary_says_what_is_probed_from_where() {
     let series: usize = plan
         .targets
         .iter()
-        .map(|t| summary::series(&t.probe.shape(), t.buckets.len(), t.phase_buckets.len()))
+        .map(|t| {
+            let (buckets, phase_buckets) = (t.buckets.len(), t.phase_buckets.len());
+            summary::series(t.target.kind, &t.probe.shape(), buckets, phase_buckets)
+        })
         .sum();
     let expected = format!(
         "from eu-west: 4 targets, 0.6 runs/s, about {series} series\n\

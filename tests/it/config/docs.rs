@@ -8,6 +8,7 @@ use hotspare::probe::Check;
 use super::fixture::Folder;
 
 const DOCS: &str = include_str!("../../../docs/configuration.md");
+const DATABASES: &str = include_str!("../../../docs/databases.md");
 const REST: [(&str, &str); 3] = [
     ("region", "region: eu-west\n"),
     (
@@ -81,6 +82,16 @@ fn every_key_is_documented_and_no_other() {
         ),
         ("## probes", probe("zzz_unknown: 1"), "probes[0]."),
         ("## targets", probe(target), "probes[0].targets.eu-west[0]."),
+        (
+            "## groups",
+            "groups: [{ zzz_unknown: 1 }]\n".to_owned(),
+            "groups[0].",
+        ),
+        (
+            "### probes of a group",
+            "groups: [{ probes: [{ zzz_unknown: 1 }] }]\n".to_owned(),
+            "groups[0].probes[0].",
+        ),
     ] {
         let valid = valid(&text, path).expect("an unknown key is refused with the valid ones");
         assert_same(heading, valid, documented(heading));
@@ -138,7 +149,8 @@ fn every_example_loads() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = std::fs::read_to_string(readme).unwrap_or_default();
     let mut count = 0;
-    for example in examples(DOCS).chain(examples(&readme)) {
+    let pages = [DOCS, DATABASES, &readme];
+    for example in pages.into_iter().flat_map(examples) {
         count += 1;
         let folder = Folder::with(&completed(example)).add("teams/payments.yaml", "");
         let Err(problems) = folder.plan() else {
@@ -153,5 +165,5 @@ fn every_example_loads() {
             .collect();
         assert!(rest.is_empty(), "{example}\n{}", rest.join("\n"));
     }
-    assert!(count >= 7, "{count} examples");
+    assert!(count >= 11, "{count} examples");
 }

@@ -10,5 +10,6 @@ mod bad;
 mod check;
 mod docs;
 mod fixture;
+mod groups;
 mod layers;
 mod plan;

@@ -1,0 +1,166 @@
+//! A standby's figures from what it said and what its primary said.
+
+use crate::model::{Identity, PairFigures, Position, ReplicationFacts, Slot};
+
+/// What the standby's own words tell.
+pub(super) fn one_side(figures: &mut PairFigures, standby: &ReplicationFacts) {
+    let (received, applied) = (standby.received.as_ref(), standby.position.as_ref());
+    figures.apply_bytes = received.zip(applied).and_then(|(r, a)| r.bytes_beyond(a));
+    figures.lag_native = standby.native_lag;
+    if received.is_none() {
+        // It receives from nobody: what it lacked is no measure of anything any more.
+        figures.loss_bytes = None;
+    }
+}
+
+/// What both tell. The standby was read first, so that the primary had at least what it is compared
+/// with: a difference can be too large by what was written between the two looks, never too small.
+pub(super) fn both_sides(
+    figures: &mut PairFigures,
+    standby: &ReplicationFacts,
+    primary: &ReplicationFacts,
+) {
+    without_primary_except_lag(figures);
+    figures.identity_mismatch = same_cluster(standby, primary).map(|same| !same);
+    if figures.identity_mismatch == Some(true) {
+        return;
+    }
+    slot(figures, standby, primary);
+    figures.keys_ratio = keys_ratio(standby.keys, primary.keys);
+    if !one_history(standby, primary) {
+        return;
+    }
+    let Some(current) = &primary.position else {
+        return;
+    };
+    if let Some(received) = &standby.received {
+        figures.loss_bytes = current.bytes_beyond(received);
+    }
+    if let Some(applied) = &standby.position {
+        figures.missing_transactions = current.transactions_beyond(applied);
+        figures.errant_transactions = errant(standby, primary);
+        figures.unrecoverable_transactions = unrecoverable(current, applied, primary);
+    }
+}
+
+/// Nothing is known of the primary, or not lately.
+pub(super) fn without_primary(figures: &mut PairFigures) {
+    without_primary_except_lag(figures);
+    figures.lag_ring = None;
+}
+
+fn without_primary_except_lag(figures: &mut PairFigures) {
+    *figures = PairFigures {
+        apply_bytes: figures.apply_bytes,
+        lag_ring: figures.lag_ring,
+        lag_canary: figures.lag_canary,
+        lag_native: figures.lag_native,
+        canary_seen_seq: figures.canary_seen_seq,
+        rpo_seconds: figures.rpo_seconds,
+        ..PairFigures::default()
+    };
+}
+
+/// Transactions that only the standby has.
+fn errant(standby: &ReplicationFacts, primary: &ReplicationFacts) -> Option<u64> {
+    match (standby.position.as_ref()?, primary.position.as_ref()?) {
+        (Position::Gtids(standby), Position::Gtids(primary)) => {
+            Some(standby.difference(primary).len())
+        }
+        (Position::Domains(mine), Position::Domains(theirs)) => {
+            let Some(Identity::Number(server)) = standby.identity else {
+                return None;
+            };
+            mine.errant_beyond(server, theirs)
+        }
+        _ => None,
+    }
+}
+
+/// Missing transactions that the primary cannot send any more.
+fn unrecoverable(
+    current: &Position,
+    applied: &Position,
+    primary: &ReplicationFacts,
+) -> Option<u64> {
+    match (current, applied, primary.purged.as_ref()?) {
+        (Position::Gtids(current), Position::Gtids(applied), Position::Gtids(purged)) => {
+            Some(current.difference(applied).intersection(purged).len())
+        }
+        _ => None,
+    }
+}
+
+/// The standby's slot on the primary, by the name that the standby uses.
+fn slot(figures: &mut PairFigures, standby: &ReplicationFacts, primary: &ReplicationFacts) {
+    let Some(name) = &standby.slot else { return };
+    let slot: Option<&Slot> = primary.slots.iter().find(|slot| slot.name == *name);
+    figures.slot_retained_bytes = slot.and_then(|slot| slot.retained_bytes);
+    // One that is not there holds nothing back.
+    figures.slot_lost = Some(slot.is_none_or(|slot| slot.lost));
+}
+
+fn keys_ratio(standby: Option<u64>, primary: Option<u64>) -> Option<f64> {
+    let (standby, primary) = (standby?, primary.filter(|keys| *keys > 0)?);
+    #[expect(clippy::cast_precision_loss, reason = "a ratio of counts")]
+    Some(standby as f64 / primary as f64)
+}
+
+/// Whether the two are copies of one database. `None`: it cannot be told.
+pub(super) fn same_cluster(standby: &ReplicationFacts, primary: &ReplicationFacts) -> Option<bool> {
+    match (standby.identity.as_ref()?, primary.identity.as_ref()?) {
+        (Identity::System(a), Identity::System(b)) => Some(a == b),
+        (Identity::Server(_), Identity::Server(_)) => shared_transactions(standby, primary),
+        (Identity::Number(_), Identity::Number(_)) => {
+            match (standby.position.as_ref()?, primary.position.as_ref()?) {
+                (Position::Domains(standby), Position::Domains(primary)) => {
+                    standby.follows(primary)
+                }
+                _ => None,
+            }
+        }
+        (Identity::History { .. }, Identity::History { .. }) => shared_history(standby, primary),
+        _ => Some(false),
+    }
+}
+
+/// Copies of one `MySQL` have transactions in common as soon as either of them has any.
+fn shared_transactions(a: &ReplicationFacts, b: &ReplicationFacts) -> Option<bool> {
+    match (a.position.as_ref()?, b.position.as_ref()?) {
+        (Position::Gtids(a), Position::Gtids(b)) if !a.is_empty() && !b.is_empty() => {
+            Some(!a.intersection(b).is_empty())
+        }
+        _ => None,
+    }
+}
+
+/// A Redis takes over the history of its primary with the first copy of the data; until then, and
+/// while it is cut off, its history says nothing.
+fn shared_history(standby: &ReplicationFacts, primary: &ReplicationFacts) -> Option<bool> {
+    if one_history(standby, primary) || one_history(primary, standby) {
+        return Some(true);
+    }
+    let link = standby.link?;
+    (link.up == Some(true) && !link.initial_sync).then_some(false)
+}
+
+/// Whether positions of the two count the same bytes: only Redis can have one cluster and two
+/// histories.
+fn one_history(standby: &ReplicationFacts, primary: &ReplicationFacts) -> bool {
+    let (
+        Some(Identity::History { id: ours, .. }),
+        Some(Identity::History {
+            id: theirs,
+            previous,
+        }),
+    ) = (&standby.identity, &primary.identity)
+    else {
+        return true;
+    };
+    let offset = match &standby.position {
+        Some(Position::Offset(offset)) => *offset,
+        _ => u64::MAX,
+    };
+    let before = |(id, until): &(Box<str>, u64)| id == ours && offset <= *until;
+    ours == theirs || previous.as_ref().is_some_and(before)
+}

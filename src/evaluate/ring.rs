@@ -1,0 +1,183 @@
+//! When the primary was first seen beyond a position: lag in seconds without writing anything.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::model::Position;
+
+/// Moves of the primary that are kept. Beyond it, the older half is thinned out: a lag of hours need
+/// not be known to the interval.
+const CAPACITY: usize = 1024;
+
+/// What the primary had when, on this daemon's clock.
+///
+/// The first entry stands for everything before it: of what was there when the daemon came, no one
+/// knows since when.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    moves: VecDeque<Move>,
+    newest: Option<Position>,
+}
+
+/// Something that was new in the primary at a look.
+#[derive(Debug)]
+struct Move {
+    /// Before the question was sent.
+    at: Instant,
+    /// What was new.
+    news: Position,
+}
+
+impl Ring {
+    /// Notes what the primary had at a look that began at `at`. Where nothing is new, nothing grows.
+    pub(super) fn note(&mut self, at: Instant, position: &Position) {
+        if self.newest.as_ref() == Some(position) {
+            return;
+        }
+        let news = match &self.newest {
+            Some(before) if position.covers(before) == Some(true) => position.since(before),
+            // Another history: what was noted of the one before says nothing any more.
+            _ => {
+                self.moves.clear();
+                position.clone()
+            }
+        };
+        self.newest = Some(position.clone());
+        self.moves.push_back(Move { at, news });
+        if self.moves.len() > CAPACITY {
+            self.thin();
+        }
+    }
+
+    /// How long ago, at `now`, the primary was first seen with something that `applied` lacks; zero
+    /// if that was never. `None`: the primary was not seen yet, or cannot be compared.
+    pub(super) fn lag(&self, applied: &Position, now: Instant) -> Option<Duration> {
+        self.newest.as_ref()?.covers(applied)?;
+        for Move { at, news } in &self.moves {
+            if !applied.covers(news)? {
+                return Some(now.saturating_duration_since(*at));
+            }
+        }
+        Some(Duration::ZERO)
+    }
+
+    /// Forgets what every one of the standbys has.
+    pub(super) fn forget(&mut self, standbys: &[&Position]) {
+        while let Some(oldest) = self.moves.front() {
+            if !standbys
+                .iter()
+                .all(|applied| applied.covers(&oldest.news) == Some(true))
+            {
+                return;
+            }
+            self.moves.pop_front();
+        }
+    }
+
+    /// Joins every two moves of the older half into the earlier one's time and the later one's place,
+    /// so that a lag is never told shorter than it is.
+    fn thin(&mut self) {
+        let old = self.moves.len() / 2;
+        let mut kept = VecDeque::with_capacity(CAPACITY);
+        let mut moves = std::mem::take(&mut self.moves).into_iter().enumerate();
+        while let Some((index, first)) = moves.next() {
+            let second = (index < old).then(|| moves.next()).flatten();
+            match second {
+                Some((_, second)) => kept.push_back(Move {
+                    at: first.at,
+                    news: joined(first.news, second.news),
+                }),
+                None => kept.push_back(first),
+            }
+        }
+        self.moves = kept;
+    }
+}
+
+/// Both pieces of news as one.
+fn joined(first: Position, second: Position) -> Position {
+    match (first, second) {
+        (Position::Gtids(first), Position::Gtids(second)) => Position::Gtids(first.union(&second)),
+        // The later one covers the earlier.
+        (_, second) => second,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_standby_that_has_everything_has_no_lag_however_idle_the_primary_is() {
+        let (mut ring, start) = (Ring::default(), start());
+        assert_eq!(ring.lag(&Position::Lsn(5), start), None, "no primary seen");
+        for look in 0..1_000 {
+            ring.note(start + secs(look), &Position::Lsn(100));
+        }
+        assert_eq!(ring.moves.len(), 1);
+        assert_eq!(
+            ring.lag(&Position::Lsn(100), start + secs(1_000)),
+            Some(secs(0))
+        );
+        assert_eq!(
+            ring.lag(&Position::Offset(100), start),
+            None,
+            "not comparable"
+        );
+    }
+
+    #[test]
+    fn lag_counts_from_the_first_move_that_is_missing() {
+        let (mut ring, start) = (Ring::default(), start());
+        for look in 0..10 {
+            ring.note(start + secs(10 * look), &Position::Lsn(100 * look));
+        }
+        let now = start + secs(100);
+        assert_eq!(ring.lag(&Position::Lsn(250), now), Some(secs(70)));
+        assert_eq!(ring.lag(&Position::Lsn(300), now), Some(secs(60)));
+        assert_eq!(ring.lag(&Position::Lsn(900), now), Some(secs(0)));
+        ring.forget(&[&Position::Lsn(400), &Position::Lsn(700)]);
+        assert_eq!(ring.moves.len(), 5, "nobody lacks the others");
+        assert_eq!(ring.lag(&Position::Lsn(400), now), Some(secs(50)));
+    }
+
+    #[test]
+    fn another_history_begins_anew() {
+        let (mut ring, start) = (Ring::default(), start());
+        ring.note(start, &Position::Lsn(100));
+        ring.note(start + secs(10), &Position::Lsn(200));
+        ring.note(start + secs(20), &Position::Lsn(50));
+        assert_eq!(ring.moves.len(), 1);
+        let now = start + secs(25);
+        assert_eq!(ring.lag(&Position::Lsn(40), now), Some(secs(5)));
+    }
+
+    #[test]
+    fn a_long_lag_is_never_told_shorter_than_it_is() {
+        let (mut ring, start) = (Ring::default(), start());
+        let looks = 5_000;
+        for look in 0..looks {
+            ring.note(start + secs(look), &Position::Lsn(look));
+        }
+        assert!(ring.moves.len() <= CAPACITY);
+        let now = start + secs(looks);
+        for applied in [0, 1, 77, 2_500, 4_990] {
+            let told = ring.lag(&Position::Lsn(applied), now).expect("a lag");
+            let true_lag = secs(looks - applied - 1);
+            assert!(told >= true_lag, "{applied}: {told:?} for {true_lag:?}");
+            assert!(
+                told <= true_lag * 2 + secs(1),
+                "{applied}: {told:?} for {true_lag:?}"
+            );
+        }
+    }
+}

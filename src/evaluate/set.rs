@@ -1,0 +1,292 @@
+//! A group's members under one database probe: who is the primary, and what its standbys lack.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::canary::Canary;
+use super::figures;
+use super::primary::{Primary, Verdict};
+use super::ring::Ring;
+use crate::model::{
+    Epoch, PairFigures, PairKey, Pen, ReplicationFacts, Role, Sample, SetFigures, SetKey, TargetKey,
+};
+
+/// A target that takes part.
+#[derive(Debug)]
+pub struct Member {
+    /// Whose samples tell of it.
+    pub target: TargetKey,
+    /// Where its figures as a standby go; the configured primary has none.
+    pub pair: Option<PairKey>,
+    /// Where orders to write a canary to it go; none where the probe has no canary.
+    pub pen: Option<Arc<Pen>>,
+}
+
+/// What changed with a sample.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Changes {
+    /// The figures of the set.
+    pub(super) set: Option<SetFigures>,
+    /// The figures of the pairs that changed.
+    pub(super) pairs: Vec<(PairKey, PairFigures)>,
+    /// How long canaries took to be seen that were seen now: at most so long after they were
+    /// acknowledged.
+    pub(super) visible: Vec<(PairKey, Duration)>,
+}
+
+/// The members, as last seen.
+#[derive(Debug)]
+pub struct Set {
+    key: SetKey,
+    /// A look is good for so long.
+    fresh: Duration,
+    members: Vec<Seat>,
+    primary: Primary,
+    ring: Ring,
+    canary: Option<Canary>,
+    figures: SetFigures,
+}
+
+/// A member and what was last seen of it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    member: Member,
+    /// Its last good look, unless a run failed since.
+    pub(super) look: Option<Box<ReplicationFacts>>,
+    figures: PairFigures,
+}
+
+impl Set {
+    /// A set of which nothing is known yet. The first member is the configured primary.
+    ///
+    /// `interval` and `timeout` are those of the probe; the canaries are of the life `epoch`.
+    pub fn new(
+        key: SetKey,
+        members: Vec<Member>,
+        interval: Duration,
+        timeout: Duration,
+        epoch: Epoch,
+    ) -> Self {
+        let canary = members.iter().any(|member| member.pen.is_some());
+        let seats = members.into_iter().map(|member| Seat {
+            member,
+            look: None,
+            figures: PairFigures::default(),
+        });
+        Self {
+            key,
+            fresh: 3 * interval + timeout,
+            members: seats.collect(),
+            primary: Primary::default(),
+            ring: Ring::default(),
+            canary: canary.then(|| Canary::new(epoch, interval)),
+            figures: SetFigures::default(),
+        }
+    }
+
+    /// Where the figures of the set go.
+    pub fn key(&self) -> SetKey {
+        self.key
+    }
+
+    /// The figures now.
+    #[cfg(test)]
+    fn figures(&self) -> &SetFigures {
+        &self.figures
+    }
+
+    /// The targets of the members.
+    pub(super) fn targets(&self) -> impl Iterator<Item = TargetKey> + '_ {
+        self.members.iter().map(|seat| seat.member.target)
+    }
+
+    /// Takes in a run of a member.
+    pub(super) fn observe(&mut self, sample: &Sample) -> Changes {
+        let mut changes = self.expire(sample.ended);
+        let mut members = self.members.iter();
+        let Some(place) = members.position(|seat| seat.member.target == sample.target) else {
+            return changes;
+        };
+        self.members[place].look = look(sample);
+        let verdict = self.primary.judge(place, &self.members);
+        self.written(place, sample);
+        self.seen(place, sample, &mut changes);
+        if self.primary.known() == Some(place) {
+            self.pair_all(&mut changes);
+        } else {
+            self.standby(place, &mut changes);
+        }
+        self.order(verdict);
+        self.count(&mut changes);
+        changes
+    }
+
+    /// Drops looks that are so old that they say nothing of now: runs were skipped, or came to
+    /// nothing that is known of.
+    pub(super) fn expire(&mut self, now: Instant) -> Changes {
+        let mut changes = Changes::default();
+        for place in 0..self.members.len() {
+            let seat = &mut self.members[place];
+            let age = |look: &ReplicationFacts| now.saturating_duration_since(look.answered);
+            if seat
+                .look
+                .as_deref()
+                .is_none_or(|look| age(look) <= self.fresh)
+            {
+                continue;
+            }
+            seat.look = None;
+            seat.figures = PairFigures::default();
+            self.tell(place, &mut changes);
+            if self.primary.known() == Some(place) {
+                self.pair_all(&mut changes);
+            }
+            self.count(&mut changes);
+        }
+        changes
+    }
+
+    fn count(&mut self, changes: &mut Changes) {
+        self.figures.writable = self.members.iter().filter(|seat| seat.writable()).count() as u64;
+        changes.set = Some(self.figures.clone());
+    }
+
+    /// The primary was looked at: every standby that was read before it can be paired.
+    fn pair_all(&mut self, changes: &mut Changes) {
+        let Some(primary) = self.primary.known() else {
+            return;
+        };
+        let look = self.members[primary].look.clone();
+        if let Some(look) = &look
+            && let Some(position) = &look.position
+        {
+            self.ring.note(look.asked, position);
+        }
+        for place in 0..self.members.len() {
+            if place != primary {
+                self.pair(place, look.as_deref());
+                self.tell(place, changes);
+            }
+        }
+        self.members[primary].figures = PairFigures {
+            canary_seen_seq: self.members[primary].figures.canary_seen_seq,
+            ..PairFigures::default()
+        };
+        self.tell(primary, changes);
+        let others = self.members.iter().enumerate();
+        let applied: Vec<_> = others
+            .filter(|(place, _)| *place != primary)
+            .filter_map(|(_, seat)| seat.look.as_deref()?.position.as_ref())
+            .collect();
+        self.ring.forget(&applied);
+    }
+
+    fn pair(&mut self, place: usize, primary: Option<&ReplicationFacts>) {
+        let seat = &mut self.members[place];
+        match (seat.look.as_deref(), primary) {
+            // Read after the primary: its next look will be the later one.
+            (Some(standby), Some(primary)) if standby.answered > primary.asked => {}
+            (Some(standby), Some(primary)) => {
+                figures::both_sides(&mut seat.figures, standby, primary);
+            }
+            _ => figures::without_primary(&mut seat.figures),
+        }
+    }
+
+    /// A member that is not the known primary was looked at.
+    fn standby(&mut self, place: usize, changes: &mut Changes) {
+        let known = self.primary.known();
+        let primary_seen = known.is_some_and(|primary| self.members[primary].look.is_some());
+        let seat = &mut self.members[place];
+        let Some(look) = seat.look.as_deref() else {
+            seat.figures = PairFigures::default();
+            return self.tell(place, changes);
+        };
+        figures::one_side(&mut seat.figures, look);
+        if primary_seen {
+            let position = look
+                .position
+                .as_ref()
+                .filter(|_| look.role != Role::Primary);
+            seat.figures.lag_ring = position.and_then(|at| self.ring.lag(at, look.answered));
+        } else {
+            figures::without_primary(&mut seat.figures);
+        }
+        self.tell(place, changes);
+    }
+
+    /// What became of the order that the member had.
+    fn written(&mut self, place: usize, sample: &Sample) {
+        let (Some(canary), Some(pen)) = (&mut self.canary, &self.members[place].member.pen) else {
+            return;
+        };
+        let write = database(sample).and_then(|facts| facts.canary.as_ref()?.write.as_ref());
+        canary.written(pen, write, &mut self.figures);
+    }
+
+    /// Which canary the member shows.
+    fn seen(&mut self, place: usize, sample: &Sample, changes: &mut Changes) {
+        let Some(canary) = &mut self.canary else {
+            return;
+        };
+        let seat = &mut self.members[place];
+        let sighting = database(sample).and_then(|facts| Some(facts.canary.as_ref()?.seen));
+        let seen = canary.seen(place, sighting.as_ref());
+        seat.figures.canary_seen_seq = seen.seq;
+        seat.figures.lag_canary = seen.lag;
+        seat.figures.rpo_seconds = seen.rpo;
+        if let Some(pair) = seat.member.pair {
+            changes
+                .visible
+                .extend(seen.visible.into_iter().map(|after| (pair, after)));
+        }
+    }
+
+    /// Gives the one member that may have it the order for the next canary, and takes back all
+    /// others.
+    fn order(&mut self, verdict: Verdict) {
+        let Some(canary) = &mut self.canary else {
+            return;
+        };
+        let allowed = self.primary.may_be_written(&self.members);
+        for (place, seat) in self.members.iter().enumerate() {
+            if let Some(pen) = &seat.member.pen {
+                let to = allowed.as_ref().filter(|(at, _)| *at == place);
+                canary.order(pen, to.map(|(_, incarnation)| incarnation.clone()));
+            }
+        }
+        if let Verdict::Refused(why) = verdict {
+            self.figures.canary_suppressed[why as usize] += 1;
+        }
+        canary.forget(self.members.len());
+    }
+
+    fn tell(&self, place: usize, changes: &mut Changes) {
+        let seat = &self.members[place];
+        if let Some(pair) = seat.member.pair {
+            changes.pairs.push((pair, seat.figures.clone()));
+        }
+    }
+}
+
+impl Seat {
+    /// Whether it was last seen writable.
+    pub(super) fn writable(&self) -> bool {
+        self.look
+            .as_deref()
+            .is_some_and(|look| look.writable == Some(true))
+    }
+}
+
+fn database(sample: &Sample) -> Option<&crate::model::DatabaseFacts> {
+    sample.facts()?.database.as_deref()
+}
+
+/// What a run saw of replication. A run may fail (a query with the wrong answer) and still have
+/// seen it.
+fn look(sample: &Sample) -> Option<Box<ReplicationFacts>> {
+    database(sample)?.replication.clone()
+}
+
+#[cfg(test)]
+mod tests;

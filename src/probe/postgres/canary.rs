@@ -1,0 +1,71 @@
+//! The canary's statements. What is quoted here has only letters, digits, `_`, `.` and `-`: the
+//! configuration sees to that.
+
+use crate::model::{Epoch, Identity, Mark, NotWritten, Order, Withheld};
+use crate::probe::CanaryName;
+
+/// Reads the canary: its epoch and number.
+pub(super) fn question(name: &CanaryName) -> String {
+    let CanaryName { vantage, probe, .. } = name;
+    format!(
+        "SELECT epoch, seq FROM hotspare.canary WHERE vantage = '{vantage}' AND probe = '{probe}'"
+    )
+}
+
+/// Writes the canary, if this is still the server that the order is for: the look at it and the
+/// write are one message and so one transaction. One that is no primary refuses to begin it.
+///
+/// `lock_timeout` is there for a canary of an earlier run that still waits for a synchronous
+/// standby; there is no `statement_timeout`, because its end would make a commit that still waits
+/// look like one that was acknowledged.
+pub(super) fn statement(name: &CanaryName, order: &Order) -> String {
+    let CanaryName { vantage, probe, epoch } = name;
+    let seq = order.seq;
+    let system = match &order.to.identity {
+        Some(Identity::System(system)) => system.to_string(),
+        _ => "NULL".to_owned(),
+    };
+    let timeline = order.to.timeline.map_or("NULL".to_owned(), |n| n.to_string());
+    format!(
+        "SET TRANSACTION READ WRITE; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 1000; \
+         INSERT INTO hotspare.canary (vantage, probe, epoch, seq) \
+         SELECT '{vantage}', '{probe}', '{epoch}', {seq} \
+         WHERE NOT pg_is_in_recovery() \
+         AND (SELECT system_identifier FROM pg_control_system()) = {system} \
+         AND ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int = {timeline} \
+         ON CONFLICT (vantage, probe) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, \
+         written_at = clock_timestamp() RETURNING seq"
+    )
+}
+
+/// The canary in a row of the answer.
+pub(super) fn mark(epoch: Option<&str>, seq: Option<&str>) -> Result<Mark, Withheld> {
+    let epoch = epoch.and_then(|text| text.parse::<Epoch>().ok());
+    let seq = seq.and_then(|text| text.parse().ok());
+    match (epoch, seq) {
+        (Some(epoch), Some(seq)) => Ok(Mark { epoch, seq }),
+        _ => Err(Withheld::Error),
+    }
+}
+
+/// Why the server did not let us look.
+pub(super) fn withheld(code: &str) -> Withheld {
+    match code {
+        // insufficient_privilege
+        "42501" => Withheld::Permission,
+        // undefined_function, undefined_table, undefined_column, invalid_schema_name, feature_not_supported
+        "42883" | "42P01" | "42703" | "3F000" | "0A000" => Withheld::Unsupported,
+        _ => Withheld::Error,
+    }
+}
+
+/// Why the server did not write.
+pub(super) fn not_written(code: &str) -> NotWritten {
+    match code {
+        "42501" => NotWritten::Permission,
+        "42P01" | "42703" | "3F000" => NotWritten::NoTable,
+        // read_only_sql_transaction; feature_not_supported is what a standby says of READ WRITE
+        "25006" | "0A000" => NotWritten::Changed,
+        _ => NotWritten::Error,
+    }
+}

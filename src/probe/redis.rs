@@ -1,0 +1,300 @@
+//! `redis`: a client's whole way: the name, the connection, TLS, the login, one command; and what
+//! the server says of itself and of its replication.
+//!
+//! Every command is one that a user with few rights may use, and nothing is asked that would change
+//! the connection (no `HELLO`, no `CLIENT`).
+
+mod canary;
+mod failure;
+mod info;
+mod login;
+mod query;
+mod reply;
+mod session;
+mod settings;
+
+pub(super) use self::settings::Settings;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use smallvec::smallvec;
+use tokio::time::Instant;
+
+use self::canary::Canary;
+use self::info::Answers;
+use self::login::Login;
+use self::query::Query;
+use self::reply::Reply as Answer;
+use self::session::Session;
+use super::{Probe, Run, Template};
+use crate::model::{
+    CanaryFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
+};
+use crate::net::{
+    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsClient, Transport, Wire,
+};
+
+const DEFAULT_PORT: u16 = 6379;
+/// Bytes that one run reads at most, TLS included. All that it asks has answers below 10 KiB.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What the targets of one probe have in common.
+struct Shared {
+    resolver: Arc<Resolver>,
+    ip_version: IpVersion,
+    dial: Dial,
+    tls: Option<TlsClient>,
+    server_name: Option<String>,
+    login: Login,
+    query: Query,
+    /// Whether to ask about the server and its replication.
+    replication: bool,
+    /// What is asked beside the query, all at once.
+    inquiry: Vec<u8>,
+    canary: Option<Canary>,
+    /// How old a connection gets that runs share; `None`: each has its own.
+    max_age: Option<Duration>,
+}
+
+struct Redis {
+    shared: Arc<Shared>,
+}
+
+impl Template for Redis {
+    fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
+        let shared = &self.shared;
+        let endpoint = Endpoint::parse(address, Some(DEFAULT_PORT))?;
+        if let Host::Ip(ip) = endpoint.host
+            && !shared.ip_version.takes(ip)
+        {
+            return Err(format!(
+                "{ip} is not of the family that ip_version or source_address asks for"
+            ));
+        }
+        let tls = match (&shared.tls, &shared.server_name) {
+            (None, _) => None,
+            (Some(client), Some(name)) => {
+                Some((client.clone(), Host::parse(name)?.certified_name()?))
+            }
+            (Some(client), None) => Some((client.clone(), endpoint.host.certified_name()?)),
+        };
+        Ok(Arc::new(Target {
+            endpoint,
+            tls,
+            pen: shared.canary.is_some().then(Arc::default),
+            kept: Kept::new(shared.max_age),
+            shared: Arc::clone(shared),
+        }))
+    }
+}
+
+struct Target {
+    endpoint: Endpoint,
+    /// With the name that the server's certificate must have.
+    tls: Option<(TlsClient, ServerName<'static>)>,
+    pen: Option<Arc<Pen>>,
+    kept: Kept<Session>,
+    shared: Arc<Shared>,
+}
+
+impl Target {
+    async fn exchange(&self, watch: &mut Stopwatch) -> Result<Reply, Failure> {
+        let mut facts = Facts::default();
+        match self.visit(&mut facts, watch).await {
+            Ok(latency) => Ok(Reply {
+                latencies: smallvec![latency],
+                facts,
+            }),
+            Err(mut failure) => {
+                // A failed handshake tells of the certificate that it failed on.
+                let seen = failure.facts.take().and_then(|facts| facts.tls);
+                facts.tls = facts.tls.or(seen);
+                Err(failure.with_facts(facts))
+            }
+        }
+    }
+
+    /// One visit as a client, which leaves what it learned in `facts` also when it fails. How long
+    /// it took, up to the answer to the query.
+    async fn visit(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Duration, Failure> {
+        let (mut opened, answer) = self.question(facts, watch).await?;
+        let latency = watch.laps().total();
+        let verdict = match self.shared.query.judge(&answer) {
+            // Whom the server does not know, it tells nothing.
+            Err(refused) if refused.reason == Reason::Auth => Err(refused),
+            verdict if !self.shared.replication => verdict,
+            verdict => {
+                let session = &mut opened.connection;
+                let told = self.inquire(session, verdict.is_ok(), facts, watch).await;
+                verdict.and(told)
+            }
+        };
+        if verdict.is_ok() {
+            self.kept.put(opened, Session::part);
+        } else {
+            opened.connection.part();
+        }
+        verdict.map(|()| latency)
+    }
+
+    /// Asks the query, on the connection of the run before if there is one and it still works.
+    async fn question(
+        &self,
+        facts: &mut Facts,
+        watch: &mut Stopwatch,
+    ) -> Result<(Opened<Session>, Answer), Failure> {
+        let question = &self.shared.query.question;
+        if let Some(mut opened) = self.kept.take(Session::part)
+            && opened.connection.is_ready()
+        {
+            let session = &mut opened.connection;
+            watch.enter(Phase::QueryRead);
+            match session.ask(question).await {
+                // The server may end a connection at any time; that is no failure of it.
+                Err(failure) if session.was_gone(&failure) => watch.linger(Phase::QueryRead),
+                answer => {
+                    let answer = timed(answer?, watch);
+                    facts.tls.clone_from(&session.tls);
+                    return Ok((opened, answer));
+                }
+            }
+        }
+        let mut session = self.open(facts, watch).await?;
+        watch.enter(Phase::QueryRead);
+        let answer = timed(session.ask(question).await?, watch);
+        Ok((Opened::now(session), answer))
+    }
+
+    async fn open(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Session, Failure> {
+        let shared = &*self.shared;
+        let wire = self.connect(facts, watch).await?;
+        let transport = match &self.tls {
+            None => Transport::Plain(wire),
+            Some((client, name)) => {
+                let session = client.handshake(wire, name, &[], watch).await?;
+                facts.tls = Some(Box::new(session.facts));
+                Transport::Tls(Box::new(session.stream))
+            }
+        };
+        let mut session = Session::new(transport, facts.tls.clone());
+        if shared.login.is_needed() {
+            watch.enter(Phase::Auth);
+            shared.login.perform(&mut session).await?;
+            watch.leave();
+        }
+        Ok(session)
+    }
+
+    async fn connect(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Wire, Failure> {
+        let Shared {
+            resolver,
+            ip_version,
+            dial,
+            ..
+        } = &*self.shared;
+        let host = &self.endpoint.host;
+        let addresses = resolver.resolve(host, *ip_version, watch).await?;
+        let address = SocketAddr::new(addresses[0], self.endpoint.port);
+        if host.is_name() {
+            facts.addresses = addresses;
+        }
+        dial.connect(address, MAX_BYTES, watch).await
+    }
+
+    /// Asks what the server is and how far it has come, and sees to the canary. Nothing of it is
+    /// part of a latency, and a refusal is no failure.
+    async fn inquire(
+        &self,
+        session: &mut Session,
+        may_write: bool,
+        facts: &mut Facts,
+        watch: &mut Stopwatch,
+    ) -> Result<(), Failure> {
+        watch.linger(Phase::QueryRead);
+        let asked = Instant::now().into_std();
+        session.send(&self.shared.inquiry).await?;
+        let answers = Answers {
+            replication: session.reply().await?,
+            server: session.reply().await?,
+            keys: session.reply().await?,
+        };
+        let seen = match (&self.shared.canary, &self.pen) {
+            (Some(canary), Some(pen)) => Some((canary, pen, session.reply().await?)),
+            _ => None,
+        };
+        session.settle()?;
+        let answered = Instant::now().into_std();
+        let database = facts
+            .database
+            .insert(Box::new(answers.facts(asked, answered)));
+        if let Some((canary, pen, seen)) = seen {
+            let facts = database.canary.insert(CanaryFacts {
+                seen: canary::sighting(&seen, asked, answered),
+                write: None,
+            });
+            if may_write && let Some(order) = pen.take() {
+                let told = database.replication.as_deref();
+                facts.write = Some(canary.write(&order, told, session, watch).await?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ends the phase of the query, unless it was refused.
+fn timed(answer: Answer, watch: &mut Stopwatch) -> Answer {
+    if !matches!(answer, Answer::Error(_)) {
+        watch.leave();
+    }
+    answer
+}
+
+impl Probe for Target {
+    fn run<'a>(&'a self, watch: &'a mut Stopwatch) -> Run<'a> {
+        Box::pin(self.exchange(watch))
+    }
+
+    fn pen(&self) -> Option<Arc<Pen>> {
+        self.pen.clone()
+    }
+
+    fn shape(&self) -> Shape {
+        let shared = &*self.shared;
+        let named = self.endpoint.host.is_name();
+        let tls = self.tls.is_some();
+        Shape {
+            phases: PhaseSet::of(&[Phase::Connect, Phase::QueryRead])
+                .with_if(named, Phase::Resolve)
+                .with_if(tls, Phase::Tls)
+                .with_if(shared.login.is_needed(), Phase::Auth)
+                .with_if(self.pen.is_some(), Phase::QueryWrite),
+            reasons: ReasonSet::CONNECT
+                .and_if(named, ReasonSet::RESOLVE)
+                .and_if(tls, ReasonSet::TLS)
+                .and_if(
+                    shared.login.is_needed(),
+                    ReasonSet::of(&[Reason::TimeoutAuth]),
+                )
+                .and_if(shared.query.expects(), ReasonSet::of(&[Reason::Answer]))
+                .and(ReasonSet::of(&[
+                    Reason::Auth,
+                    Reason::NotAccepting,
+                    Reason::Protocol,
+                    Reason::TooLarge,
+                    Reason::Query,
+                    Reason::TimeoutQuery,
+                ])),
+            facts: FactSet {
+                addresses: named,
+                tls,
+                tls_unverified: shared.tls.as_ref().is_some_and(|client| !client.verifies()),
+                database: shared.replication,
+                replication: shared.replication,
+                ..FactSet::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A Redis primary and its replica.
+
+use super::{NORTH, SOUTH, config, healthy, lag, pair, setup, suppressed};
+use crate::daemon::Daemon;
+use crate::link::Link;
+use crate::redis_server::RedisServer;
+
+const CHECK: &str = "{ redis: { username: hotspare_probe, password_file: pw, \
+                     allow_cleartext: true, canary: true } }";
+
+struct Stage {
+    primary: RedisServer,
+    replica: RedisServer,
+    /// What the replica receives through.
+    stream: Link,
+    daemon: Daemon,
+}
+
+fn started() -> RedisServer {
+    let mut server = RedisServer::new();
+    server.start();
+    for line in setup("redis").lines() {
+        server.command(&line.split(' ').collect::<Vec<_>>());
+    }
+    server.command(&["ACL", "SETUSER", "hotspare_probe", ">right"]);
+    server
+}
+
+impl Stage {
+    fn set() -> Self {
+        let (primary, replica) = (started(), started());
+        let stream = Link::to(primary.address());
+        replica.replicate_from(stream.address());
+        replica.catch_up_with(&primary);
+        let targets = [&primary, &replica].map(|server| server.address().to_string());
+        let daemon = Daemon::start_with(
+            &config(CHECK, &targets[0], &targets[1]),
+            |folder| std::fs::write(folder.join("pw"), "right").expect("write"),
+            &[],
+        );
+        daemon.wait_until("a healthy pair", healthy);
+        Self {
+            primary,
+            replica,
+            stream,
+            daemon,
+        }
+    }
+
+    fn fill(&self, keys: &str) {
+        let script = "for i = 1, ARGV[1] do redis.call('SET', 'order:' .. i, i) end";
+        self.primary.command(&["EVAL", script, "0", keys]);
+    }
+}
+
+#[test]
+fn a_black_hole_shows_at_once_while_the_server_says_that_all_is_well() {
+    let stage = Stage::set();
+    stage.stream.black_hole();
+    stage.fill("1000");
+    let series = stage.daemon.wait_until("loss and lag", |series| {
+        pair(series, "hotspare_replication_loss_bytes") > 10_000.0
+            && lag(series, "ring") > 2.0
+            && lag(series, "canary") > 2.0
+    });
+    assert_eq!(series.one("hotspare_replication_link_up", &[SOUTH]), 1.0);
+    stage.daemon.wait_until("silence", |series| {
+        series.one("hotspare_replication_receiver_silence_seconds", &[SOUTH]) > 4.0
+    });
+    stage.stream.pass();
+    let series = stage.daemon.wait_until("a healthy pair", healthy);
+    assert!(pair(&series, "hotspare_db_keys_ratio") > 0.9);
+}
+
+#[test]
+fn a_rogue_primary_never_gets_a_canary() {
+    let stage = Stage::set();
+    stage.replica.command(&["REPLICAOF", "NO", "ONE"]);
+    let canaries = || {
+        stage
+            .replica
+            .command(&["GET", "hotspare:canary:here:orders"])
+    };
+    let found = canaries();
+    let series = stage.daemon.wait_until("two that are writable", |series| {
+        series.one("hotspare_writable_primaries", &[]) == 2.0
+            && suppressed(series, "two_writable") >= 5.0
+    });
+    assert_eq!(canaries(), found);
+    assert_eq!(
+        pair(&series, "hotspare_db_identity_mismatch"),
+        0.0,
+        "it was of this cluster"
+    );
+    assert!(lag(&series, "ring").is_nan(), "it follows nobody");
+}
+
+#[test]
+fn a_primary_that_came_back_empty_is_seen_before_the_replica_is_emptied() {
+    let mut stage = Stage::set();
+    stage.fill("2000");
+    stage.daemon.wait_until("keys on both", |series| {
+        series.one("hotspare_db_keys", &[NORTH]) > 2_000.0
+            && pair(series, "hotspare_db_keys_ratio") > 0.99
+    });
+    stage.stream.cut();
+    stage.primary.kill();
+    stage.primary.start();
+    for line in setup("redis").lines() {
+        stage.primary.command(&line.split(' ').collect::<Vec<_>>());
+    }
+    stage
+        .primary
+        .command(&["ACL", "SETUSER", "hotspare_probe", ">right"]);
+    let series = stage.daemon.wait_until("an empty primary", |series| {
+        series.one("hotspare_db_keys", &[NORTH]) < 10.0
+    });
+    assert!(series.one("hotspare_db_keys", &[SOUTH]) > 2_000.0);
+    stage.stream.pass();
+    stage.daemon.wait_until("an empty replica", |series| {
+        series.one("hotspare_db_keys", &[SOUTH]) < 10.0 && healthy(series)
+    });
+}
