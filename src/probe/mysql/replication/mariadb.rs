@@ -61,12 +61,13 @@ fn read_channels(channels: &Table, learned: &mut Learned) {
     learned.facts.replay_paused =
         all_are(channels, "Slave_SQL_Running", "Yes").map(|running| !running);
     learned.facts.native_lag = longest(channels, "Seconds_Behind_Master");
-    // Without GTIDs on the link, nothing tells what was received in terms of them.
-    if all_are(channels, "Using_Gtid", "No") == Some(false) {
-        let received: Vec<_> = (0..channels.rows.len())
-            .filter_map(|row| channels.text(row, "Gtid_IO_Pos"))
-            .collect();
-        let received = Domains::parse(&received.join(","));
-        learned.facts.received = learned.understood(received).map(Position::Domains);
+    // Without GTIDs on the link, nothing tells what was received in terms of them; and several
+    // sources tell of the same domains.
+    if channels.rows.len() == 1
+        && channels.text(0, "Using_Gtid").is_some_and(|using| using != "No")
+        && let Some(received) = channels.text(0, "Gtid_IO_Pos")
+    {
+        let received = learned.understood(Domains::parse(&received));
+        learned.facts.received = received.map(Position::Domains);
     }
 }

@@ -20,7 +20,7 @@ const HEARD: &str = "SELECT UNIX_TIMESTAMP(NOW(6)) AS now, \
     UNIX_TIMESTAMP(last_heartbeat_timestamp) AS heartbeat, \
     UNIX_TIMESTAMP(last_queued_transaction_end_queue_timestamp) AS queued \
     FROM performance_schema.replication_connection_status \
-    WHERE channel_name NOT LIKE 'group\\_replication\\_%'";
+    WHERE channel_name NOT LIKE 'group_replication_%'";
 
 /// How a version calls the parts of a replication.
 struct Words {
