@@ -138,6 +138,32 @@ impl PostgresServer {
         self.wait_for(&shown, "t");
     }
 
+    /// What `pg_waldump` prints of everything that this server, a primary, has logged since the
+    /// position on its own timeline. What is in the tables can be overwritten; this cannot.
+    pub(crate) fn log_since(&self, position: &str) -> String {
+        let own = "SELECT ('x' || substr(pg_walfile_name(written), 1, 8))::bit(32)::int, written
+                   FROM pg_current_wal_flush_lsn() written";
+        // At its end, so that there is something and all before it is on the disk.
+        self.sql("SELECT pg_logical_emit_message(true, 'end', '')");
+        let own = self.sql(own);
+        let (timeline, end) = own.split_once('|').expect("two columns");
+        let mut waldump = self.command("pg_waldump");
+        waldump
+            .arg("--path")
+            .arg(self.local.folder().join(within("pg_wal")))
+            .args(["--timeline", timeline, "--start", position, "--end", end]);
+        run(&mut waldump)
+    }
+
+    /// The name of a table in [`Self::log_since`].
+    pub(crate) fn name_in_log(&self, table: &str) -> String {
+        let name =
+            "SELECT format('rel %s/%s/%s ', dattablespace, oid, pg_relation_filenode('TABLE'))
+                    FROM pg_database WHERE datname = current_database()";
+        // The blank at its end, which divides it from a longer one, is trimmed from a row.
+        self.sql(&name.replace("TABLE", table)) + " "
+    }
+
     /// Makes this standby a primary and waits until it is one.
     pub(crate) fn promote(&self) {
         self.sql("SELECT pg_promote(wait => false)");

@@ -2,9 +2,12 @@
 //! that the canary goes nowhere else than to the primary.
 #![expect(clippy::float_cmp, reason = "what is compared are counts and switches")]
 
+mod campaign;
 mod drill;
 mod postgres;
 mod redis;
+
+use std::net::SocketAddr;
 
 use crate::daemon::{Series, hotspare};
 use crate::process::run;
@@ -14,45 +17,81 @@ fn setup(kind: &str) -> String {
     run(hotspare().args(["sql", kind]))
 }
 
-/// The configuration of a daemon that looks at a pair every second.
-fn config(check: &str, primary: &str, standby: &str) -> String {
+/// The configuration of a daemon that looks every second at a primary and its standbys, which come
+/// by their regions.
+fn config(check: &str, members: &[(&str, SocketAddr)]) -> String {
+    let all = |each: &dyn Fn(&(&str, SocketAddr)) -> String| {
+        let texts: Vec<_> = members.iter().map(each).collect();
+        texts.join(", ")
+    };
+    let regions = all(&|(region, _)| format!("{{ name: {region} }}"));
+    let targets = all(&|(region, address)| format!("{region}: \"{address}\""));
+    let names = all(&|(region, _)| (*region).to_owned());
+    let (primary, standbys) = names.split_once(", ").expect("two at least");
     format!(
         "region: here\n\
-         regions: [{{ name: here }}, {{ name: north }}, {{ name: south }}]\n\
+         regions: [{{ name: here }}, {regions}]\n\
          probes:\n\
          - name: orders\n\
          \x20 check: {check}\n\
          \x20 interval: 1s\n\
          \x20 timeout: 900ms\n\
          \x20 from: [here]\n\
-         \x20 targets: {{ north: \"{primary}\", south: \"{standby}\" }}\n\
+         \x20 targets: {{ {targets} }}\n\
          groups:\n\
-         - {{ name: shop, primary: north, standbys: [south], probes: [orders] }}\n"
+         - {{ name: shop, primary: {primary}, standbys: [{standbys}], probes: [orders] }}\n"
     )
 }
 
 const NORTH: &str = "target_region=\"north\"";
+const EAST: &str = "target_region=\"east\"";
 const SOUTH: &str = "target_region=\"south\"";
 
-/// A figure of the pair.
+/// A figure of the pair that most happens to: the primary and `south`.
 fn pair(series: &Series, family: &str) -> f64 {
-    series.one(family, &["standby=\"south\""])
+    pair_of(series, "south", family)
 }
 
-/// The pair's lag by a method.
+/// A figure of the primary and a standby.
+fn pair_of(series: &Series, standby: &str, family: &str) -> f64 {
+    series.one(family, &[&format!("standby=\"{standby}\"")])
+}
+
+/// How far `south` is behind by a method.
 fn lag(series: &Series, method: &str) -> f64 {
-    let method = format!("method=\"{method}\"");
-    series.one("hotspare_replication_lag_seconds", &[&method])
+    lag_of(series, "south", method)
 }
 
-/// Whether the primary and its standby are as they should be.
+/// How far a standby is behind by a method.
+fn lag_of(series: &Series, standby: &str, method: &str) -> f64 {
+    let labels = [
+        format!("standby=\"{standby}\""),
+        format!("method=\"{method}\""),
+    ];
+    let labels = labels.each_ref().map(String::as_str);
+    series.one("hotspare_replication_lag_seconds", &labels)
+}
+
+/// Whether the primary and `south` are as they should be.
 fn healthy(series: &Series) -> bool {
-    pair(series, "hotspare_canary_seen_seq") >= 2.0
+    sound(series, "south")
+}
+
+/// Whether a standby has everything of the one primary that there is.
+fn sound(series: &Series, standby: &str) -> bool {
+    let target = format!("target_region=\"{standby}\"");
+    pair_of(series, standby, "hotspare_canary_seen_seq") >= 2.0
         && series.one("hotspare_writable_primaries", &[]) == 1.0
-        && lag(series, "ring") == 0.0
-        && lag(series, "canary") == 0.0
-        && pair(series, "hotspare_db_identity_mismatch") == 0.0
-        && series.one("hotspare_replication_link_up", &[SOUTH]) == 1.0
+        && lag_of(series, standby, "ring") == 0.0
+        && lag_of(series, standby, "canary") == 0.0
+        && pair_of(series, standby, "hotspare_db_identity_mismatch") == 0.0
+        && series.one("hotspare_replication_link_up", &[&target]) == 1.0
+}
+
+/// Canaries that were acknowledged and that a standby does not show.
+fn unseen(series: &Series, standby: &str) -> f64 {
+    series.one("hotspare_canary_acked_seq", &[])
+        - pair_of(series, standby, "hotspare_canary_seen_seq")
 }
 
 /// Canaries that were not written, for a reason.

@@ -136,7 +136,8 @@ fn lsn(text: &str) -> Option<Position> {
 /// Seconds; a clock that was set back makes them negative, which is nothing.
 fn seconds(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
-    Duration::try_from_secs_f64(seconds.max(0.0)).ok()
+    // Unlike `max`, this leaves what is no number as it is.
+    Duration::try_from_secs_f64(seconds.clamp(0.0, f64::MAX)).ok()
 }
 
 #[cfg(test)]

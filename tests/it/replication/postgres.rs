@@ -1,52 +1,89 @@
-//! A `PostgreSQL` primary and its streaming standby.
+//! A `PostgreSQL` primary and its two streaming standbys.
 
 use std::net::SocketAddr;
 
-use super::{NORTH, SOUTH, config, healthy, lag, pair, setup, suppressed};
-use crate::daemon::Daemon;
+use super::campaign::Pair;
+use super::{NORTH, SOUTH, config, healthy, lag, pair, pair_of, setup, sound, suppressed, unseen};
+use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::postgres_server::PostgresServer;
 
-const CHECK: &str = "{ postgres: { user: hotspare_probe, database: postgres, tls: disable, \
-                     canary: true } }";
+fn check(canary: &str) -> String {
+    format!(
+        "{{ postgres: {{ user: hotspare_probe, database: postgres, tls: disable, {canary} }} }}"
+    )
+}
 
-/// A pair, with a network between its servers and between them and the daemon.
+/// A primary and two standbys, with a network between the servers and between them and the daemon.
 pub(super) struct Stage {
     pub(super) primary: PostgresServer,
-    pub(super) standby: PostgresServer,
-    /// What the standby receives through.
-    pub(super) stream: Link,
     /// What the daemon reaches the primary through.
     pub(super) to_primary: Link,
-    to_standby: Link,
+    pub(super) south: Standby,
+    pub(super) east: Standby,
     pub(super) daemon: Daemon,
+}
+
+pub(super) struct Standby {
+    pub(super) server: PostgresServer,
+    /// What it receives through.
+    pub(super) stream: Link,
+    /// What the daemon reaches it through.
+    to: Link,
 }
 
 impl Stage {
     pub(super) fn set() -> Self {
+        let stage = Self::unwaited(&check("canary: true"));
+        stage.wait_until_healthy();
+        stage
+    }
+
+    /// With a daemon that never writes, and that has not looked yet.
+    pub(super) fn without_canary() -> Self {
+        Self::unwaited(&check("canary: false"))
+    }
+
+    fn unwaited(check: &str) -> Self {
         let mut primary = PostgresServer::init();
         primary.allow("host all hotspare_probe 127.0.0.1/32 trust");
+        // For those who read it later.
+        primary.configure("wal_keep_size = 64MB");
         primary.start();
         primary.sql(&setup("postgres"));
         primary.sql("CREATE TABLE orders (id serial, text text)");
-        let stream = Link::to(address(&primary));
-        let via = stream.address().to_string();
-        let mut standby = PostgresServer::standby_of(&primary, &via, "south", Some("south"));
-        standby.start();
-        standby.catch_up_with(&primary);
-        let (to_primary, to_standby) = (Link::to(address(&primary)), Link::to(address(&standby)));
-        let targets = [&to_primary, &to_standby].map(|link| link.address().to_string());
-        let daemon = Daemon::start(&config(CHECK, &targets[0], &targets[1]));
-        let stage = Self {
+        let to_primary = Link::to(address(&primary));
+        let [south, east] = ["south", "east"].map(|name| Standby::of(&primary, name));
+        let daemon = Daemon::start(&config(
+            check,
+            &[
+                ("north", to_primary.address()),
+                ("south", south.to.address()),
+                ("east", east.to.address()),
+            ],
+        ));
+        Self {
             primary,
-            standby,
-            stream,
             to_primary,
-            to_standby,
+            south,
+            east,
             daemon,
-        };
-        stage.daemon.wait_until("a healthy pair", healthy);
-        stage
+        }
+    }
+
+    pub(super) fn wait_until_healthy(&self) {
+        self.daemon.wait_until("two healthy pairs", |series| {
+            healthy(series) && sound(series, "east")
+        });
+    }
+
+    /// Waits until so many canaries were not written because two servers are writable. The first of
+    /// these looks may be too late for a canary that is on its way.
+    pub(super) fn wait_until_suppressed(&self, times: f64) -> Series {
+        self.daemon.wait_until("two that are writable", |series| {
+            series.one("hotspare_writable_primaries", &[]) == 2.0
+                && suppressed(series, "two_writable") >= times
+        })
     }
 
     /// Some 100 KB of log.
@@ -56,13 +93,59 @@ impl Stage {
     }
 }
 
-fn address(server: &PostgresServer) -> SocketAddr {
+impl Standby {
+    /// Copies the primary and streams from it, through a slot with its name.
+    fn of(primary: &PostgresServer, name: &str) -> Self {
+        let stream = Link::to(address(primary));
+        let via = stream.address().to_string();
+        let mut server = PostgresServer::standby_of(primary, &via, name, Some(name));
+        server.start();
+        server.catch_up_with(primary);
+        let to = Link::to(address(&server));
+        Self { server, stream, to }
+    }
+}
+
+impl Pair for Stage {
+    const MISSING: &str = "hotspare_replication_loss_bytes";
+
+    fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
+
+    fn stream(&self) -> &Link {
+        &self.south.stream
+    }
+
+    fn write(&self) {
+        self.write();
+    }
+
+    /// None while all is applied that was received, else the age of the last that was applied.
+    fn claimed_lag(&self, _: &Series) -> f64 {
+        let lag = "SELECT CASE WHEN pg_last_wal_replay_lsn() < pg_last_wal_receive_lsn()
+                   THEN extract(epoch FROM now() - pg_last_xact_replay_timestamp()) ELSE 0 END";
+        self.south.server.sql(lag).parse().expect("a number")
+    }
+}
+
+pub(super) fn address(server: &PostgresServer) -> SocketAddr {
     server.address().parse().expect("an address")
 }
 
 /// The canary in a server.
-fn canary(server: &PostgresServer) -> String {
+pub(super) fn canary(server: &PostgresServer) -> String {
     server.sql("SELECT epoch, seq FROM hotspare.canary")
+}
+
+/// What a server, a primary, logged of writes to the canary's table since the position.
+pub(super) fn canaries_logged(server: &PostgresServer, since: &str) -> Vec<String> {
+    let table = server.name_in_log("hotspare.canary");
+    let log = server.log_since(since);
+    let writes = log
+        .lines()
+        .filter(|line| line.starts_with("rmgr: Heap ") && line.contains(&table));
+    writes.map(str::to_owned).collect()
 }
 
 #[test]
@@ -93,7 +176,7 @@ fn an_idle_pair_lacks_nothing() {
 #[test]
 fn paused_replay_is_told_from_loss() {
     let stage = Stage::set();
-    stage.standby.sql("SELECT pg_wal_replay_pause()");
+    stage.south.server.sql("SELECT pg_wal_replay_pause()");
     stage.write();
     let series = stage.daemon.wait_until("paused replay", |series| {
         series.one("hotspare_replication_replay_paused", &[SOUTH]) == 1.0
@@ -102,14 +185,14 @@ fn paused_replay_is_told_from_loss() {
     });
     assert!(pair(&series, "hotspare_replication_loss_bytes") < 10_000.0);
     assert!(lag(&series, "ring") > 0.0);
-    stage.standby.sql("SELECT pg_wal_replay_resume()");
-    stage.daemon.wait_until("a healthy pair", healthy);
+    stage.south.server.sql("SELECT pg_wal_replay_resume()");
+    stage.wait_until_healthy();
 }
 
 #[test]
 fn a_black_hole_shows_at_once_while_the_server_says_that_all_is_well() {
     let stage = Stage::set();
-    stage.stream.black_hole();
+    stage.south.stream.black_hole();
     stage.write();
     let series = stage.daemon.wait_until("loss and lag", |series| {
         pair(series, "hotspare_replication_loss_bytes") > 50_000.0
@@ -122,48 +205,77 @@ fn a_black_hole_shows_at_once_while_the_server_says_that_all_is_well() {
     stage.daemon.wait_until("silence", |series| {
         series.one("hotspare_replication_receiver_silence_seconds", &[SOUTH]) > 4.0
     });
-    stage.stream.pass();
-    stage.daemon.wait_until("a healthy pair", healthy);
+    stage.south.stream.pass();
+    stage.wait_until_healthy();
 }
 
 #[test]
 fn a_link_that_is_reset_is_down() {
     let stage = Stage::set();
-    stage.stream.cut();
+    stage.south.stream.cut();
     let series = stage.daemon.wait_until("a link that is down", |series| {
         series.one("hotspare_replication_link_up", &[SOUTH]) == 0.0 && lag(series, "canary") > 2.0
     });
     assert_eq!(series.one("hotspare_writable_primaries", &[]), 1.0);
-    stage.stream.pass();
-    stage.daemon.wait_until("a healthy pair", healthy);
+    stage.south.stream.pass();
+    stage.wait_until_healthy();
 }
 
 #[test]
 fn a_rogue_standby_never_gets_a_canary() {
     let stage = Stage::set();
-    stage.standby.promote();
-    let found = canary(&stage.standby);
-    stage.daemon.wait_until("two that are writable", |series| {
-        series.one("hotspare_writable_primaries", &[]) == 2.0
-            && suppressed(series, "two_writable") >= 5.0
-    });
+    let rogue = &stage.south.server;
+    rogue.promote();
+    let fork = rogue.sql("SELECT pg_last_wal_replay_lsn()");
+    let found = canary(rogue);
+    stage.wait_until_suppressed(5.0);
     // What the standby had of the canary when it was promoted is what it has.
-    assert_eq!(canary(&stage.standby), found);
+    assert_eq!(canary(rogue), found);
     let first = canary(&stage.primary);
-    let series = stage.daemon.wait_until("more looks", |series| {
-        suppressed(series, "two_writable") >= 9.0
-    });
+    let before = stage.primary.sql("SELECT pg_current_wal_flush_lsn()");
+    let series = stage.wait_until_suppressed(9.0);
     assert_eq!(canary(&stage.primary), first, "neither is written to");
+    assert_eq!(canary(&stage.east.server), first);
     assert_eq!(pair(&series, "hotspare_db_identity_mismatch"), 0.0);
     assert_eq!(series.one("hotspare_db_timeline", &[NORTH]), 1.0);
     assert_eq!(series.one("hotspare_db_timeline", &[SOUTH]), 2.0);
     assert_eq!(series.one("hotspare_db_role_changes_total", &[SOUTH]), 1.0);
+
+    // Nor was anything written that a later write hid, or that was taken back.
+    assert_eq!(canaries_logged(rogue, &fork), [""; 0]);
+    assert_eq!(canaries_logged(&stage.primary, &before), [""; 0]);
+    rogue.sql("BEGIN; UPDATE hotspare.canary SET seq = seq; ROLLBACK");
+    assert_eq!(canaries_logged(rogue, &fork).len(), 1);
+}
+
+#[test]
+fn a_standby_that_is_cut_off_for_long_is_told_from_one_that_is_well() {
+    let stage = Stage::set();
+    stage.south.stream.cut();
+    let retained = "hotspare_replication_slot_retained_bytes";
+    let series = stage.daemon.wait_until("what only one lacks", |series| {
+        stage.write();
+        pair(series, "hotspare_replication_loss_bytes") > 1_000_000.0
+            && lag(series, "ring") > 5.0
+            && lag(series, "canary") > 5.0
+            && pair(series, "hotspare_rpo_estimate_seconds") > 5.0
+            && unseen(series, "south") >= 5.0
+            // Of the same moment: the one that is well may just miss what was written last.
+            && sound(series, "east")
+            && unseen(series, "east") <= 1.0
+            && pair_of(series, "east", "hotspare_rpo_estimate_seconds") < 5.0
+            && pair_of(series, "east", retained) < 500_000.0
+    });
+    assert!(pair(&series, retained) > 1_000_000.0);
+    assert_eq!(series.one("hotspare_replication_link_up", &[SOUTH]), 0.0);
+    stage.south.stream.pass();
+    stage.wait_until_healthy();
 }
 
 #[test]
 fn a_standby_that_is_gone_tells_nothing() {
     let mut stage = Stage::set();
-    stage.standby.stop();
+    stage.south.server.stop();
     let series = stage.daemon.wait_until("a standby that is gone", |series| {
         series.one("hotspare_probe_up", &[SOUTH]) == 0.0
     });
@@ -239,7 +351,7 @@ fn another_cluster_behind_the_name_is_told_and_never_written_to() {
     });
     assert_eq!(canary(&other), "", "not even once");
     stage.to_primary.retarget(address(&stage.primary));
-    stage.to_standby.retarget(address(&other));
+    stage.south.to.retarget(address(&other));
     stage.daemon.wait_until("two that are writable", |series| {
         series.one("hotspare_writable_primaries", &[]) == 2.0
     });

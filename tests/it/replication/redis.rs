@@ -1,14 +1,19 @@
 //! A Redis primary and its replica.
 
+use super::campaign::Pair;
 use super::{NORTH, SOUTH, config, healthy, lag, pair, setup, suppressed};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::redis_server::RedisServer;
 
-const CHECK: &str = "{ redis: { username: hotspare_probe, password_file: pw, \
-                     allow_cleartext: true, canary: true } }";
+fn check(canary: &str) -> String {
+    format!(
+        "{{ redis: {{ username: hotspare_probe, password_file: pw, allow_cleartext: true, \
+         {canary} }} }}"
+    )
+}
 
-struct Stage {
+pub(super) struct Stage {
     primary: RedisServer,
     replica: RedisServer,
     /// What the replica receives through.
@@ -27,18 +32,28 @@ fn started() -> RedisServer {
 }
 
 impl Stage {
-    fn set() -> Self {
+    pub(super) fn set() -> Self {
+        let stage = Self::unwaited(&check("canary: true"));
+        stage.daemon.wait_until("a healthy pair", healthy);
+        stage
+    }
+
+    /// With a daemon that never writes, and that has not looked yet.
+    pub(super) fn without_canary() -> Self {
+        Self::unwaited(&check("canary: false"))
+    }
+
+    fn unwaited(check: &str) -> Self {
         let (primary, replica) = (started(), started());
         let stream = Link::to(primary.address());
         replica.replicate_from(stream.address());
         replica.catch_up_with(&primary);
-        let targets = [&primary, &replica].map(|server| server.address().to_string());
+        let members = [("north", primary.address()), ("south", replica.address())];
         let daemon = Daemon::start_with(
-            &config(CHECK, &targets[0], &targets[1]),
+            &config(check, &members),
             |folder| std::fs::write(folder.join("pw"), "right").expect("write"),
             &[],
         );
-        daemon.wait_until("a healthy pair", healthy);
         Self {
             primary,
             replica,
@@ -50,6 +65,27 @@ impl Stage {
     fn fill(&self, keys: &str) {
         let script = "for i = 1, ARGV[1] do redis.call('SET', 'order:' .. i, i) end";
         self.primary.command(&["EVAL", script, "0", keys]);
+    }
+}
+
+impl Pair for Stage {
+    const MISSING: &str = "hotspare_replication_loss_bytes";
+
+    fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
+
+    fn stream(&self) -> &Link {
+        &self.stream
+    }
+
+    fn write(&self) {
+        self.fill("10");
+    }
+
+    /// It has no such thing.
+    fn claimed_lag(&self, _: &Series) -> f64 {
+        f64::NAN
     }
 }
 
