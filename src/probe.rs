@@ -245,6 +245,8 @@ kinds! {
     Dns(dns),
     /// A login to PostgreSQL and a query.
     Postgres(postgres, canary),
+    /// A login to MySQL or MariaDB and a query.
+    Mysql(mysql, canary),
     /// What a client of Redis or Valkey does, and the server's replication.
     Redis(redis, canary),
 }

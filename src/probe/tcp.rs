@@ -106,7 +106,7 @@ fn compile(steps: &[Step], problems: &mut Vec<Problem>) -> Vec<Move> {
             Step::Expect(pattern) => match RegexBuilder::new(pattern).size_limit(1 << 20).build() {
                 Ok(regex) => moves.push(Move::Expect(regex)),
                 Err(e) => {
-                    problems.push(Problem::new(format!("dialogue[{i}].expect"), e.to_string()))
+                    problems.push(Problem::new(format!("dialogue[{i}].expect"), e.to_string()));
                 }
             },
         }
