@@ -27,6 +27,9 @@ mod fault;
 mod link;
 #[path = "../tests/it/local_server.rs"]
 mod local_server;
+#[path = "../tests/it/mariadb_server.rs"]
+#[expect(dead_code, clippy::wildcard_imports, reason = "tests need more of it")]
+mod mariadb_server;
 #[path = "../tests/it/postgres_server.rs"]
 #[expect(dead_code, clippy::wildcard_imports, reason = "tests need more of it")]
 mod postgres_server;
@@ -60,6 +63,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 use crate::authority::Authority;
+use crate::mariadb_server::MariadbServer;
 use crate::postgres_server::PostgresServer;
 use crate::redis_server::RedisServer;
 
@@ -88,6 +92,7 @@ fn main() {
 /// The servers, which end with the value.
 struct Stage {
     postgres: PostgresServer,
+    mariadb: MariadbServer,
     redis: RedisServer,
     redis_tls: RedisServer,
     /// What the settings of the probes name.
@@ -96,6 +101,7 @@ struct Stage {
 
 struct Places {
     postgres: String,
+    mariadb: String,
     redis: String,
     redis_tls: String,
     files: PathBuf,
@@ -109,6 +115,7 @@ impl Stage {
         fs::write(files.path().join("password"), PASSWORD).expect("write");
         Self {
             postgres: postgres(&authority),
+            mariadb: mariadb(&authority),
             redis: redis(None),
             redis_tls: redis(Some(&authority)),
             files,
@@ -118,6 +125,7 @@ impl Stage {
     fn places(&self) -> Places {
         Places {
             postgres: self.postgres.address(),
+            mariadb: self.mariadb.address().to_string(),
             redis: self.redis.address().to_string(),
             redis_tls: self.redis_tls.address().to_string(),
             files: self.files.path().to_owned(),
@@ -140,6 +148,18 @@ fn postgres(authority: &Authority) -> PostgresServer {
     server
 }
 
+/// As [`postgres`].
+fn mariadb(authority: &Authority) -> MariadbServer {
+    let mut server = MariadbServer::init(1);
+    server.use_tls(authority, &authority.identity(&["127.0.0.1"]));
+    server.start();
+    server.sql(setup::MYSQL);
+    server.sql(&format!(
+        "ALTER USER {DEFAULT_USER} IDENTIFIED BY '{PASSWORD}' WITH MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK"
+    ));
+    server
+}
+
 /// With the rights that operators are asked for.
 fn redis(authority: Option<&Authority>) -> RedisServer {
     let mut server = RedisServer::new();
@@ -157,6 +177,8 @@ fn redis(authority: Option<&Authority>) -> RedisServer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Postgres,
+    /// `MariaDB` stands for `MySQL` too.
+    Mysql,
     Redis,
 }
 
@@ -200,6 +222,7 @@ impl Case {
     fn check(self) -> Value {
         let name = match self.kind {
             Kind::Postgres => "postgres",
+            Kind::Mysql => "mysql",
             Kind::Redis => "redis",
         };
         let mut settings = json!({
@@ -209,9 +232,9 @@ impl Case {
             "canary": self.ask == Ask::Canary,
         });
         let of_kind = match self.kind {
-            Kind::Postgres => json!({
+            Kind::Postgres | Kind::Mysql => json!({
                 "user": DEFAULT_USER,
-                "database": "postgres",
+                "database": if self.kind == Kind::Postgres { "postgres" } else { "hotspare" },
                 "tls": if self.tls { "verify-full" } else { "disable" },
                 "ca_file": self.tls.then_some("ca.pem"),
             }),
@@ -229,6 +252,7 @@ impl Case {
     fn address(self, places: &Places) -> &str {
         match self.kind {
             Kind::Postgres => &places.postgres,
+            Kind::Mysql => &places.mariadb,
             Kind::Redis if self.tls => &places.redis_tls,
             Kind::Redis => &places.redis,
         }
@@ -270,7 +294,7 @@ impl Visitor {
             seq: Cell::new(0),
         };
         let (reply, _) = visitor.run();
-        if let Some(replication) = &database(&reply).replication {
+        if let Some(replication) = database(&reply).replication {
             visitor.to = replication.incarnation();
         }
         visitor.order();
@@ -324,12 +348,18 @@ fn probe(check: &Value, address: &str, files: &Path) -> Arc<dyn Probe> {
     template.target(address).expect("an address")
 }
 
-fn database(reply: &Reply) -> &DatabaseFacts {
-    reply.facts.database.as_deref().expect("told")
+/// What the server told; with the query alone, Redis tells nothing.
+fn database(reply: &Reply) -> DatabaseFacts {
+    reply.facts.database.as_deref().cloned().unwrap_or_default()
 }
 
 #[divan::bench(args = Case::all(Kind::Postgres), sample_count = 200, sample_size = 1)]
 fn postgres_run(bencher: Bencher<'_, '_>, case: &Case) {
+    one_run(bencher, *case);
+}
+
+#[divan::bench(args = Case::all(Kind::Mysql), sample_count = 200, sample_size = 1)]
+fn mysql_run(bencher: Bencher<'_, '_>, case: &Case) {
     one_run(bencher, *case);
 }
 
@@ -353,7 +383,7 @@ fn report() {
         "{:32} {:>8} {:>8} {:>12}",
         "", "client", "server", "connections"
     );
-    for kind in [Kind::Postgres, Kind::Redis] {
+    for kind in [Kind::Postgres, Kind::Mysql, Kind::Redis] {
         let visitors = Case::all(kind)
             .into_iter()
             .map(|case| (case, Visitor::new(case)));
