@@ -13,7 +13,7 @@ use crate::daemon::{Series, hotspare};
 use crate::process::run;
 
 /// What `hotspare sql` prints for a kind.
-fn setup(kind: &str) -> String {
+pub(crate) fn setup(kind: &str) -> String {
     run(hotspare().args(["sql", kind]))
 }
 
