@@ -143,7 +143,8 @@ impl<'a, P: Pair> Book<'a, P> {
         for (n, look) in self.looks.iter().enumerate() {
             let is_news = look.link_up.total_cmp(&before).is_ne();
             before = look.link_up;
-            if n % every == 0 || is_news {
+            let is_last = n + 1 == self.looks.len();
+            if n % every == 0 || is_news || is_last {
                 println!("{}", look.row());
             }
         }
