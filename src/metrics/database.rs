@@ -68,10 +68,11 @@ impl Database {
         self.told.and_then(|told| told.link)
     }
 
-    /// A version seldom changes: it is copied only then.
+    /// A version seldom changes: it is copied only then. One that was not told changes nothing.
     fn is(&mut self, engine: &'static str, version: &str) {
         let known = self.product.as_ref();
-        if known.is_none_or(|(e, v)| *e != engine || **v != *version) {
+        let differs = |(e, v): &(&str, Box<str>)| *e != engine || **v != *version;
+        if known.is_none_or(|known| !version.is_empty() && differs(known)) {
             self.product = Some((engine, version.into()));
         }
     }
@@ -82,5 +83,30 @@ impl Database {
         }
         self.role_changes += u64::from(self.role != Role::Unknown && self.role != role);
         self.role = role;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_is_not_told_leaves_the_one_that_was() {
+        let told = |engine, version: &str| DatabaseFacts {
+            engine,
+            version: version.into(),
+            ..DatabaseFacts::default()
+        };
+        let mut database = Database::default();
+        for (engine, version, known) in [
+            ("redis", "", ("redis", "")),
+            ("valkey", "8.0.1", ("valkey", "8.0.1")),
+            ("redis", "", ("valkey", "8.0.1")),
+            ("valkey", "8.1.0", ("valkey", "8.1.0")),
+        ] {
+            database.observe(Some(&told(engine, version)));
+            let (engine, version) = database.product.as_ref().expect("seen");
+            assert_eq!((*engine, &**version), known);
+        }
     }
 }

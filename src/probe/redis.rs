@@ -122,17 +122,15 @@ impl Target {
     async fn visit(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Duration, Failure> {
         let (mut opened, answer) = self.question(facts, watch).await?;
         let latency = watch.laps().total();
-        let verdict = match self.shared.query.judge(&answer) {
-            // Whom the server does not know, it tells nothing.
-            Err(refused) if refused.reason == Reason::Auth => Err(refused),
-            verdict if !self.shared.replication => verdict,
-            verdict => {
-                let session = &mut opened.connection;
-                let told = self.inquire(session, verdict.is_ok(), facts, watch).await;
-                verdict.and(told)
-            }
-        };
-        if verdict.is_ok() {
+        let verdict = self.shared.query.judge(&answer);
+        let mut sound = verdict.is_ok();
+        // Whom the server does not know, it tells nothing.
+        let is_stranger = |failure: &Failure| failure.reason == Reason::Auth;
+        if self.shared.replication && !verdict.as_ref().is_err_and(is_stranger) {
+            let session = &mut opened.connection;
+            sound &= self.inquire(session, sound, facts, watch).await?;
+        }
+        if sound {
             self.kept.put(opened, Session::part);
         } else {
             opened.connection.part();
@@ -205,42 +203,54 @@ impl Target {
     }
 
     /// Asks what the server is and how far it has come, and sees to the canary. Nothing of it is
-    /// part of a latency, and a refusal is no failure.
+    /// part of a latency, and nothing that the server does not tell fails the run: only a canary
+    /// that was sent and not answered does. Whether the session is as it was before.
     async fn inquire(
         &self,
         session: &mut Session,
-        may_write: bool,
+        is_good: bool,
         facts: &mut Facts,
         watch: &mut Stopwatch,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         watch.linger(Phase::QueryRead);
         let asked = Instant::now().into_std();
+        let answers = self.answers(session).await;
+        let answered = Instant::now().into_std();
+        let Ok((answers, look)) = answers else {
+            // A server that has refused the query may have closed the connection at that.
+            facts.database = is_good.then(|| Box::new(info::nothing_told()));
+            return Ok(false);
+        };
+        let database = facts
+            .database
+            .insert(Box::new(answers.facts(asked, answered)));
+        if let (Some(look), Some(canary), Some(pen)) = (look, &self.shared.canary, &self.pen) {
+            let facts = database.canary.insert(CanaryFacts {
+                seen: canary::sighting(&look, asked, answered),
+                write: None,
+            });
+            if is_good && let Some(order) = pen.take() {
+                let told = database.replication.as_deref();
+                facts.write = Some(canary.write(&order, told, session, watch).await?);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The answers to all that is asked beside the query, that to the look for a canary apart.
+    async fn answers(&self, session: &mut Session) -> Result<(Answers, Option<Answer>), Failure> {
         session.send(&self.shared.inquiry).await?;
         let answers = Answers {
             replication: session.reply().await?,
             server: session.reply().await?,
             keys: session.reply().await?,
         };
-        let seen = match (&self.shared.canary, &self.pen) {
-            (Some(canary), Some(pen)) => Some((canary, pen, session.reply().await?)),
-            _ => None,
+        let look = match &self.shared.canary {
+            Some(_) => Some(session.reply().await?),
+            None => None,
         };
         session.settle()?;
-        let answered = Instant::now().into_std();
-        let database = facts
-            .database
-            .insert(Box::new(answers.facts(asked, answered)));
-        if let Some((canary, pen, seen)) = seen {
-            let facts = database.canary.insert(CanaryFacts {
-                seen: canary::sighting(&seen, asked, answered),
-                write: None,
-            });
-            if may_write && let Some(order) = pen.take() {
-                let told = database.replication.as_deref();
-                facts.write = Some(canary.write(&order, told, session, watch).await?);
-            }
-        }
-        Ok(())
+        Ok((answers, look))
     }
 }
 

@@ -327,30 +327,37 @@ async fn endless_talk_ends_at_the_cap() {
         ("growing lists", b"", b"*2\r\n"),
     ] {
         let talk = [start, &piece.repeat(much / piece.len())].concat();
-        for outcome in [answered(talk.clone()).await, told(talk).await] {
-            let reason = outcome.reason();
-            assert_eq!(
-                reason,
-                Some(Reason::TooLarge),
-                "{what}: {:?}",
-                outcome.result
-            );
-        }
+        let outcome = answered(talk.clone()).await;
+        assert_eq!(
+            outcome.reason(),
+            Some(Reason::TooLarge),
+            "{what}: {:?}",
+            outcome.result
+        );
+        assert_nothing_told(what, &told(talk).await);
     }
     // Many small words are no better than a long one.
     let chatter = PONG.repeat(much / PONG.len());
-    for outcome in [answered(chatter.clone()).await, told(chatter).await] {
-        assert_eq!(
-            outcome.reason(),
-            Some(Reason::Protocol),
-            "{:?}",
-            outcome.result
-        );
-    }
+    let outcome = answered(chatter.clone()).await;
+    assert_eq!(
+        outcome.reason(),
+        Some(Reason::Protocol),
+        "{:?}",
+        outcome.result
+    );
+    assert_nothing_told("chatter", &told(chatter).await);
+}
+
+/// The visit was fine, and the server then did not tell what it was asked.
+fn assert_nothing_told(what: &str, outcome: &Outcome) {
+    assert_eq!(outcome.reason(), None, "{what}: {:?}", outcome.result);
+    let facts = database(outcome.facts());
+    assert_eq!(facts.replication, None, "{what}");
+    assert_eq!(facts.withheld, Some(Withheld::Error), "{what}");
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_at_any_byte_is_a_failure_of_its_own() {
+async fn a_connection_that_ends_at_any_byte_is_never_taken_for_a_whole_one() {
     let whole = PONG.len() + TOLD.len();
     for at in 0..=whole {
         let server = Scripted::new(move |stream| {
@@ -362,10 +369,16 @@ async fn a_connection_that_ends_at_any_byte_is_a_failure_of_its_own() {
             }
         });
         let outcome = server.probed(&json!({})).await;
-        let expected = (at < whole).then_some(Reason::Eof);
-        assert_eq!(outcome.reason(), expected, "at {at}: {:?}", outcome.result);
         let queried = outcome.watch.laps().get(Phase::QueryRead).is_some();
         assert_eq!(queried, at >= PONG.len(), "at {at}");
+        if !queried {
+            let reason = outcome.reason();
+            assert_eq!(reason, Some(Reason::Eof), "at {at}: {:?}", outcome.result);
+        } else if at < whole {
+            assert_nothing_told(&at.to_string(), &outcome);
+        } else {
+            assert_eq!(database(outcome.facts()).withheld, None);
+        }
     }
 }
 
@@ -539,19 +552,13 @@ async fn what_is_told_beside_the_query_may_be_anything() {
         assert_eq!(facts.withheld, withheld, "{what}");
         assert!(facts.version.len() <= 64 && !facts.version.contains(char::is_control));
     }
-    for (what, answer, reason) in [
-        ("garbage", b"garbage".to_vec(), Reason::Protocol),
-        ("2 GiB", b"$2147483648\r\n".to_vec(), Reason::TooLarge),
-        ("one more", [TOLD, b"+OK\r\n"].concat(), Reason::Protocol),
-        ("half of one more", [TOLD, b"+"].concat(), Reason::Protocol),
+    for (what, answer) in [
+        ("garbage", b"garbage".to_vec()),
+        ("2 GiB", b"$2147483648\r\n".to_vec()),
+        ("one more", [TOLD, b"+OK\r\n"].concat()),
+        ("half of one more", [TOLD, b"+"].concat()),
     ] {
-        let outcome = told(answer).await;
-        assert_eq!(
-            outcome.reason(),
-            Some(reason),
-            "{what}: {:?}",
-            outcome.result
-        );
+        assert_nothing_told(what, &told(answer).await);
     }
 }
 
@@ -632,7 +639,6 @@ async fn a_kept_connection_that_is_gone_or_speaks_unasked_is_replaced_within_the
         is_ready.await.expect("the script went on");
         let outcome = run(&*probe, GUARD).await;
         assert_eq!(outcome.reason(), None, "{what}: {:?}", outcome.result);
-        // What the dead connection took is not part of the time.
         assert_eq!(
             phases(&outcome),
             [Phase::Connect, Phase::QueryRead],
@@ -641,6 +647,23 @@ async fn a_kept_connection_that_is_gone_or_speaks_unasked_is_replaced_within_the
         drop(probe);
         server.thread.join().expect("the script went to its end");
     }
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_replaced_once_and_its_end_is_not_timed() {
+    let server = Scripted::each(vec![
+        Box::new(|stream| {
+            serve(stream);
+            hear(stream, PING);
+        }),
+        Box::new(|stream| hear(stream, PING)),
+    ]);
+    let probe = server.probe(&reuse());
+    assert_eq!(run(&*probe, GUARD).await.reason(), None);
+    let outcome = run(&*probe, GUARD).await;
+    assert_eq!(outcome.reason(), Some(Reason::Eof), "{:?}", outcome.result);
+    assert_eq!(phases(&outcome), [Phase::Connect]);
+    server.thread.join().expect("the script went to its end");
 }
 
 #[tokio::test]
@@ -693,6 +716,29 @@ async fn a_connection_is_never_kept_half_read() {
     assert_eq!(watch.laps().iter().count(), 0);
     let outcome = run(&*probe, GUARD).await;
     assert_eq!(outcome.reason(), None, "{:?}", outcome.result);
+    assert_eq!(phases(&outcome), [Phase::Connect, Phase::QueryRead]);
+    drop(probe);
+    server.thread.join().expect("the script went to its end");
+}
+
+#[tokio::test]
+async fn a_connection_that_told_too_much_is_not_kept() {
+    let server = Scripted::each(vec![
+        Box::new(|stream| {
+            hear(stream, PING);
+            say(stream, PONG);
+            hear(stream, INQUIRY);
+            say(stream, &[TOLD, PONG].concat());
+            assert_eq!(hear_rest(stream), b"");
+        }),
+        Box::new(|stream| {
+            serve(stream);
+            hear_rest(stream);
+        }),
+    ]);
+    let probe = server.probe(&reuse());
+    assert_eq!(run(&*probe, GUARD).await.reason(), None);
+    let outcome = run(&*probe, GUARD).await;
     assert_eq!(phases(&outcome), [Phase::Connect, Phase::QueryRead]);
     drop(probe);
     server.thread.join().expect("the script went to its end");

@@ -9,6 +9,8 @@ use crate::model::{DatabaseFacts, Identity, Link, Position, ReplicationFacts, Ro
 
 /// Characters of the server's version that are kept.
 const MAX_VERSION: usize = 64;
+/// What it is unless it says otherwise.
+const REDIS: &str = "redis";
 /// The offset of a replica that has no data of a primary yet.
 const NO_OFFSET: u64 = 1;
 
@@ -117,11 +119,20 @@ impl Section {
     }
 }
 
+/// What is known of a server that did not answer the questions as it should.
+pub(super) fn nothing_told() -> DatabaseFacts {
+    DatabaseFacts {
+        engine: REDIS,
+        withheld: Some(Withheld::Error),
+        ..DatabaseFacts::default()
+    }
+}
+
 /// The product and its version. Valkey names itself, and tells the version of Redis that it is like.
 fn engine(server: &Section) -> (&'static str, Box<str>) {
     let (engine, version) = match server.get("valkey_version") {
         Some(version) => ("valkey", version),
-        None => ("redis", server.get("redis_version").unwrap_or_default()),
+        None => (REDIS, server.get("redis_version").unwrap_or_default()),
     };
     let shown = version.chars().filter(|c| !c.is_control());
     (engine, shown.take(MAX_VERSION).collect::<String>().into())

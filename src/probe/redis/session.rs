@@ -41,18 +41,9 @@ impl Session {
     /// Sends questions, each of which has one reply.
     pub(super) async fn send(&mut self, questions: &[u8]) -> Result<(), Failure> {
         self.answering = false;
-        match self.write(questions).await {
-            // What the server said before it closed tells more than that it did; reading that ends
-            // with the same error.
-            Err(failure) if failure.reason == Reason::Reset => Ok(()),
-            other => other,
-        }
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let stream = &mut self.transport;
         stream
-            .write_all(bytes)
+            .write_all(questions)
             .await
             .map_err(|e| Transport::failure_of(&e))?;
         stream.flush().await.map_err(|e| Transport::failure_of(&e))

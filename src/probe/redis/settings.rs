@@ -143,7 +143,10 @@ impl Settings {
             );
         }
         if self.canary && !self.replication {
-            wrong("canary", "it needs replication: true, which tells the primary");
+            wrong(
+                "canary",
+                "it needs replication: true, which tells the primary",
+            );
         }
         if self.expect.is_some() && self.query.is_none() {
             wrong("expect", "there is no query whose answer it could be");
