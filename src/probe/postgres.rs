@@ -36,7 +36,8 @@ use crate::model::{
     FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
 use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsMode, TlsPolicy, Transport, Wire,
+    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsMode, TlsPolicy,
+    Transport, Wire,
 };
 
 const DEFAULT_PORT: u16 = 5432;
@@ -190,7 +191,10 @@ impl Target {
 
 /// Whether a session turned out to be gone: one that was kept is replaced then.
 fn is_loss(failure: &Failure) -> bool {
-    matches!(failure.reason, Reason::Eof | Reason::Reset | Reason::NotAccepting)
+    matches!(
+        failure.reason,
+        Reason::Eof | Reason::Reset | Reason::NotAccepting
+    )
 }
 
 impl Probe for Target {

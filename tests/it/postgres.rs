@@ -450,7 +450,7 @@ async fn a_server_without_a_free_connection_is_not_accepting() {
     eventually(async || run(&*probe, GUARD).await.result.ok()).await;
 }
 
-async fn eventually<T>(attempt: impl AsyncFn() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(attempt: impl AsyncFn() -> Option<T>) -> T {
     let attempts = async {
         loop {
             if let Some(done) = attempt().await {

@@ -19,13 +19,20 @@ pub(super) fn question(name: &CanaryName) -> String {
 /// standby; there is no `statement_timeout`, because its end would make a commit that still waits
 /// look like one that was acknowledged.
 pub(super) fn statement(name: &CanaryName, order: &Order) -> String {
-    let CanaryName { vantage, probe, epoch } = name;
+    let CanaryName {
+        vantage,
+        probe,
+        epoch,
+    } = name;
     let seq = order.seq;
     let system = match &order.to.identity {
         Some(Identity::System(system)) => system.to_string(),
         _ => "NULL".to_owned(),
     };
-    let timeline = order.to.timeline.map_or("NULL".to_owned(), |n| n.to_string());
+    let timeline = order
+        .to
+        .timeline
+        .map_or("NULL".to_owned(), |n| n.to_string());
     format!(
         "SET TRANSACTION READ WRITE; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 1000; \
          INSERT INTO hotspare.canary (vantage, probe, epoch, seq) \

@@ -110,7 +110,10 @@ mod tests {
         for (message, reason) in [
             ("SASL authentication failed", Reason::Auth),
             ("no such database: orders", Reason::Auth),
-            ("no more connections allowed (max_client_conn)", Reason::NotAccepting),
+            (
+                "no more connections allowed (max_client_conn)",
+                Reason::NotAccepting,
+            ),
             ("pgbouncer cannot connect to server", Reason::NotAccepting),
         ] {
             assert_eq!(login_reason("08P01", message), reason, "{message}");

@@ -65,12 +65,27 @@ fn parse(
     answered: Instant,
 ) -> Option<(ReplicationFacts, Option<Withheld>)> {
     let &[
-        recovering, read_only, system, timeline, position, received, paused, has_process, status,
-        silence, native_lag, slot, slots,
+        recovering,
+        read_only,
+        system,
+        timeline,
+        position,
+        received,
+        paused,
+        has_process,
+        status,
+        silence,
+        native_lag,
+        slot,
+        slots,
     ] = <&[Option<&str>; COLUMNS]>::try_from(columns).ok()?;
     let standby = truth(recovering?)?;
     let mut facts = ReplicationFacts::new(asked, answered);
-    facts.role = if standby { Role::Standby } else { Role::Primary };
+    facts.role = if standby {
+        Role::Standby
+    } else {
+        Role::Primary
+    };
     facts.writable = Some(!standby && read_only? == "off");
     facts.identity = Some(Identity::System(system?.parse().ok()?));
     facts.timeline = optional(timeline, |text| text.parse().ok())?;
@@ -79,11 +94,13 @@ fn parse(
     facts.replay_paused = optional(paused, truth)?;
     facts.native_lag = optional(native_lag, seconds)?;
     facts.slot = slot.map(Into::into);
-    facts.slots = optional(slots, |json| serde_json::from_str::<Vec<SlotRow>>(json).ok())?
-        .unwrap_or_default()
-        .into_iter()
-        .map(Slot::from)
-        .collect();
+    facts.slots = optional(slots, |json| {
+        serde_json::from_str::<Vec<SlotRow>>(json).ok()
+    })?
+    .unwrap_or_default()
+    .into_iter()
+    .map(Slot::from)
+    .collect();
     let mut withheld = None;
     if standby {
         let has_process = truth(has_process?)?;
@@ -110,7 +127,10 @@ impl From<SlotRow> for Slot {
 }
 
 /// A value that may be missing but not unreadable.
-#[expect(clippy::option_option, reason = "missing is one thing, unreadable another")]
+#[expect(
+    clippy::option_option,
+    reason = "missing is one thing, unreadable another"
+)]
 fn optional<T>(text: Option<&str>, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
     match text {
         None => Some(None),
@@ -171,7 +191,10 @@ mod tests {
         let (facts, withheld) = parsed(&STANDBY).expect("facts");
         assert_eq!(withheld, None);
         assert_eq!((facts.role, facts.writable), (Role::Standby, Some(false)));
-        assert_eq!(facts.identity, Some(Identity::System(7_312_345_678_901_234_567)));
+        assert_eq!(
+            facts.identity,
+            Some(Identity::System(7_312_345_678_901_234_567))
+        );
         assert_eq!(facts.timeline, Some(2));
         assert_eq!(facts.position, Some(Position::Lsn(0x300_0060)));
         assert_eq!(facts.received, Some(Position::Lsn(1 << 32)));
@@ -192,7 +215,10 @@ mod tests {
 
         row[7] = Some("f");
         let (facts, withheld) = parsed(&row).expect("facts");
-        assert_eq!((withheld, facts.link.expect("link").up), (None, Some(false)));
+        assert_eq!(
+            (withheld, facts.link.expect("link").up),
+            (None, Some(false))
+        );
     }
 
     #[test]
@@ -208,7 +234,11 @@ mod tests {
         let (facts, _) = parsed(&row).expect("facts");
         assert_eq!((facts.role, facts.writable), (Role::Primary, Some(true)));
         assert_eq!(facts.link, None);
-        let told: Vec<_> = facts.slots.iter().map(|s| (s.retained_bytes, s.lost)).collect();
+        let told: Vec<_> = facts
+            .slots
+            .iter()
+            .map(|s| (s.retained_bytes, s.lost))
+            .collect();
         assert_eq!(told, [(Some(16), false), (None, true), (None, false)]);
     }
 
@@ -216,8 +246,15 @@ mod tests {
     fn what_cannot_be_read_is_no_fact() {
         assert!(parsed(&STANDBY[1..]).is_none(), "a column is missing");
         for (column, text) in [
-            (0, "yes"), (2, "-1"), (3, "two"), (4, "0-3000060"), (4, "0/123456789"), (6, ""),
-            (9, "NaN"), (9, "soon"), (12, "[{}]"),
+            (0, "yes"),
+            (2, "-1"),
+            (3, "two"),
+            (4, "0-3000060"),
+            (4, "0/123456789"),
+            (6, ""),
+            (9, "NaN"),
+            (9, "soon"),
+            (12, "[{}]"),
         ] {
             let mut row = STANDBY;
             row[column] = Some(text);
