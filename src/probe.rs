@@ -3,6 +3,7 @@
 // Written out, so that rustfmt finds them.
 mod dns;
 mod http;
+mod mysql;
 mod ping;
 mod postgres;
 mod redis;

@@ -255,7 +255,10 @@ impl Target {
             facts.write = Some(canary.write(&order, told, session, watch).await?);
         }
         // What was allowed for a write that was refused may still be allowed.
-        Ok(facts.write.as_ref().is_none_or(|write| write.outcome.is_ok()))
+        Ok(facts
+            .write
+            .as_ref()
+            .is_none_or(|write| write.outcome.is_ok()))
     }
 }
 
@@ -267,7 +270,10 @@ async fn bound(session: &mut Session, statement: &str) -> Result<(), Failure> {
             let why = error.of_query();
             Err(Failure::new(
                 why.reason,
-                format_args!("the session cannot be bounded, see read_only: {}", why.detail),
+                format_args!(
+                    "the session cannot be bounded, see read_only: {}",
+                    why.detail
+                ),
             ))
         }
         Err(Refusal::Broken(failure)) => Err(failure),

@@ -160,9 +160,15 @@ mod tests {
     fn an_error_is_read_with_and_without_a_state() {
         let text = |packet: &[u8]| ServerError::parse(packet).map(|error| error.to_string());
         let full = b"\xff\x15\x04#28000Access denied".as_slice();
-        assert_eq!(text(full).as_deref(), Some("ERROR 1045: (28000) Access denied"));
+        assert_eq!(
+            text(full).as_deref(),
+            Some("ERROR 1045: (28000) Access denied")
+        );
         let early = b"\xff\x10\x04Too many connections".as_slice();
-        assert_eq!(text(early).as_deref(), Some("ERROR 1040: Too many connections"));
+        assert_eq!(
+            text(early).as_deref(),
+            Some("ERROR 1040: Too many connections")
+        );
         assert_eq!(text(b"\xff\x10\x04#").as_deref(), Some("ERROR 1040: #"));
         for cut in [&b""[..], b"\xff", b"\xff\x10", b"\x00\x10\x04"] {
             assert_eq!(text(cut), None);

@@ -58,7 +58,10 @@ impl Greeting {
         let challenge = [first, &second[..CHALLENGE - 8]].concat();
         let version = String::from_utf8_lossy(version);
         Some(Self {
-            version: version.strip_prefix("5.5.5-").unwrap_or(&version).to_owned(),
+            version: version
+                .strip_prefix("5.5.5-")
+                .unwrap_or(&version)
+                .to_owned(),
             capabilities: CapabilityFlags::from_bits_truncate(
                 u32::from(low) | u32::from(high) << 16,
             ),
@@ -119,6 +122,9 @@ mod tests {
             let _ = Greeting::parse(&packet);
         }
         let old = packet(b"4.0.30", 0x0000_8200, 21);
-        assert_eq!(Greeting::parse(&old).expect_err("old").reason, Reason::Protocol);
+        assert_eq!(
+            Greeting::parse(&old).expect_err("old").reason,
+            Reason::Protocol
+        );
     }
 }

@@ -62,13 +62,18 @@ impl Login {
         facts: &mut Facts,
         watch: &mut Stopwatch,
     ) -> Result<(Session, String), Failure> {
-        watch.enter(if self.tls.is_some() { Phase::Tls } else { Phase::Auth });
+        watch.enter(if self.tls.is_some() {
+            Phase::Tls
+        } else {
+            Phase::Auth
+        });
         // An error instead of a greeting has another number in some versions.
         let greeting = Greeting::parse(&read(&mut wire, None).await?)?;
         let mut number = 1;
         let transport = match &self.tls {
             Some(policy) if offers_tls(&greeting, policy.mode())? => {
-                let request = SslRequest::new(self.capabilities(&greeting, true), MAX_PACKET, COLLATION);
+                let request =
+                    SslRequest::new(self.capabilities(&greeting, true), MAX_PACKET, COLLATION);
                 let request = framed(&serialized(&request), number);
                 number += 1;
                 let sent = wire.write_all(&request).await;
@@ -81,7 +86,8 @@ impl Login {
         };
         watch.enter(Phase::Auth);
         let mut session = Session::new(transport, number);
-        self.authenticate(&mut session, &greeting, number > 1).await?;
+        self.authenticate(&mut session, &greeting, number > 1)
+            .await?;
         watch.leave();
         Ok((session, greeting.version))
     }
@@ -89,7 +95,10 @@ impl Login {
     fn capabilities(&self, greeting: &Greeting, encrypted: bool) -> CapabilityFlags {
         let mut capabilities = OFFERED & greeting.capabilities;
         capabilities.set(CapabilityFlags::CLIENT_SSL, encrypted);
-        capabilities.set(CapabilityFlags::CLIENT_CONNECT_WITH_DB, self.database.is_some());
+        capabilities.set(
+            CapabilityFlags::CLIENT_CONNECT_WITH_DB,
+            self.database.is_some(),
+        );
         capabilities
     }
 
@@ -100,7 +109,10 @@ impl Login {
         encrypted: bool,
     ) -> Result<(), Failure> {
         let verified = encrypted
-            && self.tls.as_ref().is_some_and(|policy| policy.mode().verifies());
+            && self
+                .tls
+                .as_ref()
+                .is_some_and(|policy| policy.mode().verifies());
         let privacy = Privacy {
             encrypted,
             trusted: verified || self.allow_cleartext,
@@ -112,7 +124,9 @@ impl Login {
         let plugin = plugin.unwrap_or(Plugin::Native);
         let (mut proof, answer) = begin(plugin, &greeting.challenge)?;
         let capabilities = self.capabilities(greeting, encrypted);
-        session.write(&self.response(plugin, answer, capabilities)).await?;
+        session
+            .write(&self.response(plugin, answer, capabilities))
+            .await?;
         for _ in 0..MAX_PACKETS {
             let packet = session.read().await?;
             let answer = match packet.split_first() {
@@ -137,12 +151,7 @@ impl Login {
         Err(protocol("the login does not come to an end"))
     }
 
-    fn response(
-        &self,
-        plugin: Plugin,
-        answer: Vec<u8>,
-        capabilities: CapabilityFlags,
-    ) -> Vec<u8> {
+    fn response(&self, plugin: Plugin, answer: Vec<u8>, capabilities: CapabilityFlags) -> Vec<u8> {
         let plugin = match plugin {
             Plugin::CachingSha2 => AuthPlugin::CachingSha2Password,
             _ => AuthPlugin::MysqlNativePassword,

@@ -80,7 +80,9 @@ impl<'a> Proof<'a> {
     ) -> Result<(Self, Vec<u8>), Failure> {
         // A challenge is random without zeros; servers put one behind it.
         let challenge = match plugin {
-            Plugin::Native | Plugin::CachingSha2 => challenge.strip_suffix(&[0]).unwrap_or(challenge),
+            Plugin::Native | Plugin::CachingSha2 => {
+                challenge.strip_suffix(&[0]).unwrap_or(challenge)
+            }
             Plugin::Ed25519 | Plugin::Clear => challenge,
         };
         let proof = Self {
@@ -111,7 +113,8 @@ impl<'a> Proof<'a> {
             }
             Plugin::Ed25519 => {
                 let answer = ClientEd25519::default().run(self, &self.challenge);
-                let answer = answer.map_err(|why| protocol(format_args!("client_ed25519: {why}")))?;
+                let answer =
+                    answer.map_err(|why| protocol(format_args!("client_ed25519: {why}")))?;
                 Ok(answer.data().unwrap_or_default().to_vec())
             }
             Plugin::Clear => self.in_clear(),
@@ -134,7 +137,9 @@ impl<'a> Proof<'a> {
                 self.asked_for_key = false;
                 self.encrypted_for(key).map(Some)
             }
-            _ => Err(protocol("the server goes on with the login in no known way")),
+            _ => Err(protocol(
+                "the server goes on with the login in no known way",
+            )),
         }
     }
 
@@ -201,10 +206,22 @@ mod tests {
     use super::*;
 
     const TWENTY: &[u8; CHALLENGE] = b"challenge of twenty!";
-    const OPEN: Privacy = Privacy { encrypted: false, trusted: false };
-    const TLS: Privacy = Privacy { encrypted: true, trusted: false };
-    const VERIFIED: Privacy = Privacy { encrypted: true, trusted: true };
-    const ALLOWED: Privacy = Privacy { encrypted: false, trusted: true };
+    const OPEN: Privacy = Privacy {
+        encrypted: false,
+        trusted: false,
+    };
+    const TLS: Privacy = Privacy {
+        encrypted: true,
+        trusted: false,
+    };
+    const VERIFIED: Privacy = Privacy {
+        encrypted: true,
+        trusted: true,
+    };
+    const ALLOWED: Privacy = Privacy {
+        encrypted: false,
+        trusted: true,
+    };
 
     fn begun(plugin: Plugin, privacy: Privacy) -> Result<(Proof<'static>, Vec<u8>), Failure> {
         let password = Box::leak(Box::new(Secret::new("right".to_owned())));
@@ -213,9 +230,18 @@ mod tests {
 
     #[test]
     fn the_password_itself_goes_only_to_whom_it_may() {
-        for (privacy, given) in [(OPEN, false), (TLS, false), (VERIFIED, true), (ALLOWED, true)] {
+        for (privacy, given) in [
+            (OPEN, false),
+            (TLS, false),
+            (VERIFIED, true),
+            (ALLOWED, true),
+        ] {
             let clear = begun(Plugin::Clear, privacy).map(|(_, answer)| answer);
-            assert_eq!(clear.is_ok_and(|answer| answer == b"right\0"), given, "{privacy:?}");
+            assert_eq!(
+                clear.is_ok_and(|answer| answer == b"right\0"),
+                given,
+                "{privacy:?}"
+            );
             let (mut proof, answer) = begun(Plugin::CachingSha2, privacy).expect("a challenge");
             assert_eq!(answer.len(), 32);
             assert_eq!(proof.more(&[KNOWN]), Ok(None));
@@ -237,21 +263,36 @@ mod tests {
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n");
         let (mut proof, _) = begun(Plugin::CachingSha2, ALLOWED).expect("begun");
         proof.more(&[WANTED]).expect("asks for the key");
-        let cipher = proof.more(pem.as_bytes()).expect("encrypted").expect("an answer");
+        let cipher = proof
+            .more(pem.as_bytes())
+            .expect("encrypted")
+            .expect("an answer");
 
         let secret = OaepPrivateDecryptingKey::new(secret).expect("key");
         let mut room = vec![0; secret.min_output_size()];
         let plain = secret.decrypt(&OAEP_SHA1_MGF1SHA1, &cipher, &mut room, None);
-        let plain: Vec<u8> = plain.expect("decrypted").iter().zip(TWENTY).map(|(a, b)| a ^ b).collect();
+        let plain: Vec<u8> = plain
+            .expect("decrypted")
+            .iter()
+            .zip(TWENTY)
+            .map(|(a, b)| a ^ b)
+            .collect();
         assert_eq!(plain, b"right\0");
     }
 
     #[test]
     fn keys_and_challenges_of_other_forms_are_refused() {
-        for key in [&b""[..], b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", b"\x03"] {
+        for key in [
+            &b""[..],
+            b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+            b"\x03",
+        ] {
             let (mut proof, _) = begun(Plugin::CachingSha2, ALLOWED).expect("begun");
             proof.more(&[WANTED]).expect("asks for the key");
-            assert_eq!(proof.more(key).expect_err("refused").reason, Reason::Protocol);
+            assert_eq!(
+                proof.more(key).expect_err("refused").reason,
+                Reason::Protocol
+            );
         }
         for plugin in [Plugin::Native, Plugin::CachingSha2, Plugin::Ed25519] {
             for challenge in [&b""[..], b"short", &[1; 33], &[0; 21]] {

@@ -75,7 +75,11 @@ impl Bounds {
         let mut words = Vec::new();
         if self.read_only || self.brief_waits {
             words.push(if version.is_mariadb() {
-                format!("max_statement_time = {}.{:03}", millis / 1000, millis % 1000)
+                format!(
+                    "max_statement_time = {}.{:03}",
+                    millis / 1000,
+                    millis % 1000
+                )
             } else {
                 format!("max_execution_time = {millis}")
             });

@@ -23,7 +23,10 @@ pub(super) struct Learned {
 impl Learned {
     /// Asks everything. The error says that the session is of no use any more; what was learned
     /// before it is kept.
-    pub(super) async fn from(session: &mut Session, version: &Version) -> (Self, Result<(), Failure>) {
+    pub(super) async fn from(
+        session: &mut Session,
+        version: &Version,
+    ) -> (Self, Result<(), Failure>) {
         let asked = Instant::now().into_std();
         let mut learned = Self {
             facts: ReplicationFacts::new(asked, asked),
@@ -42,7 +45,11 @@ impl Learned {
     }
 
     /// Asks one question; none if the server refuses to answer it.
-    async fn ask(&mut self, session: &mut Session, question: &str) -> Result<Option<Table>, Failure> {
+    async fn ask(
+        &mut self,
+        session: &mut Session,
+        question: &str,
+    ) -> Result<Option<Table>, Failure> {
         match session.ask(question, MAX_ROWS).await {
             Ok(table) => Ok(Some(table)),
             Err(Refusal::Said(error)) => {
@@ -97,7 +104,10 @@ fn longest(table: &Table, column: &str) -> Option<std::time::Duration> {
     let seconds: Option<Vec<u64>> = rows
         .map(|row| table.text(row, column)?.parse().ok())
         .collect();
-    seconds?.into_iter().max().map(std::time::Duration::from_secs)
+    seconds?
+        .into_iter()
+        .max()
+        .map(std::time::Duration::from_secs)
 }
 
 /// What a variable that switches something says: `1` and `ON` are yes, and so is anything else that

@@ -65,7 +65,9 @@ impl Session {
             if packet.first() == Some(&ERROR) {
                 return Err(said(&packet));
             }
-            table.columns.push(column_name(&packet).ok_or_else(unreadable)?);
+            table
+                .columns
+                .push(column_name(&packet).ok_or_else(unreadable)?);
         }
         let packet = self.read().await?;
         status_of_end(&packet).ok_or_else(unreadable)?;
@@ -156,7 +158,10 @@ impl Table {
     /// The value in the row under the column's name, as text; none also where it is NULL or there
     /// is no such column.
     pub(super) fn text(&self, row: usize, column: &str) -> Option<std::borrow::Cow<'_, str>> {
-        let place = self.columns.iter().position(|name| name.eq_ignore_ascii_case(column))?;
+        let place = self
+            .columns
+            .iter()
+            .position(|name| name.eq_ignore_ascii_case(column))?;
         let value = self.rows.get(row)?.get(place)?.as_deref()?;
         Some(String::from_utf8_lossy(value))
     }
@@ -187,7 +192,13 @@ mod tests {
     #[test]
     fn a_row_has_as_many_values_as_there_are_columns() {
         assert_eq!(row(b"\x011\xfb", 2), Some(vec![Some(b"1".to_vec()), None]));
-        for wrong in [&b""[..], b"\x011", b"\x011\xfb\xfb", b"\x011\x02x", b"\x011\xff"] {
+        for wrong in [
+            &b""[..],
+            b"\x011",
+            b"\x011\xfb\xfb",
+            b"\x011\x02x",
+            b"\x011\xff",
+        ] {
             assert_eq!(row(wrong, 2), None, "{wrong:?}");
         }
         assert_eq!(column_count(&[0]), None);

@@ -133,7 +133,9 @@ pub(super) async fn read(
 /// The payload as a packet. It must be shorter than 16 MiB.
 pub(super) fn framed(payload: &[u8], number: u8) -> Vec<u8> {
     // The operator's query is the longest, and its length is checked.
-    let [a, b, c, _] = u32::try_from(payload.len()).unwrap_or_default().to_le_bytes();
+    let [a, b, c, _] = u32::try_from(payload.len())
+        .unwrap_or_default()
+        .to_le_bytes();
     [&[a, b, c, number], payload].concat()
 }
 

@@ -115,8 +115,7 @@ impl Settings {
         let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
         let max_age = self.connection.max_age(self.max_connection_age);
-        let max_age =
-            max_age.map_err(|why| problems.push(Problem::new("max_connection_age", why)));
+        let max_age = max_age.map_err(|why| problems.push(Problem::new("max_connection_age", why)));
         match (password, tls, dial, max_age) {
             (Ok(password), Ok(tls), Ok(dial), Ok(max_age)) if problems.is_empty() => {
                 let shared = self.shared(context, self.login(password, tls), dial, max_age);
@@ -135,7 +134,11 @@ impl Settings {
             .as_ref()
             .is_some_and(|text| text.expose().contains('\0'))
         {
-            let field = if env.is_some() { "password_env" } else { "password_file" };
+            let field = if env.is_some() {
+                "password_env"
+            } else {
+                "password_file"
+            };
             let why = "the password has a NUL character, which no server takes";
             return Err(Problem::of_host(field, why));
         }
@@ -149,19 +152,29 @@ impl Settings {
         if self.user.is_empty() {
             wrong("user", "it is empty");
         }
-        for (field, text) in [("user", Some(&self.user)), ("database", self.database.as_ref())] {
+        for (field, text) in [
+            ("user", Some(&self.user)),
+            ("database", self.database.as_ref()),
+        ] {
             if text.is_some_and(|text| text.contains('\0')) {
                 wrong(field, "it has a NUL character, which no server takes");
             }
         }
-        if self.query.as_ref().is_some_and(|text| text.len() > MAX_QUERY) {
+        if self
+            .query
+            .as_ref()
+            .is_some_and(|text| text.len() > MAX_QUERY)
+        {
             wrong("query", "it has more than 1048576 bytes");
         }
         if self.expect.is_some() && self.query.is_none() {
             wrong("expect", "there is no query whose answer it could be");
         }
         if self.canary && !self.replication {
-            wrong("canary", "it needs replication: true, which tells the primary");
+            wrong(
+                "canary",
+                "it needs replication: true, which tells the primary",
+            );
         }
         for (field, why) in self.tls.problems(&self.tls_settings()) {
             wrong(field, why);

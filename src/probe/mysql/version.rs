@@ -35,7 +35,11 @@ impl Version {
     }
 
     pub(super) fn engine(&self) -> &'static str {
-        if self.is_mariadb() { "mariadb" } else { "mysql" }
+        if self.is_mariadb() {
+            "mariadb"
+        } else {
+            "mysql"
+        }
     }
 
     /// Whether a session is made read-only by `transaction_read_only`; `MariaDB` called it
@@ -61,7 +65,11 @@ mod tests {
         assert_eq!(mariadb.engine(), "mariadb");
         assert!(!mariadb.has_transaction_read_only());
         assert!(Version::new("11.4.2-MariaDB").has_transaction_read_only());
-        for (text, replicas) in [("8.0.21", false), ("8.0.22-commercial", true), ("9.1.0", true)] {
+        for (text, replicas) in [
+            ("8.0.21", false),
+            ("8.0.22-commercial", true),
+            ("9.1.0", true),
+        ] {
             let mysql = Version::new(text);
             assert_eq!(mysql.engine(), "mysql");
             assert!(mysql.has_transaction_read_only());

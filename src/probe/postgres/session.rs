@@ -95,10 +95,10 @@ impl Session {
         if answer.is_ok() {
             watch.leave();
         }
-        let answered = answer
+        let goes_on = answer
             .as_ref()
-            .map_or_else(|e| e.as_db_error().is_some(), |_| true);
-        if answered && shared.replication {
+            .map_or_else(|e| failure::answer(e).is_some(), |_| true);
+        if goes_on && shared.replication {
             watch.linger(Phase::QueryRead);
             let look = join(
                 replication(client),
@@ -112,7 +112,7 @@ impl Session {
     }
 
     /// Writes the canary if there is an order for this very server. A failure means that the server
-    /// did not answer.
+    /// did not answer: it may have written it all the same.
     pub(super) async fn write(
         &mut self,
         shared: &Shared,
@@ -135,7 +135,7 @@ impl Session {
         let outcome = if as_ordered {
             watch.enter(Phase::QueryWrite);
             let until = watch.started() + share(shared.timeout);
-            let text = canary::statement(name, &order);
+            let text = canary::statement(name, &order, shared.timeout);
             let written = self.execute(&text, until).await?;
             if written.is_ok() {
                 watch.leave();
@@ -164,8 +164,8 @@ impl Session {
         match timeout_at(until, written).await {
             Ok(Ok(rows)) if rows.is_empty() => Ok(Err(NotWritten::Changed)),
             Ok(Ok(_)) => Ok(Ok(Instant::now())),
-            Ok(Err(error)) => match error.code() {
-                Some(code) => Ok(Err(canary::not_written(code.code()))),
+            Ok(Err(error)) => match failure::answer(&error) {
+                Some(answer) => Ok(Err(canary::not_written(answer.code().code()))),
                 None => Err(failure::of_query(&error)),
             },
             Err(_) => Err(Failure::new(

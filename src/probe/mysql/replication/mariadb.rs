@@ -18,7 +18,9 @@ pub(super) async fn ask(session: &mut Session, learned: &mut Learned) -> Result<
     let mut logs = false;
     if let Some(variables) = learned.ask(session, VARIABLES).await? {
         only_row(&variables)?;
-        logs = variables.text(0, "log_bin").is_some_and(|text| is_on(&text));
+        logs = variables
+            .text(0, "log_bin")
+            .is_some_and(|text| is_on(&text));
         read_variables(&variables, learned);
     }
     let channels = learned.ask(session, CHANNELS).await?;
@@ -64,7 +66,9 @@ fn read_channels(channels: &Table, learned: &mut Learned) {
     // Without GTIDs on the link, nothing tells what was received in terms of them; and several
     // sources tell of the same domains.
     if channels.rows.len() == 1
-        && channels.text(0, "Using_Gtid").is_some_and(|using| using != "No")
+        && channels
+            .text(0, "Using_Gtid")
+            .is_some_and(|using| using != "No")
         && let Some(received) = channels.text(0, "Gtid_IO_Pos")
     {
         let received = learned.understood(Domains::parse(&received));

@@ -55,7 +55,11 @@ pub(super) async fn ask(
         only_row(&variables)?;
         read_variables(&variables, learned);
     }
-    let words = if version.has_replicas() { &REPLICAS } else { &SLAVES };
+    let words = if version.has_replicas() {
+        &REPLICAS
+    } else {
+        &SLAVES
+    };
     let Some(channels) = learned.ask(session, words.channels).await? else {
         return Ok(());
     };
@@ -69,8 +73,7 @@ pub(super) async fn ask(
         silence: heard.as_ref().and_then(silence),
         initial_sync: false,
     });
-    learned.facts.replay_paused =
-        all_are(&channels, words.applying, "Yes").map(|running| !running);
+    learned.facts.replay_paused = all_are(&channels, words.applying, "Yes").map(|running| !running);
     learned.facts.native_lag = longest(&channels, words.lag);
     read_received(&channels, learned);
     Ok(())
@@ -109,7 +112,9 @@ fn read_received(channels: &Table, learned: &mut Learned) {
         .filter_map(|row| channels.text(row, "Retrieved_Gtid_Set"))
         .collect();
     let retrieved = GtidSet::parse(&retrieved.join(","));
-    let received = learned.understood(retrieved).map(|set| set.union(&executed));
+    let received = learned
+        .understood(retrieved)
+        .map(|set| set.union(&executed));
     learned.facts.received = received.map(Position::Gtids);
 }
 
@@ -138,14 +143,25 @@ mod tests {
             columns: ["now", "heartbeat", "queued"].map(str::to_owned).to_vec(),
             rows: rows
                 .iter()
-                .map(|row| row.iter().map(|text| Some(text.as_bytes().to_vec())).collect())
+                .map(|row| {
+                    row.iter()
+                        .map(|text| Some(text.as_bytes().to_vec()))
+                        .collect()
+                })
                 .collect(),
         };
         let one = ["1000.500000", "990.250000", "0.000000"];
         let other = ["1000.500000", "900.000000", "980.500000"];
         assert_eq!(silence(&heard(&[one])), Some(Duration::from_millis(10_250)));
-        assert_eq!(silence(&heard(&[one, other])), Some(Duration::from_secs(20)));
-        for odd in [["1000", "0", "0"], ["1000", "1001", "0"], ["1000", "nan", "x"]] {
+        assert_eq!(
+            silence(&heard(&[one, other])),
+            Some(Duration::from_secs(20))
+        );
+        for odd in [
+            ["1000", "0", "0"],
+            ["1000", "1001", "0"],
+            ["1000", "nan", "x"],
+        ] {
             assert_eq!(silence(&heard(&[one, odd])), None, "{odd:?}");
         }
         assert_eq!(silence(&heard(&[])), None);
