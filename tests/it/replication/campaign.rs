@@ -39,7 +39,6 @@ struct Look {
     link_up: f64,
     silence: f64,
     claimed: f64,
-    native: f64,
     missing: f64,
     ring: f64,
     canary: f64,
@@ -53,14 +52,13 @@ impl Look {
             link_up,
             silence,
             claimed,
-            native,
             missing,
             ring,
             canary,
             rpo,
         } = self;
         format!(
-            "| {second:.0} | {link_up} | {silence:.1} | {claimed:.1} | {native:.1} \
+            "| {second:.0} | {link_up} | {silence:.1} | {claimed:.1} \
              | {missing} | {ring:.1} | {canary:.1} | {rpo:.1} |"
         )
     }
@@ -109,7 +107,6 @@ impl<'a, P: Pair> Book<'a, P> {
             link_up: series.one("hotspare_replication_link_up", &[SOUTH]),
             silence: series.one("hotspare_replication_receiver_silence_seconds", &[SOUTH]),
             claimed: self.stage.claimed_lag(&series),
-            native: lag(&series, "native"),
             missing: pair(&series, P::MISSING),
             ring: lag(&series, "ring"),
             canary: canary(&|| lag(&series, "canary")),
@@ -119,10 +116,9 @@ impl<'a, P: Pair> Book<'a, P> {
         &self.looks[self.looks.len() - 1]
     }
 
-    /// Writes and looks every second until it was so for the first time, and not before the least
-    /// time is over; what was seen.
-    fn write_until(&mut self, least: Duration, wanted: impl Fn(&Look) -> bool) -> &[Look] {
-        let (begun, first) = (Instant::now(), self.looks.len());
+    /// Writes and looks every second until it was so once, and not before the least time is over.
+    fn write_until(&mut self, least: Duration, wanted: impl Fn(&Look) -> bool) {
+        let begun = Instant::now();
         let mut came = false;
         while !came || begun.elapsed() < least {
             assert!(begun.elapsed() < PATIENCE, "it never comes");
@@ -130,16 +126,15 @@ impl<'a, P: Pair> Book<'a, P> {
             std::thread::sleep(Duration::from_secs(1));
             came |= wanted(self.look());
         }
-        &self.looks[first..]
     }
 
     #[expect(clippy::print_stdout, reason = "what it is run for")]
     fn print(&self, title: &str, every: usize) {
         println!(
             "\n{title}\n\n\
-             | s | link up | silence s | claimed lag s | native lag s \
+             | s | link up | silence s | claimed lag s \
              | missing | ring s | canary s | rpo s |\n\
-             |---|---|---|---|---|---|---|---|---|"
+             |---|---|---|---|---|---|---|---|"
         );
         let mut before = f64::NAN;
         for (n, look) in self.looks.iter().enumerate() {
@@ -186,7 +181,10 @@ fn black_hole<P: Pair>(title: &str, stage: &P) {
     book.write_until(Duration::from_secs(100), |look| look.link_up == 0.0);
     stage.stream().pass();
     let end = book.looks.len();
-    book.write_until(Duration::ZERO, Look::is_well);
+    let lacked = book.looks[end - 1].missing;
+    book.write_until(Duration::ZERO, |look| {
+        look.is_well() && look.missing < lacked / 10.0
+    });
     book.print(title, 10);
 
     let hole = &book.looks[begin..end];
