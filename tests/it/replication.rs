@@ -4,6 +4,7 @@
 
 mod campaign;
 mod drill;
+mod mariadb;
 mod postgres;
 mod redis;
 
