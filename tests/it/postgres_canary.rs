@@ -13,15 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::postgres::{EPOCH, Outcome, probe, run};
-use crate::postgres_replication::{GUARD, Pair, documented, lone, with};
+use crate::postgres_replication::{GUARD, Pair, lone, set_up, with};
 use crate::postgres_server::PostgresServer;
-
-/// The table, and the grants on it.
-fn set_up() -> [String; 2] {
-    let block = documented(1);
-    let (table, grants) = block.split_once("GRANT").expect("both");
-    [table.to_owned(), format!("GRANT{grants}")]
-}
 
 /// The table's rows, and when they were written.
 const ROWS: &str = "SELECT * FROM hotspare.canary";
@@ -95,16 +88,23 @@ fn seen(outcome: &Outcome) -> Result<Option<u64>, Withheld> {
     })
 }
 
+/// Makes the table, which the role may write.
+fn prepare(server: &PostgresServer) {
+    let [_, table, grants] = set_up();
+    server.sql(&table);
+    server.sql(&grants);
+}
+
 pub(crate) fn server() -> PostgresServer {
     let server = lone();
-    server.sql(&documented(1));
+    prepare(&server);
     server
 }
 
 #[tokio::test]
 async fn an_order_is_carried_out_once_and_seen_on_both_sides() {
     let pair = Pair::set();
-    pair.primary.sql(&documented(1));
+    prepare(&pair.primary);
     pair.standby.catch_up_with(&pair.primary);
     let writer = Writer::of(&pair.primary);
     let first = writer.look().await;
@@ -175,7 +175,7 @@ async fn an_order_for_another_server_is_not_carried_out() {
     }
     for switch in [
         "ALTER DATABASE postgres SET default_transaction_read_only = on",
-        "ALTER ROLE hotspare SET default_transaction_read_only = on",
+        "ALTER ROLE hotspare_probe SET default_transaction_read_only = on",
     ] {
         server.sql(switch);
         let outcome = writer.ordered(2, &right).await;
@@ -203,7 +203,7 @@ async fn an_order_for_another_server_is_not_carried_out() {
 #[tokio::test]
 async fn what_the_operator_did_not_set_up_is_told() {
     let server = lone();
-    let [table, grants] = set_up();
+    let [_, table, grants] = set_up();
     let writer = Writer::of(&server);
     let seen_and_written = async |seq| {
         let result = writer.write(seq).await;
@@ -214,13 +214,13 @@ async fn what_the_operator_did_not_set_up_is_told() {
     let absent = (Err(Withheld::Unsupported), Err(NotWritten::NoTable));
     let forbidden = (Err(Withheld::Permission), Err(NotWritten::Permission));
     assert_eq!(seen_and_written(1).await, absent);
-    server.sql("CREATE SCHEMA hotspare; GRANT USAGE ON SCHEMA hotspare TO hotspare");
+    server.sql("CREATE SCHEMA hotspare; GRANT USAGE ON SCHEMA hotspare TO hotspare_probe");
     assert_eq!(seen_and_written(2).await, absent);
     server.sql("DROP SCHEMA hotspare");
     server.sql(&table);
     assert_eq!(seen_and_written(3).await, forbidden);
     server.sql(
-        "GRANT USAGE ON SCHEMA hotspare TO hotspare; GRANT SELECT ON hotspare.canary TO hotspare",
+        "GRANT USAGE ON SCHEMA hotspare TO hotspare_probe; GRANT SELECT ON hotspare.canary TO hotspare_probe",
     );
     let only_looking = (Ok(None), Err(NotWritten::Permission));
     assert_eq!(seen_and_written(4).await, only_looking);
@@ -245,7 +245,7 @@ async fn a_row_that_is_locked_costs_the_order_and_not_the_run() {
     assert_eq!(writer.write(3).await, Ok(()));
 }
 
-const SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'hotspare'";
+const SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'hotspare_probe'";
 
 #[tokio::test]
 async fn a_missing_synchronous_standby_costs_one_session_and_no_facts() {
@@ -335,7 +335,7 @@ fn answer(server: &mut TcpStream) -> Vec<u8> {
 #[tokio::test]
 async fn the_server_itself_looks_whether_the_order_is_for_it() {
     let pair = Pair::set();
-    pair.primary.sql(&documented(1));
+    prepare(&pair.primary);
     pair.standby.catch_up_with(&pair.primary);
     let writer = Writer::of(&pair.primary);
     assert_eq!(writer.write(1).await, Ok(()));

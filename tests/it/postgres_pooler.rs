@@ -26,7 +26,7 @@ impl Pooler {
             local.write(
                 "pgbouncer.ini",
                 &format!(
-                    "[databases]\npostgres = host=127.0.0.1 port={port} user=hotspare\n\
+                    "[databases]\npostgres = host=127.0.0.1 port={port} user=hotspare_probe\n\
                      [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {listen}\n\
                      unix_socket_dir =\nauth_type = any\npool_mode = transaction\n\
                      default_pool_size = 2\nquery_wait_timeout = 1\n"
@@ -60,6 +60,8 @@ impl Drop for Pooler {
 #[tokio::test]
 async fn facts_and_canaries_come_through_and_leave_nothing_on_the_sessions() {
     let mut server = server();
+    // What the pooler's sessions have of their own, so that it shows what is left on them.
+    server.sql("ALTER ROLE hotspare_probe RESET ALL");
     let pooler = Pooler::before(&server);
     let connections = ["fresh", "reuse"].map(|how| json!({ "connection": how }));
     let probes: Vec<_> = connections

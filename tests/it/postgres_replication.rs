@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::link::Link;
 use crate::postgres::{Outcome, probe, run};
 use crate::postgres_server::PostgresServer;
+use crate::replication::setup;
 
 /// No run here should come near it.
 pub(crate) const GUARD: Duration = Duration::from_mins(1);
@@ -80,25 +81,25 @@ pub(crate) fn lone() -> PostgresServer {
     server.configure("max_prepared_transactions = 1");
     server.allow("host all all 127.0.0.1/32 trust");
     server.start();
-    server.sql(&documented(0));
+    let [role, ..] = set_up();
+    server.sql(&role);
     server.sql("CREATE TABLE t (n int); INSERT INTO t VALUES (0)");
     server
 }
 
-/// What an operator sets up, from the page that says so: first the role, then the canary.
-pub(crate) fn documented(block: usize) -> String {
-    let page = include_str!("../../docs/configuration.md");
-    let (_, section) = page.split_once("\n### postgres\n").expect("a section");
-    let block = section.split("```sql\n").nth(block + 1);
-    let block = block.and_then(|rest| rest.split("```").next());
-    block
-        .expect("a block of SQL")
-        .replace("hotspare_probe", "hotspare")
+/// What an operator sets up: the role, the canary's table and the grants on it.
+pub(crate) fn set_up() -> [String; 3] {
+    let all = setup("postgres");
+    let (role, rest) = all.split_once("CREATE SCHEMA").expect("a table");
+    let (table, grants) = rest.split_once("GRANT").expect("grants");
+    let [table, grants] =
+        [("CREATE SCHEMA", table), ("GRANT", grants)].map(|(a, b)| a.to_owned() + b);
+    [role.to_owned(), table, grants]
 }
 
 /// The settings to look at such a server.
 pub(crate) fn settings() -> Value {
-    json!({ "user": "hotspare", "database": "postgres", "tls": "disable" })
+    json!({ "user": "hotspare_probe", "database": "postgres", "tls": "disable" })
 }
 
 /// The settings with others.
@@ -349,8 +350,8 @@ async fn a_primary_is_writable_if_this_role_can_write_there() {
              ALTER DATABASE postgres RESET default_transaction_read_only",
         ),
         (
-            "ALTER ROLE hotspare SET default_transaction_read_only = on",
-            "ALTER ROLE hotspare RESET default_transaction_read_only",
+            "ALTER ROLE hotspare_probe SET default_transaction_read_only = on",
+            "ALTER ROLE hotspare_probe RESET default_transaction_read_only",
         ),
     ] {
         server.sql(switch);
@@ -373,7 +374,8 @@ async fn a_primary_is_writable_if_this_role_can_write_there() {
 #[tokio::test]
 async fn what_a_missing_grant_hides_is_told_as_that() {
     let pair = Pair::set();
-    pair.primary.sql("REVOKE pg_read_all_stats FROM hotspare");
+    pair.primary
+        .sql("REVOKE pg_read_all_stats FROM hotspare_probe");
     pair.standby.catch_up_with(&pair.primary);
     let outcome = pair.standby().await;
     let told = outcome.replication();

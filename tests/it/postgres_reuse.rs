@@ -58,7 +58,7 @@ fn logged_in(outcome: &Outcome) -> bool {
 fn logins(server: &PostgresServer) -> usize {
     server
         .log()
-        .matches("connection authorized: user=hotspare")
+        .matches("connection authorized: user=hotspare_probe")
         .count()
 }
 
@@ -76,7 +76,7 @@ async fn many_runs_take_one_login_and_fresh_ones_one_each() {
         assert!(visitor.logs_in().await);
     }
     assert_eq!(logins(&server), 4);
-    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'hotspare'";
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'hotspare_probe'";
     server.wait_for(sessions, "1");
 }
 
@@ -90,7 +90,7 @@ async fn a_session_is_not_used_beyond_its_age() {
         tokio::time::sleep(age).await;
     }
     // The one of the last run lies there still; the others are gone.
-    let sessions = "SELECT count(*) < 2 FROM pg_stat_activity WHERE usename = 'hotspare'";
+    let sessions = "SELECT count(*) < 2 FROM pg_stat_activity WHERE usename = 'hotspare_probe'";
     server.wait_for(sessions, "t");
 }
 
@@ -106,7 +106,8 @@ async fn a_session_that_is_gone_is_replaced_within_the_run() {
     server.kill();
     server.start();
     assert!(regular.logs_in().await);
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'hotspare'";
+    let end =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'hotspare_probe'";
     assert_eq!(server.sql(end), "t");
     assert!(regular.logs_in().await);
     link.cut();
@@ -127,7 +128,7 @@ async fn a_session_that_is_gone_is_replaced_within_the_run() {
 #[tokio::test]
 async fn a_session_that_ends_under_the_query_is_replaced_within_the_run() {
     let server = lone();
-    server.sql("CREATE SEQUENCE runs; GRANT USAGE ON SEQUENCE runs TO hotspare");
+    server.sql("CREATE SEQUENCE runs; GRANT USAGE ON SEQUENCE runs TO hotspare_probe");
     // Every other query ends its own session after a while.
     let end = "SELECT CASE nextval('runs') % 2 WHEN 0 \
                THEN (SELECT pg_terminate_backend(pg_backend_pid()) FROM pg_sleep(0.5)) \
@@ -220,7 +221,7 @@ async fn a_wrong_answer_leaves_the_session_and_an_error_does_not() {
     let changes = json!({ "query": transaction, "read_only": false });
     let failing = Regular::of(&server.address(), &changes);
     assert_eq!(failing.run().await.reason(), Some(Reason::Query));
-    server.sql("CREATE TABLE later (); GRANT SELECT ON later TO hotspare");
+    server.sql("CREATE TABLE later (); GRANT SELECT ON later TO hotspare_probe");
     assert!(failing.logs_in().await);
     assert!(!failing.logs_in().await);
 }
