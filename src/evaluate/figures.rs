@@ -155,9 +155,13 @@ fn histories(facts: &ReplicationFacts) -> impl Iterator<Item = &str> + Clone {
     now.into_iter().chain(before.map(|(id, _)| &**id))
 }
 
-/// Whether positions of the two count the same bytes: only Redis can have one cluster and two
-/// histories.
-fn one_history(standby: &ReplicationFacts, primary: &ReplicationFacts) -> bool {
+/// Whether positions of the two count the same bytes. After a promotion there are two histories of
+/// one cluster: a `PostgreSQL` that still follows the old timeline may have what the new one has not,
+/// at the same position, and only Redis tells where they part.
+pub(super) fn one_history(standby: &ReplicationFacts, primary: &ReplicationFacts) -> bool {
+    if let (Some(ours), Some(theirs)) = (standby.timeline, primary.timeline) {
+        return ours == theirs;
+    }
     let (
         Some(Identity::History { id: ours, .. }),
         Some(Identity::History {
