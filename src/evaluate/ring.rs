@@ -61,9 +61,12 @@ impl Ring {
         Some(Duration::ZERO)
     }
 
-    /// Forgets what every one of the standbys has.
+    /// Forgets what every one of the standbys has, but for the newest of it: a standby may lose it
+    /// again.
     pub(super) fn forget(&mut self, standbys: &[&Position]) {
-        while let Some(oldest) = self.moves.front() {
+        while self.moves.len() > 1
+            && let Some(oldest) = self.moves.front()
+        {
             if !standbys
                 .iter()
                 .all(|applied| applied.covers(&oldest.news) == Some(true))

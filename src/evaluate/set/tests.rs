@@ -592,3 +592,28 @@ fn a_standby_that_follows_the_old_timeline_has_no_loss_to_tell() {
     stage.look(STANDBY, &promoted);
     assert_eq!(stage.pair(2).loss_bytes, Some(10));
 }
+
+/// What it lacks is not forgotten while it cannot be asked: not even if the others have it.
+#[test]
+fn a_standby_that_was_silent_is_as_late_as_it_is() {
+    let mut stage = Stage::set();
+    let round = |stage: &mut Stage, position: u64| {
+        stage.look(2, &standby(position, position));
+        stage.look(PRIMARY, &primary(position));
+        stage.wait(10);
+    };
+    stage.look(STANDBY, &standby(1_000, 1_000));
+    round(&mut stage, 1_000);
+    stage.fail(STANDBY);
+    for position in [1_100, 1_200, 1_200, 1_200, 1_200] {
+        round(&mut stage, position);
+    }
+    stage.look(STANDBY, &standby(1_000, 1_000));
+    assert_eq!(stage.pair(STANDBY).lag_ring, Some(secs(50)));
+    // One that all had, and that one of them has lost again.
+    stage.look(STANDBY, &standby(1_200, 1_200));
+    round(&mut stage, 1_200);
+    stage.look(STANDBY, &standby(1_000, 1_000));
+    let lag = stage.pair(STANDBY).lag_ring;
+    assert_eq!(lag, Some(secs(50)), "since 1,200 was seen first");
+}
