@@ -617,3 +617,17 @@ fn a_standby_that_was_silent_is_as_late_as_it_is() {
     let lag = stage.pair(STANDBY).lag_ring;
     assert_eq!(lag, Some(secs(50)), "since 1,200 was seen first");
 }
+
+/// The number comes from a server, which can say anything.
+#[test]
+fn a_number_that_was_never_given_is_borne() {
+    let mut stage = Stage::set();
+    stage.look(PRIMARY, &primary(1));
+    for _ in 0..3 {
+        stage.look(PRIMARY, &primary(1));
+        stage.look(STANDBY, &standby(1, 1).with(u64::MAX));
+    }
+    assert_eq!(stage.pair(STANDBY).canary_seen_seq, Some(u64::MAX));
+    stage.look(STANDBY, &standby(1, 1).with(3));
+    assert_eq!(stage.pair(STANDBY).canary_seen_seq, Some(3));
+}
