@@ -124,7 +124,7 @@ impl Canary {
         let now_shown = shown.seq;
         let visible = self.acknowledged.iter();
         let visible = visible
-            .filter(|canary| looked_before && (before + 1..=now_shown).contains(&canary.seq))
+            .filter(|canary| looked_before && canary.seq > before && canary.seq <= now_shown)
             .map(|canary| sighting.answered.saturating_duration_since(canary.at));
         Seen {
             seq: own.map(|mark| mark.seq),
