@@ -127,8 +127,7 @@ impl Target {
         let goes_on = |failure: &Failure| failure.reason != Reason::NotAccepting;
         let mut sound = verdict.is_ok();
         if self.shared.replication && verdict.as_ref().err().is_none_or(goes_on) {
-            let client = &mut opened.connection;
-            sound &= self.inquire(client, sound, facts, watch).await?;
+            sound &= self.inquire(&mut opened.connection, facts, watch).await?;
             watch.leave();
         }
         let part = |client: Client| client.session.part();
@@ -233,7 +232,6 @@ impl Target {
     async fn inquire(
         &self,
         client: &mut Client,
-        may_write: bool,
         facts: &mut Facts,
         watch: &mut Stopwatch,
     ) -> Result<bool, Failure> {
@@ -251,7 +249,7 @@ impl Target {
             return Ok(false);
         };
         let facts = database.canary.insert(CanaryFacts { seen, write: None });
-        if may_write && let Some(order) = pen.take() {
+        if let Some(order) = pen.take() {
             facts.write = Some(canary.write(&order, told, session, watch).await?);
         }
         // What was allowed for a write that was refused may still be allowed.

@@ -128,7 +128,8 @@ impl Target {
         let is_stranger = |failure: &Failure| failure.reason == Reason::Auth;
         if self.shared.replication && !verdict.as_ref().is_err_and(is_stranger) {
             let session = &mut opened.connection;
-            sound &= self.inquire(session, sound, facts, watch).await?;
+            let refused = verdict.as_ref().err().map(|failure| failure.reason);
+            sound &= self.inquire(session, refused, facts, watch).await?;
         }
         if sound {
             self.kept.put(opened, Session::part);
@@ -205,10 +206,13 @@ impl Target {
     /// Asks what the server is and how far it has come, and sees to the canary. Nothing of it is
     /// part of a latency, and nothing that the server does not tell fails the run: only a canary
     /// that was sent and not answered does. Whether the session is as it was before.
+    ///
+    /// A query that was `refused` keeps nothing from being written, but for a server that takes no
+    /// commands now.
     async fn inquire(
         &self,
         session: &mut Session,
-        is_good: bool,
+        refused: Option<Reason>,
         facts: &mut Facts,
         watch: &mut Stopwatch,
     ) -> Result<bool, Failure> {
@@ -218,7 +222,7 @@ impl Target {
         let answered = Instant::now().into_std();
         let Ok((answers, look)) = answers else {
             // A server that has refused the query may have closed the connection at that.
-            facts.database = is_good.then(|| Box::new(info::nothing_told()));
+            facts.database = refused.is_none().then(|| Box::new(info::nothing_told()));
             return Ok(false);
         };
         let database = facts
@@ -229,7 +233,9 @@ impl Target {
                 seen: canary::sighting(&look, asked, answered),
                 write: None,
             });
-            if is_good && let Some(order) = pen.take() {
+            if refused != Some(Reason::NotAccepting)
+                && let Some(order) = pen.take()
+            {
                 let told = database.replication.as_deref();
                 facts.write = Some(canary.write(&order, told, session, watch).await?);
             }
