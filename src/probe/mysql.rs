@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use smallvec::smallvec;
+use tokio::time::timeout_at;
 
 use self::canary::Canary;
 use self::login::Login;
@@ -32,7 +33,7 @@ use self::replication::Learned;
 use self::rows::Table;
 use self::session::{Refusal, Session};
 use self::version::Version;
-use super::{Probe, Run, Template};
+use super::{Probe, Run, Template, canary_share};
 use crate::model::{
     CanaryFacts, DatabaseFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet,
     Reply, Shape, TlsFacts, Withheld,
@@ -250,7 +251,9 @@ impl Target {
         };
         let facts = database.canary.insert(CanaryFacts { seen, write: None });
         if let Some(order) = pen.take() {
-            facts.write = Some(canary.write(&order, told, session, watch).await?);
+            let until = watch.started() + canary_share(self.shared.bounds.timeout);
+            let written = timeout_at(until, canary.write(&order, told, session, watch)).await;
+            facts.write = Some(written.map_err(|_| unacknowledged())??);
         }
         // What was allowed for a write that was refused may still be allowed.
         Ok(facts
@@ -258,6 +261,12 @@ impl Target {
             .as_ref()
             .is_none_or(|write| write.outcome.is_ok()))
     }
+}
+
+/// The run goes without its canary, so that what it learned before is not lost.
+fn unacknowledged() -> Failure {
+    let why = "the canary was not acknowledged (is a semi-synchronous standby missing?)";
+    Failure::new(Reason::TimeoutQuery, why)
 }
 
 /// Sets the bounds of a session: nothing is asked without them.

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use smallvec::smallvec;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use self::canary::Canary;
 use self::info::Answers;
@@ -29,7 +29,7 @@ use self::login::Login;
 use self::query::Query;
 use self::reply::Reply as Answer;
 use self::session::Session;
-use super::{Probe, Run, Template};
+use super::{Probe, Run, Template, canary_share};
 use crate::model::{
     CanaryFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
@@ -55,6 +55,8 @@ struct Shared {
     /// What is asked beside the query, all at once.
     inquiry: Vec<u8>,
     canary: Option<Canary>,
+    /// The deadline of a run.
+    timeout: Duration,
     /// How old a connection gets that runs share; `None`: each has its own.
     max_age: Option<Duration>,
 }
@@ -237,7 +239,9 @@ impl Target {
                 && let Some(order) = pen.take()
             {
                 let told = database.replication.as_deref();
-                facts.write = Some(canary.write(&order, told, session, watch).await?);
+                let until = watch.started() + canary_share(self.shared.timeout);
+                let written = timeout_at(until, canary.write(&order, told, session, watch)).await;
+                facts.write = Some(written.map_err(|_| unacknowledged())??);
             }
         }
         Ok(true)
@@ -258,6 +262,12 @@ impl Target {
         session.settle()?;
         Ok((answers, look))
     }
+}
+
+/// The run goes without its canary, so that what it learned before is not lost.
+fn unacknowledged() -> Failure {
+    let why = "the canary was not acknowledged (are writes paused for a failover?)";
+    Failure::new(Reason::TimeoutQuery, why)
 }
 
 /// Ends the phase of the query, unless it was refused.
