@@ -92,6 +92,12 @@ pub struct CanaryName {
     pub epoch: Epoch,
 }
 
+/// How long a run may wait for its canary: a little less than it may take at all, so that what it
+/// learned before is not lost.
+fn canary_share(timeout: Duration) -> Duration {
+    timeout * 9 / 10
+}
+
 /// Something wrong with a probe's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

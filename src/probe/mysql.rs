@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use smallvec::smallvec;
+use tokio::time::timeout_at;
 
 use self::canary::Canary;
 use self::login::Login;
@@ -32,7 +33,7 @@ use self::replication::Learned;
 use self::rows::Table;
 use self::session::{Refusal, Session};
 use self::version::Version;
-use super::{Probe, Run, Template};
+use super::{Probe, Run, Template, canary_share};
 use crate::model::{
     CanaryFacts, DatabaseFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet,
     Reply, Shape, TlsFacts, Withheld,
@@ -127,8 +128,7 @@ impl Target {
         let goes_on = |failure: &Failure| failure.reason != Reason::NotAccepting;
         let mut sound = verdict.is_ok();
         if self.shared.replication && verdict.as_ref().err().is_none_or(goes_on) {
-            let client = &mut opened.connection;
-            sound &= self.inquire(client, sound, facts, watch).await?;
+            sound &= self.inquire(&mut opened.connection, facts, watch).await?;
             watch.leave();
         }
         let part = |client: Client| client.session.part();
@@ -233,7 +233,6 @@ impl Target {
     async fn inquire(
         &self,
         client: &mut Client,
-        may_write: bool,
         facts: &mut Facts,
         watch: &mut Stopwatch,
     ) -> Result<bool, Failure> {
@@ -251,8 +250,10 @@ impl Target {
             return Ok(false);
         };
         let facts = database.canary.insert(CanaryFacts { seen, write: None });
-        if may_write && let Some(order) = pen.take() {
-            facts.write = Some(canary.write(&order, told, session, watch).await?);
+        if let Some(order) = pen.take() {
+            let until = watch.started() + canary_share(self.shared.bounds.timeout);
+            let written = timeout_at(until, canary.write(&order, told, session, watch)).await;
+            facts.write = Some(written.map_err(|_| unacknowledged())??);
         }
         // What was allowed for a write that was refused may still be allowed.
         Ok(facts
@@ -260,6 +261,12 @@ impl Target {
             .as_ref()
             .is_none_or(|write| write.outcome.is_ok()))
     }
+}
+
+/// The run goes without its canary, so that what it learned before is not lost.
+fn unacknowledged() -> Failure {
+    let why = "the canary was not acknowledged (is a semi-synchronous standby missing?)";
+    Failure::new(Reason::TimeoutQuery, why)
 }
 
 /// Sets the bounds of a session: nothing is asked without them.

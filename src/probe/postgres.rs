@@ -121,8 +121,13 @@ impl Target {
             && kept.connection.renew()
         {
             match self.converse(&mut kept.connection, facts, watch).await {
-                // What that session took is no part of how long a login and a query take.
-                Err(failure) if is_loss(&failure) => watch.linger(Phase::QueryRead),
+                // What that session took is no part of how long a login and a query take. Once it
+                // answered the query, it was not gone.
+                Err(failure)
+                    if is_loss(&failure) && watch.laps().get(Phase::QueryRead).is_none() =>
+                {
+                    watch.linger(Phase::QueryRead);
+                }
                 result => return self.leave(kept, result),
             }
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use smallvec::smallvec;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use self::canary::Canary;
 use self::info::Answers;
@@ -29,7 +29,7 @@ use self::login::Login;
 use self::query::Query;
 use self::reply::Reply as Answer;
 use self::session::Session;
-use super::{Probe, Run, Template};
+use super::{Probe, Run, Template, canary_share};
 use crate::model::{
     CanaryFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
@@ -55,6 +55,8 @@ struct Shared {
     /// What is asked beside the query, all at once.
     inquiry: Vec<u8>,
     canary: Option<Canary>,
+    /// The deadline of a run.
+    timeout: Duration,
     /// How old a connection gets that runs share; `None`: each has its own.
     max_age: Option<Duration>,
 }
@@ -128,7 +130,8 @@ impl Target {
         let is_stranger = |failure: &Failure| failure.reason == Reason::Auth;
         if self.shared.replication && !verdict.as_ref().is_err_and(is_stranger) {
             let session = &mut opened.connection;
-            sound &= self.inquire(session, sound, facts, watch).await?;
+            let refused = verdict.as_ref().err().map(|failure| failure.reason);
+            sound &= self.inquire(session, refused, facts, watch).await?;
         }
         if sound {
             self.kept.put(opened, Session::part);
@@ -205,10 +208,13 @@ impl Target {
     /// Asks what the server is and how far it has come, and sees to the canary. Nothing of it is
     /// part of a latency, and nothing that the server does not tell fails the run: only a canary
     /// that was sent and not answered does. Whether the session is as it was before.
+    ///
+    /// A query that was `refused` keeps nothing from being written, but for a server that takes no
+    /// commands now.
     async fn inquire(
         &self,
         session: &mut Session,
-        is_good: bool,
+        refused: Option<Reason>,
         facts: &mut Facts,
         watch: &mut Stopwatch,
     ) -> Result<bool, Failure> {
@@ -218,7 +224,7 @@ impl Target {
         let answered = Instant::now().into_std();
         let Ok((answers, look)) = answers else {
             // A server that has refused the query may have closed the connection at that.
-            facts.database = is_good.then(|| Box::new(info::nothing_told()));
+            facts.database = refused.is_none().then(|| Box::new(info::nothing_told()));
             return Ok(false);
         };
         let database = facts
@@ -229,9 +235,13 @@ impl Target {
                 seen: canary::sighting(&look, asked, answered),
                 write: None,
             });
-            if is_good && let Some(order) = pen.take() {
+            if refused != Some(Reason::NotAccepting)
+                && let Some(order) = pen.take()
+            {
                 let told = database.replication.as_deref();
-                facts.write = Some(canary.write(&order, told, session, watch).await?);
+                let until = watch.started() + canary_share(self.shared.timeout);
+                let written = timeout_at(until, canary.write(&order, told, session, watch)).await;
+                facts.write = Some(written.map_err(|_| unacknowledged())??);
             }
         }
         Ok(true)
@@ -252,6 +262,12 @@ impl Target {
         session.settle()?;
         Ok((answers, look))
     }
+}
+
+/// The run goes without its canary, so that what it learned before is not lost.
+fn unacknowledged() -> Failure {
+    let why = "the canary was not acknowledged (are writes paused for a failover?)";
+    Failure::new(Reason::TimeoutQuery, why)
 }
 
 /// Ends the phase of the query, unless it was refused.

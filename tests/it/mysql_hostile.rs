@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hotspare::model::{
-    DatabaseFacts, GtidSet, Identity, Link, Order, Phase, Position, Reason, Role, Withheld,
+    DatabaseFacts, GtidSet, Identity, Link, Order, Phase, Position, Reason, ReplicationFacts, Role,
+    Withheld,
 };
 use hotspare::net::Stopwatch;
 use hotspare::probe::Probe;
@@ -972,6 +973,46 @@ async fn a_canary_without_an_answer_is_told_by_its_phase() {
     assert!(watch.laps().get(Phase::QueryWrite).is_none());
     assert_eq!(probe.pen().expect("a pen").take(), None);
     drop(probe);
+    server.thread.join().expect("closed");
+}
+
+#[tokio::test]
+async fn a_canary_that_hangs_is_given_up_before_the_deadline() {
+    let mut settings = plain();
+    settings["canary"] = json!(true);
+    let server = Scripted::new(|stream| {
+        let_in(stream);
+        let answers = [
+            ("SET SESSION", packet(1, DONE)),
+            ("SELECT 1", one()),
+            ("SELECT @@global", variables("0", "ON", "", "")),
+            ("SHOW REPLICA STATUS", table(&["Replica_IO_Running"], &[])),
+            ("SELECT epoch, seq", table(&["epoch", "seq"], &[])),
+            ("SET TRANSACTION READ WRITE", packet(1, DONE)),
+        ];
+        for (start, answer) in answers {
+            let asked = question(stream).expect("asked");
+            assert!(asked.starts_with(start), "{asked}");
+            stream.write_all(&answer).expect("write");
+        }
+        read_rest(stream);
+    });
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("pw"), "right").expect("write");
+    let timeout = Duration::from_secs(1);
+    let probe = probe(&settings, &server.address, folder.path(), timeout).expect("prepared");
+    let now = tokio::time::Instant::now().into_std();
+    let mut told = ReplicationFacts::new(now, now);
+    told.identity = Some(Identity::Server(UUID.into()));
+    let to = told.incarnation();
+    let pen = probe.pen().expect("a pen");
+    pen.order(Some(Order { seq: 1, to }));
+    let outcome = run(&*probe, GUARD).await;
+    let failure = outcome.result.as_ref().expect_err("no answer");
+    assert_eq!(failure.reason, Reason::TimeoutQuery);
+    assert!(failure.detail.contains("canary"), "{failure}");
+    let database = outcome.facts().database.clone().expect("database");
+    assert_eq!(database.replication.expect("told").role, Role::Primary);
     server.thread.join().expect("closed");
 }
 

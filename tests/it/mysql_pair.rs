@@ -222,10 +222,28 @@ async fn a_server_that_is_not_the_one_meant_gets_no_canary() {
     for server in [&primary, &standby] {
         assert!(!server.binlog_text().contains("INSERT INTO hotspare.canary"));
     }
-    // A query that fails shows a server that is not as it should be.
-    let failing = of(&primary, &json!({ "query": "SELEC" }));
-    let (_, written) = write(&*failing, order(4, &one)).await;
-    assert_eq!(written, None);
+}
+
+#[tokio::test]
+async fn a_canary_does_not_depend_on_the_query() {
+    let (primary, _link, _standby) = pair();
+    let server = told(&*of(&primary, &json!({}))).await;
+    for (seq, changes, reason) in [
+        (1, json!({ "query": "SELEC" }), Reason::Query),
+        (
+            2,
+            json!({ "query": "SELECT 1", "expect": "2" }),
+            Reason::Answer,
+        ),
+    ] {
+        let (outcome, written) = write(&*of(&primary, &changes), order(seq, &server)).await;
+        assert_eq!(outcome.reason(), Some(reason), "{:?}", outcome.result);
+        assert!(written.expect("a write").outcome.is_ok(), "{changes}");
+    }
+    // What is left uncommitted would be acknowledged and lost.
+    let open = json!({ "query": "START TRANSACTION READ WRITE" });
+    let (_, written) = write(&*of(&primary, &open), order(3, &server)).await;
+    assert_eq!(written.expect("a write").outcome, Err(NotWritten::Error));
 }
 
 #[tokio::test]

@@ -659,6 +659,38 @@ fn answer_questions(stream: &mut TcpStream) {
     );
 }
 
+#[tokio::test]
+async fn a_kept_session_that_ends_over_the_canary_fails_the_run() {
+    let server = Scripted::new(|mut stream| {
+        let told = || [table(&[&PRIMARY]), table(&[])].concat();
+        answer_query(&mut stream);
+        stream.write_all(&told()).expect("write");
+        assert_eq!(read_message(&mut stream).1, b"SELECT 1\0");
+        stream.write_all(&rows(ONE)).expect("write");
+        for _ in 0..2 {
+            read_message(&mut stream);
+        }
+        stream.write_all(&told()).expect("write");
+        read_message(&mut stream);
+    });
+    let mut settings = curious();
+    settings["connection"] = json!("reuse");
+    let folder = tempfile::tempdir().expect("folder");
+    let probe = probe(&settings, &server.address, folder.path(), GUARD).expect("prepared");
+    let first = run(&*probe, GUARD).await;
+    assert_eq!(first.reason(), None, "{:?}", first.result);
+    let to = first.replication().incarnation();
+    probe
+        .pen()
+        .expect("a pen")
+        .order(Some(Order { seq: 3, to }));
+    let outcome = run(&*probe, GUARD).await;
+    // Of a session that was asked anew, nothing listens any more.
+    assert_eq!(outcome.reason(), Some(Reason::Eof), "{:?}", outcome.result);
+    assert_eq!(outcome.watch.current(), Some(Phase::QueryWrite));
+    server.thread.join().expect("the script went to its end");
+}
+
 async fn wrote(answer: Vec<u8>) -> Outcome {
     let server = Scripted::new(move |mut stream| {
         answer_questions(&mut stream);

@@ -29,13 +29,23 @@ pub(crate) fn probe(
     address: &str,
     folder: &Path,
 ) -> Result<Arc<dyn Probe>, Vec<Problem>> {
+    probe_within(settings, address, folder, GUARD)
+}
+
+/// The probe, for runs with this timeout.
+pub(crate) fn probe_within(
+    settings: &Value,
+    address: &str,
+    folder: &Path,
+    timeout: Duration,
+) -> Result<Arc<dyn Probe>, Vec<Problem>> {
     let check: Check = serde_json::from_value(json!({ "redis": settings })).expect("settings");
     let context = Context {
         icmp: Arc::new(Icmp::new()),
         resolver: Arc::new(Resolver::from_system().expect("resolver")),
         roots: Arc::new(Roots::default()),
         files: Files::new(None, folder.to_owned()),
-        timeout: GUARD,
+        timeout,
         canary: CanaryName {
             vantage: "here".into(),
             probe: "orders".into(),

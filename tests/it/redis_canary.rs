@@ -293,17 +293,21 @@ async fn a_canary_that_the_server_cannot_take_is_no_failed_run() {
 }
 
 #[tokio::test]
-async fn a_failed_run_writes_no_canary() {
+async fn a_canary_does_not_depend_on_the_query() {
     let server = started("");
-    let settings = json!({ "canary": true, "query": ["ECHO", "a"], "expect": "b" });
-    let probe = prepared(&settings, &server);
-    let to = replication(run(&*probe, GUARD).await.facts()).incarnation();
-    let order = Some(Order { seq: 1, to });
-    let pen = probe.pen().expect("a pen");
-    pen.order(order.clone());
-    let outcome = run(&*probe, GUARD).await;
-    assert_eq!(outcome.reason(), Some(Reason::Answer));
-    assert_eq!(canary(outcome.facts()).write, None);
-    assert_eq!(server.command(&["EXISTS", KEY]), "0");
-    assert_eq!(pen.take(), order);
+    for (query, reason) in [
+        (json!(["ECHO", "a"]), Reason::Answer),
+        (json!(["NONSENSE"]), Reason::Query),
+    ] {
+        let settings = json!({ "canary": true, "query": query, "expect": "b" });
+        let probe = prepared(&settings, &server);
+        let to = replication(run(&*probe, GUARD).await.facts()).incarnation();
+        let pen = probe.pen().expect("a pen");
+        pen.order(Some(Order { seq: 1, to }));
+        let outcome = run(&*probe, GUARD).await;
+        assert_eq!(outcome.reason(), Some(reason));
+        let write = canary(outcome.facts()).write.as_ref().expect("tried");
+        assert!(write.outcome.is_ok(), "{query}");
+        assert_eq!(server.command(&["DEL", KEY]), "1");
+    }
 }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::postgres::{Outcome, run};
-use crate::redis::{GUARD, database, phases, probe, replication};
+use crate::redis::{GUARD, database, phases, probe, probe_within, replication};
 
 /// What the client says.
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
@@ -238,13 +238,17 @@ async fn a_server_may_be_silent_before_its_first_and_its_last_word_too() {
 /// A probe with the order to write a canary to the server of [`TOLD`].
 fn ordered(server: &Scripted) -> Arc<dyn Probe> {
     let probe = server.probe(&json!({ "canary": true }));
+    order(&*probe);
+    probe
+}
+
+fn order(probe: &dyn Probe) {
     let now = Instant::now().into_std();
     let to = ReplicationFacts::new(now, now).incarnation();
     probe
         .pen()
         .expect("a pen")
         .order(Some(Order { seq: 1, to }));
-    probe
 }
 
 /// Does what an honest server does with one run, up to the canary.
@@ -603,6 +607,25 @@ async fn a_write_without_an_answer_is_a_failure_that_keeps_what_was_seen() {
         assert_eq!(probe.pen().expect("a pen").take(), None);
         server.thread.join().expect("the script went to its end");
     }
+}
+
+#[tokio::test]
+async fn a_write_that_hangs_is_given_up_before_the_deadline() {
+    let server = Scripted::new(|stream| {
+        serve_ordered(stream);
+        hear_rest(stream);
+    });
+    let folder = tempfile::tempdir().expect("folder");
+    let settings = json!({ "canary": true });
+    let timeout = Duration::from_secs(1);
+    let probe = probe_within(&settings, &server.address, folder.path(), timeout).expect("prepared");
+    order(&*probe);
+    let outcome = run(&*probe, GUARD).await;
+    let failure = outcome.result.as_ref().expect_err("no answer");
+    assert_eq!(failure.reason, Reason::TimeoutQuery);
+    assert!(failure.detail.contains("canary"), "{failure}");
+    assert_eq!(replication(outcome.facts()).role, Role::Primary);
+    server.thread.join().expect("closed");
 }
 
 fn reuse() -> Value {

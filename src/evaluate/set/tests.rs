@@ -471,6 +471,17 @@ fn a_canary_of_another_life_is_none_of_ours() {
 }
 
 #[test]
+fn a_member_may_show_any_number() {
+    let mut stage = Stage::set();
+    stage.look(PRIMARY, &primary(1));
+    stage.look(PRIMARY, &primary(1));
+    for shown in [u64::MAX, u64::MAX, 1] {
+        stage.look(STANDBY, &standby(1, 1).with(shown));
+        assert_eq!(stage.pair(STANDBY).canary_seen_seq, Some(shown));
+    }
+}
+
+#[test]
 fn a_write_without_an_answer_uses_up_its_number() {
     let mut stage = Stage::set();
     stage.look(PRIMARY, &primary(1));

@@ -13,6 +13,11 @@ const PREFIX: usize = 5;
 /// `AuthenticationSASLContinue` has a nonce, a salt and a number: far fewer bytes than this.
 const MAX_CHALLENGE: usize = 1024;
 
+/// Bytes of `ParameterStatus` in one session. The driver keeps them all, for as long as the session
+/// lasts. A server reports some 500 bytes after the login, and later only what changes.
+const MAX_PARAMETERS: usize = 64 << 10;
+const PARAMETER: u8 = b'S';
+
 /// What may come before the login is granted: a request, an error, a notice, another version.
 const LOGIN_TYPES: [u8; 4] = *b"RENv";
 const LOGIN_OK: u32 = 0;
@@ -42,6 +47,8 @@ pub(super) struct Screen {
     seen: usize,
     /// Bytes of the current message that are still to come after its header.
     rest: u32,
+    /// Bytes of the parameters that were reported.
+    parameters: usize,
     /// The body of a challenge, whose rounds are read once it is complete.
     challenge: Option<Vec<u8>>,
 }
@@ -54,6 +61,7 @@ impl Screen {
             header: [0; HEADER],
             seen: 0,
             rest: 0,
+            parameters: 0,
             challenge: None,
         }
     }
@@ -118,6 +126,17 @@ impl Screen {
         }
         // The length counts itself, not the type.
         let whole = length as usize + 1;
+        if self.seen == PREFIX && self.header[0] == PARAMETER {
+            self.parameters += whole;
+            if self.parameters > MAX_PARAMETERS {
+                return Err(Failure::new(
+                    Reason::TooLarge,
+                    format_args!(
+                        "the server reported parameters of more than {MAX_PARAMETERS} bytes"
+                    ),
+                ));
+            }
+        }
         if self.is_login_request() && whole >= HEADER {
             if self.seen < HEADER {
                 return Ok(());
@@ -226,6 +245,23 @@ mod tests {
 
     fn reason(bytes: &[u8]) -> Option<Reason> {
         screen().see(bytes).err().map(|f| f.reason)
+    }
+
+    #[test]
+    fn a_session_reports_only_so_many_parameters() {
+        let mut screen = Screen::new(Limits {
+            message: 1 << 20,
+            scram_iterations: 1,
+            exposed_password: false,
+        });
+        screen.see(&message(b'R', &[0; 4])).expect("logged in");
+        let parameter = message(PARAMETER, b"a\0b\0");
+        for _ in 0..MAX_PARAMETERS / parameter.len() {
+            screen.see(&parameter).expect("few");
+            screen.see(&message(b'Z', b"I")).expect("of no concern");
+        }
+        let failure = screen.see(&parameter).expect_err("many");
+        assert_eq!(failure.reason, Reason::TooLarge);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! A login that is in use: what is asked of it, and what it tells.
 
-use std::time::Duration;
-
 use futures_util::FutureExt;
 use futures_util::future::join;
 use tokio::time::{Instant, timeout_at};
@@ -18,7 +16,7 @@ use crate::model::{
     Sighting, Withheld, Write,
 };
 use crate::net::{Stopwatch, Transport};
-use crate::probe::CanaryName;
+use crate::probe::{CanaryName, canary_share};
 
 /// Characters of the server's version that are kept.
 const MAX_VERSION: usize = 64;
@@ -134,7 +132,7 @@ impl Session {
             && facts.incarnation() == order.to;
         let outcome = if as_ordered {
             watch.enter(Phase::QueryWrite);
-            let until = watch.started() + share(shared.timeout);
+            let until = watch.started() + canary_share(shared.timeout);
             let text = canary::statement(name, &order, shared.timeout);
             let written = self.execute(&text, until).await?;
             if written.is_ok() {
@@ -193,12 +191,6 @@ fn keep((replication, sighting): (Told, Option<Sighting>), told: &mut DatabaseFa
         told.withheld = told.withheld.or(seen.mark.err());
         told.canary = Some(CanaryFacts { seen, write: None });
     }
-}
-
-/// How long a run may wait for the canary: a little less than it may take at all, so that what it
-/// learned before is not lost.
-fn share(timeout: Duration) -> Duration {
-    timeout * 9 / 10
 }
 
 async fn replication(client: &Client) -> Told {

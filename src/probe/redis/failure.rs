@@ -1,7 +1,7 @@
 //! From a server's errors to reasons. An error begins with a code, a word in capitals; `ERR` says
 //! only that there is no better one.
 
-use crate::model::{Failure, NotWritten, Reason, Withheld};
+use crate::model::{Failure, NotWritten, Reason, Secret, Withheld};
 
 /// Codes of a server that is there and takes no commands now: reading its data, cut off from its
 /// primary and told not to serve without it, kept by a script.
@@ -9,12 +9,26 @@ const NOT_NOW: [&str; 3] = ["LOADING", "MASTERDOWN", "BUSY"];
 /// What a server says, without a code of its own, before it closes the connection.
 const FULL: &str = "ERR max number of clients";
 
+/// What follows the name of a command that a server does not know: what came with it, cut short.
+const REPEATED: &str = ", with args beginning with";
+
 /// Why a login failed. What has no other code is about the user, the password or the database.
-pub(super) fn of_login(error: &[u8]) -> Failure {
-    of_error(error, |code| match code {
+///
+/// A server that has no `AUTH` (renamed, or a proxy) repeats what came with it, the password too:
+/// that is left out.
+pub(super) fn of_login(error: &[u8], password: Option<&Secret>) -> Failure {
+    let text = String::from_utf8_lossy(error);
+    let text = text.split(REPEATED).next().unwrap_or_default();
+    let failure = of_error(text.as_bytes(), |code| match code {
         "ERR" | "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Reason::Auth,
         _ => Reason::NotAccepting,
-    })
+    });
+    let password = password.map_or("", Secret::expose);
+    if !password.is_empty() && text.contains(password) {
+        let why = "the server's answer is not shown: it repeats the password";
+        return Failure::new(failure.reason, why);
+    }
+    failure
 }
 
 /// Why a query failed.
@@ -100,9 +114,21 @@ mod tests {
             ),
             ("", Reason::NotAccepting, Reason::Query),
         ] {
-            assert_eq!(of_login(error.as_bytes()).reason, login, "{error}");
+            assert_eq!(of_login(error.as_bytes(), None).reason, login, "{error}");
             assert_eq!(of_query(error.as_bytes()).reason, query, "{error}");
         }
+    }
+
+    #[test]
+    fn a_login_that_is_refused_shows_no_password() {
+        let password = Secret::new("right".into());
+        let shown = |error: &str| of_login(error.as_bytes(), Some(&password));
+        let unknown = shown("ERR unknown command 'AUTH', with args beginning with: 'app' 'rig");
+        assert_eq!(unknown.reason, Reason::Auth);
+        assert_eq!(&*unknown.detail, "ERR unknown command 'AUTH'");
+        let repeated = shown("WRONGPASS app may not use right");
+        assert_eq!(repeated.reason, Reason::Auth);
+        assert!(!repeated.detail.contains("right"), "{repeated}");
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Login {
         session.send(&commands.concat()).await?;
         for _ in commands {
             if let Reply::Error(error) = session.reply().await? {
-                return Err(failure::of_login(&error));
+                return Err(failure::of_login(&error, self.password.as_ref()));
             }
         }
         session.settle()

@@ -177,6 +177,7 @@ impl Settings {
             replication: self.replication,
             inquiry: inquiry(canary.as_ref()),
             canary,
+            timeout: context.timeout,
             login: Login {
                 username: self.username.clone(),
                 password,
