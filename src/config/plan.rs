@@ -9,7 +9,9 @@ use super::place::Path;
 use super::problem::Problem;
 use super::{Config, Group, GroupProbe, Limits, Probe, Problems, Target};
 use crate::files::Files;
-use crate::model::{self, DatabaseSet, Epoch, TargetKey, Turn};
+use crate::model::{
+    self, Assumed, DatabaseSet, Epoch, Hold, Objectives, PlannedCheck, TargetKey, Turn,
+};
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
 
@@ -142,8 +144,8 @@ pub struct PlannedSet {
     pub standbys: Vec<(Arc<str>, TargetKey)>,
 }
 
-/// A group as a whole: what `check` tells of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A group as a whole.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlannedGroup {
     /// Its name.
     pub name: Arc<str>,
@@ -153,6 +155,18 @@ pub struct PlannedGroup {
     pub standbys: Vec<Arc<str>>,
     /// Its database probes.
     pub databases: Vec<PlannedDatabase>,
+    /// What it promises.
+    pub objectives: Objectives,
+    /// Its standbys in the order in which they are preferred where nothing else tells them apart;
+    /// those that are not named come last, and none before another.
+    pub preference: Vec<Arc<str>>,
+    /// What holds its standbys back, also what has expired.
+    pub holds: Vec<Hold>,
+    /// What is taken for granted in the estimate of how long a failover takes.
+    pub assumed: Assumed,
+    /// The questions that are asked about each standby, each after those that it builds on. They are
+    /// the same at every vantage: also those of probes that do not run from this region.
+    pub checks: Vec<PlannedCheck>,
 }
 
 /// A database probe of a group.
@@ -296,6 +310,11 @@ impl Planner<'_> {
                 primary: Arc::clone(&group.primary),
                 standbys: group.standbys.clone(),
                 databases,
+                objectives: group.objectives,
+                preference: group.preference.clone(),
+                holds: group.holds.clone(),
+                assumed: group.assumed,
+                checks: group.checks.clone(),
             });
         }
         self.turns();
