@@ -54,7 +54,7 @@
 //!
 //! Write `src/probe/NAME.rs` with its `Settings` (serde, unknown fields denied), a
 //! [`probe::Template`] that makes the probe of an address, and a [`probe::Probe`] that does one
-//! exchange; add one line to `kinds!` in `src/probe.rs`. A new fact is a field in `model::Facts`
+//! exchange; add its `mod` line and one to `kinds!` in `src/probe.rs`. A new fact is a field in `model::Facts`
 //! and a row in the table of families.
 #![forbid(unsafe_code)]
 

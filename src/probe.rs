@@ -1,5 +1,14 @@
 //! What a probe is, and the list of kinds. A kind is one file in `probe/` and one line here.
 
+// Written out, so that rustfmt finds them.
+mod dns;
+mod http;
+mod mysql;
+mod ping;
+mod postgres;
+mod redis;
+mod tcp;
+
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
@@ -183,8 +192,6 @@ pub mod setup {
 /// does, and whether there is a canary.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident($module:ident $(, $canary:ident)?),)*) => {
-        $(mod $module;)*
-
         /// What a probe does: the one field of `check`.
         #[derive(Clone, Debug, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -259,6 +266,8 @@ kinds! {
     Dns(dns),
     /// A login to PostgreSQL and a query.
     Postgres(postgres, canary),
+    /// A login to MySQL or MariaDB and a query.
+    Mysql(mysql, canary),
     /// What a client of Redis or Valkey does, and the server's replication.
     Redis(redis, canary),
 }

@@ -135,18 +135,33 @@ fn shared_transactions(a: &ReplicationFacts, b: &ReplicationFacts) -> Option<boo
 }
 
 /// A Redis takes over the history of its primary with the first copy of the data; until then, and
-/// while it is cut off, its history says nothing.
+/// while it is cut off, its history says nothing. One that was promoted keeps the history that it had
+/// as its previous one.
 fn shared_history(standby: &ReplicationFacts, primary: &ReplicationFacts) -> Option<bool> {
-    if one_history(standby, primary) || one_history(primary, standby) {
+    let theirs = histories(primary);
+    if histories(standby).any(|ours| theirs.clone().any(|theirs| ours == theirs)) {
         return Some(true);
     }
     let link = standby.link?;
     (link.up == Some(true) && !link.initial_sync).then_some(false)
 }
 
-/// Whether positions of the two count the same bytes: only Redis can have one cluster and two
-/// histories.
-fn one_history(standby: &ReplicationFacts, primary: &ReplicationFacts) -> bool {
+/// The history that a Redis follows, and the one before.
+fn histories(facts: &ReplicationFacts) -> impl Iterator<Item = &str> + Clone {
+    let (now, before) = match &facts.identity {
+        Some(Identity::History { id, previous }) => (Some(&**id), previous.as_ref()),
+        _ => (None, None),
+    };
+    now.into_iter().chain(before.map(|(id, _)| &**id))
+}
+
+/// Whether positions of the two count the same bytes. After a promotion there are two histories of
+/// one cluster: a `PostgreSQL` that still follows the old timeline may have what the new one has not,
+/// at the same position, and only Redis tells where they part.
+pub(super) fn one_history(standby: &ReplicationFacts, primary: &ReplicationFacts) -> bool {
+    if let (Some(ours), Some(theirs)) = (standby.timeline, primary.timeline) {
+        return ours == theirs;
+    }
     let (
         Some(Identity::History { id: ours, .. }),
         Some(Identity::History {
@@ -163,4 +178,55 @@ fn one_history(standby: &ReplicationFacts, primary: &ReplicationFacts) -> bool {
     };
     let before = |(id, until): &(Box<str>, u64)| id == ours && offset <= *until;
     ours == theirs || previous.as_ref().is_some_and(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Link, Role};
+    use std::time::Instant;
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn redis(role: Role, id: &str, previous: Option<(&str, u64)>, offset: u64) -> ReplicationFacts {
+        let now = Instant::now();
+        let mut facts = ReplicationFacts::new(now, now);
+        facts.role = role;
+        facts.identity = Some(Identity::History {
+            id: id.into(),
+            previous: previous.map(|(id, until)| (id.into(), until)),
+        });
+        facts.position = Some(Position::Offset(offset));
+        facts.received = (role == Role::Standby).then_some(Position::Offset(offset));
+        facts.link = (role == Role::Standby).then_some(Link {
+            up: Some(true),
+            ..Link::default()
+        });
+        facts
+    }
+
+    #[test]
+    fn a_redis_is_of_a_cluster_by_its_history() {
+        let primary = redis(Role::Primary, "a", None, 900);
+        let same = |standby: &ReplicationFacts| same_cluster(standby, &primary);
+        assert_eq!(same(&redis(Role::Standby, "a", None, 800)), Some(true));
+        assert_eq!(same(&redis(Role::Standby, "b", None, 800)), Some(false));
+        // Promoted by accident; the primary went on since.
+        let rogue = redis(Role::Primary, "b", Some(("a", 850)), 851);
+        assert_eq!(same(&rogue), Some(true));
+        // It has not followed anyone yet, or is cut off: then it may be any.
+        let mut fresh = redis(Role::Standby, "b", None, 1);
+        fresh.link = Some(Link::default());
+        assert_eq!(same(&fresh), None);
+    }
+
+    #[test]
+    fn offsets_are_compared_within_one_history() {
+        let promoted = redis(Role::Primary, "b", Some(("a", 850)), 900);
+        for (id, offset, loss) in [("b", 880, Some(20)), ("a", 850, Some(50)), ("a", 851, None)] {
+            let standby = redis(Role::Standby, id, None, offset);
+            let mut figures = PairFigures::default();
+            both_sides(&mut figures, &standby, &promoted);
+            assert_eq!(figures.loss_bytes, loss, "{id} {offset}");
+        }
+    }
 }

@@ -53,6 +53,9 @@ pub(super) struct Seat {
     member: Member,
     /// Its last good look, unless a run failed since.
     pub(super) look: Option<Box<ReplicationFacts>>,
+    /// The good look right before that: what the primary's is paired with where the last one ended
+    /// too late for it.
+    before: Option<Box<ReplicationFacts>>,
     figures: PairFigures,
 }
 
@@ -71,6 +74,7 @@ impl Set {
         let seats = members.into_iter().map(|member| Seat {
             member,
             look: None,
+            before: None,
             figures: PairFigures::default(),
         });
         Self {
@@ -107,7 +111,7 @@ impl Set {
         let Some(place) = members.position(|seat| seat.member.target == sample.target) else {
             return changes;
         };
-        self.members[place].look = look(sample);
+        self.members[place].see(look(sample));
         let verdict = self.primary.judge(place, &self.members);
         self.written(place, sample);
         self.seen(place, sample, &mut changes);
@@ -135,7 +139,7 @@ impl Set {
             {
                 continue;
             }
-            seat.look = None;
+            seat.see(None);
             seat.figures = PairFigures::default();
             self.tell(place, &mut changes);
             if self.primary.known() == Some(place) {
@@ -183,36 +187,43 @@ impl Set {
 
     fn pair(&mut self, place: usize, primary: Option<&ReplicationFacts>) {
         let seat = &mut self.members[place];
-        match (seat.look.as_deref(), primary) {
-            // Read after the primary: its next look will be the later one.
-            (Some(standby), Some(primary)) if standby.answered > primary.asked => {}
-            (Some(standby), Some(primary)) => {
-                figures::both_sides(&mut seat.figures, standby, primary);
-            }
-            _ => figures::without_primary(&mut seat.figures),
+        let (Some(_), Some(primary)) = (&seat.look, primary) else {
+            return figures::without_primary(&mut seat.figures);
+        };
+        // One that was read after the primary may have what the primary had not.
+        let mut looks = [&seat.look, &seat.before].into_iter().flatten();
+        if let Some(standby) = looks.find(|look| look.answered <= primary.asked) {
+            figures::both_sides(&mut seat.figures, standby, primary);
         }
     }
 
     /// A member that is not the known primary was looked at.
     fn standby(&mut self, place: usize, changes: &mut Changes) {
-        let known = self.primary.known();
-        let primary_seen = known.is_some_and(|primary| self.members[primary].look.is_some());
+        let primary = self.primary.known();
+        let primary = primary.and_then(|primary| self.members[primary].look.clone());
+        let lag = primary
+            .as_ref()
+            .map(|primary| self.ring_lag(place, primary));
         let seat = &mut self.members[place];
-        let Some(look) = seat.look.as_deref() else {
-            seat.figures = PairFigures::default();
-            return self.tell(place, changes);
-        };
-        figures::one_side(&mut seat.figures, look);
-        if primary_seen {
-            let position = look
-                .position
-                .as_ref()
-                .filter(|_| look.role != Role::Primary);
-            seat.figures.lag_ring = position.and_then(|at| self.ring.lag(at, look.answered));
-        } else {
-            figures::without_primary(&mut seat.figures);
+        match &seat.look {
+            None => seat.figures = PairFigures::default(),
+            Some(look) => {
+                figures::one_side(&mut seat.figures, look);
+                match lag {
+                    Some(lag) => seat.figures.lag_ring = lag,
+                    None => figures::without_primary(&mut seat.figures),
+                }
+            }
         }
         self.tell(place, changes);
+    }
+
+    /// How far behind the primary the member is; `None` for one that follows nobody, or another.
+    fn ring_lag(&self, place: usize, primary: &ReplicationFacts) -> Option<Duration> {
+        let look = self.members[place].look.as_deref()?;
+        let follows = look.role != Role::Primary && figures::one_history(look, primary);
+        let position = look.position.as_ref().filter(|_| follows)?;
+        self.ring.lag(position, look.answered)
     }
 
     /// What became of the order that the member had.
@@ -270,6 +281,11 @@ impl Set {
 }
 
 impl Seat {
+    fn see(&mut self, look: Option<Box<ReplicationFacts>>) {
+        let last = std::mem::replace(&mut self.look, look);
+        self.before = last.filter(|_| self.look.is_some());
+    }
+
     /// Whether it was last seen writable.
     pub(super) fn writable(&self) -> bool {
         self.look

@@ -91,7 +91,8 @@ families! {
 
     /// How far the standby is behind, by three methods: ring (since when the primary was seen
     /// beyond it), canary (since when one is acknowledged and not seen), native (what the standby
-    /// itself says, which is 0 while nothing arrives).
+    /// itself says: of PostgreSQL the age of what was replayed last, of MySQL and MariaDB a figure
+    /// that is 0 while nothing arrives).
     Gauge replication_lag_seconds: |p, rows| {
         rows.with("method", "ring", p.figures.lag_ring);
         if p.canary.is_some() {

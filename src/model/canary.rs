@@ -58,7 +58,7 @@ pub struct Sighting {
 pub struct Write {
     /// Its number.
     pub seq: u64,
-    /// When it was sent; nothing was if the outcome is [`NotWritten::Changed`].
+    /// When it was sent, or would have been.
     pub sent: Instant,
     /// When the server acknowledged it, or why it did not.
     pub outcome: Result<Instant, NotWritten>,
@@ -68,7 +68,7 @@ pub struct Write {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotWritten {
     /// The server was not writable any more, or not the one that the order was for: nothing was
-    /// sent.
+    /// sent, or the server refused it as what it is.
     Changed,
     /// The server refused it for want of a grant.
     Permission,

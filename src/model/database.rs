@@ -24,7 +24,8 @@ pub struct DatabaseFacts {
 pub enum Withheld {
     /// A grant is missing.
     Permission,
-    /// The server does not know the question: another version or product.
+    /// The server does not know the question: another version or product, or there is no table for the
+    /// canary.
     Unsupported,
     /// The server answered with another error, or with what could not be understood.
     Error,
@@ -96,8 +97,8 @@ pub struct ReplicationFacts {
     pub link: Option<Link>,
     /// Whether received changes wait to be applied because someone stopped it, or an error did.
     pub replay_paused: Option<bool>,
-    /// What the server itself calls its lag: for people. It is 0 while nothing arrives, and grows
-    /// while there is nothing to send.
+    /// What the server itself calls its lag: for people. `PostgreSQL`'s is the age of what it replayed
+    /// last, which grows while there is nothing to send; that of `MySQL` is 0 while nothing arrives.
     pub native_lag: Option<Duration>,
     /// The slot that a standby wants to use (`PostgreSQL`).
     pub slot: Option<Box<str>>,

@@ -16,9 +16,7 @@ use smallvec::smallvec;
 
 use self::expected::{Expected, Kind, Rcode, facts_of};
 use super::{Context, Probe, Problem, Run, Template};
-use crate::model::{
-    FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
-};
+use crate::model::{FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape};
 use crate::net::{Dial, Endpoint, IpVersion, Manner, Question, Resolver, Stopwatch, failure_at};
 
 /// The settings of `check: { dns: … }`.
@@ -283,8 +281,8 @@ mod tests {
 
     use super::*;
     use crate::files::Files;
-    use crate::net::test_dns::{TestDns, address, alias, reply, with_a, with_code};
     use crate::model::DnsFacts;
+    use crate::net::test_dns::{TestDns, address, alias, reply, with_a, with_code};
     use crate::net::{Icmp, Names, Roots};
     use hickory_proto::op::ResponseCode;
     use serde_json::{Value, json};
@@ -473,7 +471,9 @@ mod tests {
         let failure = ask(&server, json!({})).await.expect_err("cut");
         assert_eq!(failure.reason, Reason::Protocol);
         assert!(failure.facts.expect("facts").dns.is_some());
-        ask(&server, json!({"transport": "tcp"})).await.expect("all");
+        ask(&server, json!({"transport": "tcp"}))
+            .await
+            .expect("all");
     }
 
     #[tokio::test]
@@ -552,7 +552,13 @@ mod tests {
         let fields: Vec<_> = problems.iter().map(|p| p.field.as_str()).collect();
         assert_eq!(
             fields,
-            ["dscp", "name", "valid_rcodes", "answers[1]", "answers_match[0]"]
+            [
+                "dscp",
+                "name",
+                "valid_rcodes",
+                "answers[1]",
+                "answers_match[0]"
+            ]
         );
         for unknown in [
             json!({}),

@@ -23,11 +23,13 @@ use url::Url;
 use self::destination::{Destination, Names, server_name};
 use self::expect::Expectations;
 use self::request::Prototype;
-pub(super) use self::settings::Settings;
 use self::settings::Decompress;
+pub(super) use self::settings::Settings;
 use super::{Context, Probe, Problem, Run, Template, tls_client};
 use crate::model::{FactSet, Phase, PhaseSet, Reason, ReasonSet, Shape};
-use crate::net::{Addresses, Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings};
+use crate::net::{
+    Addresses, Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings,
+};
 
 /// Redirects that can be followed at most.
 const MAX_REDIRECTS: u8 = 10;
@@ -192,7 +194,8 @@ impl Http {
         self.tls
             .get_or_init(|| {
                 let nothing = |_: &std::path::Path| Err("no file is configured".to_owned());
-                TlsClient::new(&TlsSettings::default(), &self.roots, nothing).map_err(|(_, why)| why)
+                TlsClient::new(&TlsSettings::default(), &self.roots, nothing)
+                    .map_err(|(_, why)| why)
             })
             .as_ref()
             .map_err(String::as_str)

@@ -12,7 +12,9 @@ use super::{Context, Lane, Probe, Problem, Run, Template};
 use crate::model::{
     FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape, duration,
 };
-use crate::net::{EchoPlan, Echoes, Family, Host, Icmp, IcmpOptions, IpVersion, Resolver, Stopwatch};
+use crate::net::{
+    EchoPlan, Echoes, Family, Host, Icmp, IcmpOptions, IpVersion, Resolver, Stopwatch,
+};
 
 /// Packets that one run may send.
 const MAX_COUNT: u32 = 1_000;
@@ -90,7 +92,12 @@ impl Settings {
         require(
             sizes.contains(&self.size),
             "size",
-            format!("{} is not between {} and {}", self.size, sizes.start(), sizes.end()),
+            format!(
+                "{} is not between {} and {}",
+                self.size,
+                sizes.start(),
+                sizes.end()
+            ),
         );
         require(
             self.ttl != Some(0),
@@ -98,7 +105,11 @@ impl Settings {
             "0 would not leave this host; set 1 to 255".to_owned(),
         );
         let dscp = self.dscp.unwrap_or_default();
-        require(dscp <= 63, "dscp", format!("{dscp} is not between 0 and 63"));
+        require(
+            dscp <= 63,
+            "dscp",
+            format!("{dscp} is not between 0 and 63"),
+        );
         problems
     }
 
@@ -250,7 +261,11 @@ impl Target {
             Ok(plan) => plan,
             Err(failure) => return Err(failure.with_facts(facts)),
         };
-        match self.icmp.exchange(&self.settings.options(address), &plan).await {
+        match self
+            .icmp
+            .exchange(&self.settings.options(address), &plan)
+            .await
+        {
             Ok(echoes) => judge(echoes, &plan, facts),
             Err(failure) => Err(failure.with_facts(facts)),
         }
@@ -330,7 +345,11 @@ fn judge(echoes: Echoes, plan: &EchoPlan, facts: Facts) -> Result<Reply, Failure
         // What was read late may have come in time.
         let stalled = packets.late > 0 && echoes.overslept > STALL;
         Failure::new(
-            if stalled { Reason::Stalled } else { Reason::Lost },
+            if stalled {
+                Reason::Stalled
+            } else {
+                Reason::Lost
+            },
             format_args!(
                 "ping {}: of {} packets {} lost, {} late, {} failed, {:?} waited for each",
                 plan.address, packets.sent, packets.lost, packets.late, packets.errors, plan.wait
@@ -461,7 +480,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_that_starts_too_late_sends_nothing() {
-        let probe = probe(&context(Duration::from_millis(200)), &settings("{}"), "127.0.0.1");
+        let probe = probe(
+            &context(Duration::from_millis(200)),
+            &settings("{}"),
+            "127.0.0.1",
+        );
         let mut watch = Stopwatch::start();
         std::thread::sleep(Duration::from_millis(150));
         let failure = probe.run(&mut watch).await.expect_err("too late");
@@ -470,16 +493,16 @@ mod tests {
 
     #[tokio::test]
     async fn the_kernel_answers_datagram_sockets() {
-        if !in_namespace("probe::ping::tests::the_kernel_answers_datagram_sockets", DATAGRAM) {
+        if !in_namespace(
+            "probe::ping::tests::the_kernel_answers_datagram_sockets",
+            DATAGRAM,
+        ) {
             return;
         }
         for (family, address) in [(Family::V4, "127.0.0.3"), (Family::V6, "::1")] {
             let permission = Icmp::new().permission(family);
             assert_eq!(permission, Ok(SocketType::Datagram));
-            assert_eq!(
-                answers_every_packet(address).await,
-                IcmpCounters::default()
-            );
+            assert_eq!(answers_every_packet(address).await, IcmpCounters::default());
         }
         many_targets_lose_nothing().await;
         runs_to_one_address_get_their_own_replies().await;
@@ -557,7 +580,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_run_frees_what_it_held_and_hands_the_reading_over() {
-        let test = "probe::ping::tests::a_dropped_run_frees_what_it_held_and_hands_the_reading_over";
+        let test =
+            "probe::ping::tests::a_dropped_run_frees_what_it_held_and_hands_the_reading_over";
         // Nobody is at 10.77.0.9, and the errors that say so do not reach datagram sockets.
         let script = format!(
             "{DATAGRAM}; ip link add v0 type veth peer name v1; ip link set v0 up; \
@@ -614,7 +638,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_system_or_a_router_refuses_is_an_error_of_that_kind() {
-        let test = "probe::ping::tests::what_the_system_or_a_router_refuses_is_an_error_of_that_kind";
+        let test =
+            "probe::ping::tests::what_the_system_or_a_router_refuses_is_an_error_of_that_kind";
         // A router `r` behind v0; nobody is at 10.77.0.9.
         let script = "mount -t tmpfs tmpfs /run; ip netns add r; \
             ip link add v0 type veth peer name v1 netns r; \
@@ -638,8 +663,16 @@ mod tests {
             ("{}", "10.66.0.1", Reason::Unreachable),
             ("{}", "10.77.0.9", Reason::Unreachable),
             (r#"{"ttl": 1}"#, "10.88.0.1", Reason::TtlExceeded),
-            (r#"{"size": 1400, "df": true}"#, "10.77.0.2", Reason::Unreachable),
-            (r#"{"source_address": "127.0.0.1"}"#, "10.77.0.2", Reason::LocalAddress),
+            (
+                r#"{"size": 1400, "df": true}"#,
+                "10.77.0.2",
+                Reason::Unreachable,
+            ),
+            (
+                r#"{"source_address": "127.0.0.1"}"#,
+                "10.77.0.2",
+                Reason::LocalAddress,
+            ),
         ] {
             let probe = probe(&context, &settings(json), address);
             let (failure, facts) = failed(run(&probe).await);
@@ -672,7 +705,13 @@ mod tests {
                 assert!(failure.detail.contains(fix), "{failure}");
             }
         }
-        assert!(context.icmp.sockets().iter().all(|socket| socket.state.is_err()));
+        assert!(
+            context
+                .icmp
+                .sockets()
+                .iter()
+                .all(|socket| socket.state.is_err())
+        );
     }
 
     #[tokio::test]
@@ -703,7 +742,9 @@ mod tests {
         first.block_on(run(&probe)).expect("a reply");
         drop(first);
         let second = runtime();
-        let failure = second.block_on(run(&probe)).expect_err("the socket is dead");
+        let failure = second
+            .block_on(run(&probe))
+            .expect_err("the socket is dead");
         assert!(failure.reason.is_own(), "{failure}");
         second.block_on(run(&probe)).expect("another socket");
     }
@@ -720,7 +761,10 @@ mod tests {
             (r#"{"count": 10, "spacing": "100ms"}"#, "spacing"),
             (r#"{"count": 4000000000, "spacing": "36500d"}"#, "count"),
             (r#"{"count": 4294967295, "spacing": "200000d"}"#, "count"),
-            (r#"{"source_address": "::1", "ip_version": "4"}"#, "source_address"),
+            (
+                r#"{"source_address": "::1", "ip_version": "4"}"#,
+                "source_address",
+            ),
         ] {
             let Err(problems) = settings(json).prepare(&context(Duration::from_secs(1))) else {
                 panic!("{json} was taken");
@@ -777,7 +821,9 @@ mod tests {
                 overslept,
                 ..Echoes::default()
             };
-            judge(echoes, &plan, Facts::default()).expect_err("nothing received").reason
+            judge(echoes, &plan, Facts::default())
+                .expect_err("nothing received")
+                .reason
         };
         assert_eq!(judged(0, 0, Duration::ZERO), Reason::LocalResources);
         assert_eq!(judged(1, 0, Duration::ZERO), Reason::Lost);

@@ -33,10 +33,11 @@ use self::screen::{Limits, Screen};
 use self::session::Session;
 use super::{CanaryName, Probe, Run, Template};
 use crate::model::{
-    FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
+    FactSet, Facts, Failure, Laps, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
 use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsMode, TlsPolicy, Transport, Wire,
+    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsMode, TlsPolicy,
+    Transport, Wire,
 };
 
 const DEFAULT_PORT: u16 = 5432;
@@ -107,7 +108,7 @@ impl Target {
         let mut facts = Facts::default();
         match self.visit(&mut facts, watch).await {
             Ok(()) => Ok(Reply {
-                latencies: smallvec![watch.laps().total()],
+                latencies: smallvec![latency(&watch.laps())],
                 facts,
             }),
             Err(failure) => Err(failure.with_facts(facts)),
@@ -120,7 +121,8 @@ impl Target {
             && kept.connection.renew()
         {
             match self.converse(&mut kept.connection, facts, watch).await {
-                Err(failure) if is_loss(&failure) => {}
+                // What that session took is no part of how long a login and a query take.
+                Err(failure) if is_loss(&failure) => watch.linger(Phase::QueryRead),
                 result => return self.leave(kept, result),
             }
         }
@@ -140,11 +142,12 @@ impl Target {
         Session::open(&shared.login, transport, Screen::new(shared.limits)).await
     }
 
-    /// Leaves the session to the next run after a whole exchange, be its outcome good or bad.
+    /// Leaves the session to the next run after a whole exchange, be the answer right or wrong. An
+    /// error may have left a transaction open in which every further statement fails.
     fn leave(&self, opened: Opened<Session>, result: Result<(), Failure>) -> Result<(), Failure> {
         let whole = match &result {
             Ok(()) => true,
-            Err(failure) => matches!(failure.reason, Reason::Query | Reason::Answer),
+            Err(failure) => failure.reason == Reason::Answer,
         };
         if whole {
             self.kept.put(opened, Session::part);
@@ -164,11 +167,11 @@ impl Target {
     ) -> Result<(), Failure> {
         let shared = &*self.shared;
         let told = facts.database.insert(Box::new(session.facts()));
-        let answer = session.ask(shared, told, watch).await?;
+        let answer = session.ask(shared, told, watch).await;
         if let Some(pen) = &self.pen {
             session.write(shared, pen, told, watch).await?;
         }
-        shared.query.judge(&answer)
+        shared.query.judge(&answer?)
     }
 
     async fn connect(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Wire, Failure> {
@@ -188,9 +191,21 @@ impl Target {
     }
 }
 
+/// The time of a visit, which ends with the answer to the query: what is written after it is written
+/// to one of the targets only, and would make it look slow.
+fn latency(laps: &Laps) -> Duration {
+    laps.iter()
+        .filter(|(phase, _)| *phase != Phase::QueryWrite)
+        .map(|(_, spent)| spent)
+        .sum()
+}
+
 /// Whether a session turned out to be gone: one that was kept is replaced then.
 fn is_loss(failure: &Failure) -> bool {
-    matches!(failure.reason, Reason::Eof | Reason::Reset | Reason::NotAccepting)
+    matches!(
+        failure.reason,
+        Reason::Eof | Reason::Reset | Reason::NotAccepting
+    )
 }
 
 impl Probe for Target {

@@ -11,7 +11,9 @@ use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{Context, Probe, Problem, Run, Template, tls_client};
-use crate::model::{FactSet, Facts, Failure, Latencies, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape};
+use crate::model::{
+    FactSet, Facts, Failure, Latencies, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
+};
 use crate::net::{
     Addresses, Dial, Endpoint, Host, IpVersion, Resolver, StartTls, Stopwatch, TlsClient,
     TlsSettings, Wire, failure_of,
@@ -103,10 +105,9 @@ fn compile(steps: &[Step], problems: &mut Vec<Problem>) -> Vec<Move> {
             Step::Send(text) => moves.push(Move::Send(text.as_bytes().into())),
             Step::Expect(pattern) => match RegexBuilder::new(pattern).size_limit(1 << 20).build() {
                 Ok(regex) => moves.push(Move::Expect(regex)),
-                Err(e) => problems.push(Problem::new(
-                    format!("dialogue[{i}].expect"),
-                    e.to_string(),
-                )),
+                Err(e) => {
+                    problems.push(Problem::new(format!("dialogue[{i}].expect"), e.to_string()));
+                }
             },
         }
     }
@@ -209,7 +210,8 @@ impl Target {
         let mut wire = self.manner.dial.connect(address, MAX_READ, watch).await?;
         match (&self.manner.tls, &self.server_name) {
             (Some(client), Some(name)) => {
-                self.converse_over_tls(wire, client, name, facts, watch).await
+                self.converse_over_tls(wire, client, name, facts, watch)
+                    .await
             }
             _ => converse(&mut wire, &self.manner.dialogue, watch).await,
         }
@@ -541,8 +543,14 @@ mod tests {
         let server = Server::saying(b"").await;
         let context = context(&[]);
         for (json, phase) in [
-            (serde_json::json!({"dialogue": [{"expect": "x"}]}), Phase::Processing),
-            (serde_json::json!({"tls": {"insecure_skip_verify": true}}), Phase::Tls),
+            (
+                serde_json::json!({"dialogue": [{"expect": "x"}]}),
+                Phase::Processing,
+            ),
+            (
+                serde_json::json!({"tls": {"insecure_skip_verify": true}}),
+                Phase::Tls,
+            ),
             (
                 serde_json::json!({"tls": {"insecure_skip_verify": true}, "starttls": "smtp"}),
                 Phase::Tls,
@@ -606,7 +614,12 @@ mod tests {
         let facts = result.expect("verified").facts;
         assert_eq!(
             phases(&watch),
-            [Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Processing]
+            [
+                Phase::Resolve,
+                Phase::Connect,
+                Phase::Tls,
+                Phase::Processing
+            ]
         );
         assert_eq!(facts.tls.expect("session").verified, Some(true));
 
@@ -634,7 +647,10 @@ mod tests {
         let encrypted = probe(json.clone(), &context, &server.address.to_string());
         let (result, watch) = run(&*encrypted).await;
         assert!(result.expect("session").facts.tls.is_some());
-        assert_eq!(phases(&watch), [Phase::Connect, Phase::Tls, Phase::Processing]);
+        assert_eq!(
+            phases(&watch),
+            [Phase::Connect, Phase::Tls, Phase::Processing]
+        );
         assert!(encrypted.shape().facts.tls_unverified);
 
         for (clear, reason) in [

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotspare::files::Files;
-use hotspare::model::{Facts, Failure, Phase, PhaseSet, Reason, Reply};
+use hotspare::model::{
+    DatabaseFacts, Epoch, Facts, Failure, Phase, PhaseSet, Reason, ReplicationFacts, Reply,
+};
 use hotspare::net::{Icmp, Resolver, Roots, Stopwatch};
 use hotspare::probe::{CanaryName, Check, Context, Probe, Problem};
 use serde_json::{Value, json};
@@ -16,6 +18,9 @@ use crate::postgres_server::{Authority, PostgresServer};
 
 /// No run here should come near it.
 const GUARD: Duration = Duration::from_mins(1);
+
+/// The life of the daemon whose canaries probes write here.
+pub(crate) const EPOCH: Epoch = Epoch(0xfeed);
 
 /// What a run left behind.
 pub(crate) struct Outcome {
@@ -34,6 +39,18 @@ impl Outcome {
             Err(failure) => failure.facts.as_deref().expect("facts"),
         }
     }
+
+    /// What the server told of itself.
+    pub(crate) fn database(&self) -> &DatabaseFacts {
+        let told = self.facts().database.as_deref();
+        told.unwrap_or_else(|| panic!("{:?}", self.result))
+    }
+
+    /// What it told of replication.
+    pub(crate) fn replication(&self) -> &ReplicationFacts {
+        let told = self.database().replication.as_deref();
+        told.unwrap_or_else(|| panic!("{:?}", self.result))
+    }
 }
 
 pub(crate) fn probe(
@@ -49,7 +66,11 @@ pub(crate) fn probe(
         roots: Arc::new(Roots::default()),
         files: Files::new(None, folder.to_owned()),
         timeout: deadline,
-        canary: CanaryName::default(),
+        canary: CanaryName {
+            vantage: "eu-west".into(),
+            probe: "orders-1.db".into(),
+            epoch: EPOCH,
+        },
     };
     let template = check.prepare(&context)?;
     let target = template.target(address);
@@ -450,7 +471,7 @@ async fn a_server_without_a_free_connection_is_not_accepting() {
     eventually(async || run(&*probe, GUARD).await.result.ok()).await;
 }
 
-async fn eventually<T>(attempt: impl AsyncFn() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(attempt: impl AsyncFn() -> Option<T>) -> T {
     let attempts = async {
         loop {
             if let Some(done) = attempt().await {

@@ -1,20 +1,23 @@
 //! The probe `postgres` against servers that do not keep to the rules.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hotspare::model::{Phase, Reason};
+use hotspare::model::{
+    Identity, Incarnation, Mark, NotWritten, Order, Phase, Reason, Role, Withheld,
+};
 use hotspare::net::Stopwatch;
+use hotspare::probe::Probe;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
-use crate::postgres::{Outcome, probe, run};
+use crate::postgres::{EPOCH, Outcome, probe, run};
 use crate::postgres_server::{Authority, PostgresServer};
 
 /// No run here should come near it.
@@ -442,6 +445,329 @@ async fn the_client_says_good_bye_and_does_not_wait_for_an_answer() {
     let outcome = server.probed(&plain()).await;
     let reply = outcome.result.expect("reply");
     assert_eq!(&*reply.facts.database.expect("database").version, "99.1");
+}
+
+/// A table, as a server sends it.
+fn table(rows: &[&[Option<&str>]]) -> Vec<u8> {
+    let columns = rows.first().map_or(0, |row| row.len());
+    let count = u16::try_from(columns).expect("few").to_be_bytes();
+    let column = [&b"c\0"[..], &[0; 18]].concat();
+    let mut all = message(b'T', &[&count[..], &column.repeat(columns)].concat());
+    for row in rows {
+        let count = u16::try_from(row.len()).expect("few").to_be_bytes();
+        let mut body = count.to_vec();
+        for value in *row {
+            match value {
+                None => body.extend((-1_i32).to_be_bytes()),
+                Some(text) => {
+                    body.extend(u32::try_from(text.len()).expect("short").to_be_bytes());
+                    body.extend(text.as_bytes());
+                }
+            }
+        }
+        all.extend(message(b'D', &body));
+    }
+    all.extend(message(b'C', b"SELECT 1\0"));
+    all.extend(message(b'Z', b"I"));
+    all
+}
+
+/// More rows than a run reads.
+fn endless() -> Vec<u8> {
+    let text = "x".repeat(500);
+    let row: &[_] = &[Some(&*text); 2];
+    table(&vec![row; 2000])
+}
+
+/// What a primary says of its replication.
+const PRIMARY: [Option<&str>; 13] = [
+    Some("f"),
+    Some("off"),
+    Some("7"),
+    Some("1"),
+    Some("0/1000"),
+    None,
+    None,
+    None,
+    None,
+    None,
+    None,
+    None,
+    None,
+];
+
+fn error(code: &str) -> Vec<u8> {
+    let body = format!("SERROR\0VERROR\0C{code}\0Mno\x1b[31m\nway\0\0");
+    [message(b'E', body.as_bytes()), message(b'Z', b"I")].concat()
+}
+
+/// Answers that are none, and what is made of them.
+fn answers_to_nothing() -> Vec<(&'static str, Vec<u8>, Withheld)> {
+    vec![
+        ("permission", error("42501"), Withheld::Permission),
+        ("function", error("42883"), Withheld::Unsupported),
+        ("feature", error("0A000"), Withheld::Unsupported),
+        ("timeout", error("57014"), Withheld::Error),
+        ("transaction", error("25P02"), Withheld::Error),
+        ("no code", error(""), Withheld::Error),
+        ("no row", table(&[]), Withheld::Error),
+        ("a column", table(&[&[Some("1")]]), Withheld::Error),
+        ("14 columns", table(&[&[Some("f"); 14]]), Withheld::Error),
+        (
+            "13 garbled",
+            table(&[&[Some("\u{1b}[31m"); 13]]),
+            Withheld::Error,
+        ),
+        ("13 missing", table(&[&[None; 13]]), Withheld::Error),
+    ]
+}
+
+/// Words after which there is nothing more to be said.
+fn last_words() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("a row alone", message(b'D', ONE)),
+        ("half an answer", table(&[&[Some("3")]])[..30].to_vec()),
+        ("endless rows", endless()),
+        ("2 GiB", b"D\x7f\xff\xff\xff".to_vec()),
+        ("garbage", b"HTTP/1.1 400 Bad Request".to_vec()),
+        ("none", Vec::new()),
+    ]
+}
+
+/// The settings with everything that can be asked.
+fn curious() -> Value {
+    json!({ "user": "probe", "tls": "disable", "canary": true })
+}
+
+/// Answers the query, and then both of what is asked together.
+async fn asked(facts: Vec<u8>, canary: Vec<u8>) -> Outcome {
+    let server = Scripted::new(move |mut stream| {
+        answer_query(&mut stream);
+        // The client may refuse one before it is complete.
+        let _ = stream
+            .write_all(&facts)
+            .and_then(|()| stream.write_all(&canary));
+        let _ = stream.shutdown(Shutdown::Write);
+        read_rest(&mut stream);
+    });
+    server.probed(&curious()).await
+}
+
+/// Lets the client in, and answers its query but not what it asks then.
+fn answer_query(stream: &mut TcpStream) {
+    let_in(stream);
+    assert_eq!(read_message(stream).1, b"SELECT 1\0");
+    stream.write_all(&rows(ONE)).expect("write");
+    for words in ["pg_is_in_recovery", "FROM hotspare.canary"] {
+        let (tag, text) = read_message(stream);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(tag == b'Q' && text.contains(words), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_said_of_replication_the_query_was_answered() {
+    let broken = last_words().into_iter();
+    let broken = broken.map(|(what, words)| (what, words, Withheld::Error));
+    for (what, answer, withheld) in answers_to_nothing().into_iter().chain(broken) {
+        let outcome = asked(answer, table(&[])).await;
+        assert_eq!(outcome.reason(), None, "{what}: {:?}", outcome.result);
+        let told = outcome.database();
+        assert_eq!(told.withheld, Some(withheld), "{what}");
+        assert_eq!(told.replication, None, "{what}");
+        assert_eq!(outcome.watch.laps().total(), latency(&outcome), "{what}");
+    }
+}
+
+fn latency(outcome: &Outcome) -> Duration {
+    outcome.result.as_ref().expect("reply").latencies[0]
+}
+
+#[tokio::test]
+async fn whatever_is_said_of_the_canary_the_rest_is_known() {
+    let epoch = format!("{EPOCH}");
+    let wrong = |row: &[Option<&str>]| table(&[row]);
+    let more = vec![
+        ("no epoch", wrong(&[None, Some("1")]), Withheld::Error),
+        (
+            "negative",
+            wrong(&[Some(&epoch), Some("-1")]),
+            Withheld::Error,
+        ),
+        (
+            "too large",
+            wrong(&[Some(&epoch), Some("18446744073709551616")]),
+            Withheld::Error,
+        ),
+        ("one value", wrong(&[Some(&epoch)]), Withheld::Error),
+        ("no table", error("42P01"), Withheld::Unsupported),
+        ("no schema", error("3F000"), Withheld::Unsupported),
+        ("no column", error("42703"), Withheld::Unsupported),
+    ];
+    let general = answers_to_nothing().into_iter();
+    // No row is an answer here: there is no canary.
+    let general = general.filter(|(what, ..)| *what != "no row");
+    for (what, answer, withheld) in general.chain(more) {
+        let outcome = asked(table(&[&PRIMARY]), answer).await;
+        assert_eq!(outcome.reason(), None, "{what}: {:?}", outcome.result);
+        assert_eq!(outcome.replication().role, Role::Primary, "{what}");
+        assert_eq!(outcome.database().withheld, Some(withheld), "{what}");
+        let canary = outcome.database().canary.as_ref().expect("looked for");
+        assert_eq!(
+            (canary.seen.mark, &canary.write),
+            (Err(withheld), &None),
+            "{what}"
+        );
+    }
+    for (what, words) in last_words() {
+        let outcome = asked(table(&[&PRIMARY]), words).await;
+        assert_eq!(outcome.reason(), None, "{what}: {:?}", outcome.result);
+        assert_eq!(outcome.database().withheld, Some(Withheld::Error), "{what}");
+    }
+    let outcome = asked(table(&[&PRIMARY]), wrong(&[Some(&epoch), Some("7")])).await;
+    let canary = outcome.database().canary.as_ref().expect("looked for");
+    let mark = Mark {
+        epoch: EPOCH,
+        seq: 7,
+    };
+    assert_eq!(canary.seen.mark, Ok(Some(mark)));
+}
+
+/// A probe with the order for the server that says it is [`PRIMARY`].
+fn ordered(address: &str) -> Arc<dyn Probe> {
+    let folder = tempfile::tempdir().expect("folder");
+    let probe = probe(&curious(), address, folder.path(), GUARD).expect("prepared");
+    let to = Incarnation {
+        identity: Some(Identity::System(7)),
+        timeline: Some(1),
+    };
+    let pen = probe.pen().expect("a pen");
+    pen.order(Some(Order { seq: 3, to }));
+    probe
+}
+
+/// Lets the client write its canary.
+fn answer_questions(stream: &mut TcpStream) {
+    answer_query(stream);
+    let answers = [table(&[&PRIMARY]), table(&[])];
+    stream.write_all(&answers.concat()).expect("write");
+    let (tag, text) = read_message(stream);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(
+        tag == b'Q' && text.contains("INSERT INTO hotspare.canary"),
+        "{text}"
+    );
+}
+
+async fn wrote(answer: Vec<u8>) -> Outcome {
+    let server = Scripted::new(move |mut stream| {
+        answer_questions(&mut stream);
+        let _ = stream.write_all(&answer);
+        let _ = stream.shutdown(Shutdown::Write);
+        read_rest(&mut stream);
+    });
+    let outcome = run(&*ordered(&server.address), GUARD).await;
+    server.thread.join().expect("the script went to its end");
+    outcome
+}
+
+#[tokio::test]
+async fn a_refused_canary_is_told_from_one_that_nobody_answered() {
+    for (what, answer, outcome) in [
+        ("written", table(&[&[Some("3")]]), Ok(())),
+        ("not this server", table(&[]), Err(NotWritten::Changed)),
+        ("read-only", error("25006"), Err(NotWritten::Changed)),
+        ("permission", error("42501"), Err(NotWritten::Permission)),
+        ("no table", error("42P01"), Err(NotWritten::NoTable)),
+        ("no schema", error("3F000"), Err(NotWritten::NoTable)),
+        ("no column", error("42703"), Err(NotWritten::NoTable)),
+        ("locked", error("55P03"), Err(NotWritten::Error)),
+        ("full", error("53100"), Err(NotWritten::Error)),
+    ] {
+        let run = wrote(answer).await;
+        assert_eq!(run.reason(), None, "{what}: {:?}", run.result);
+        let canary = run.database().canary.as_ref().expect("looked for");
+        let write = canary.write.as_ref().expect("ordered");
+        assert_eq!(write.outcome.map(|_| ()), outcome, "{what}");
+    }
+    let fatal = message(b'E', b"SFATAL\0C08P01\0Mserver conn crashed?\0\0");
+    for (what, answer) in last_words().into_iter().chain([("fatal", fatal)]) {
+        let reason = match what {
+            "fatal" => Reason::NotAccepting,
+            "a row alone" => Reason::Protocol,
+            "half an answer" | "none" => Reason::Eof,
+            _ => Reason::TooLarge,
+        };
+        let run = wrote(answer).await;
+        assert_eq!(run.reason(), Some(reason), "{what}: {:?}", run.result);
+        assert_eq!(run.watch.laps().get(Phase::QueryWrite), None, "{what}");
+        // What is not known is not told: the server may have written it.
+        let canary = run.database().canary.as_ref().expect("looked for");
+        assert_eq!(canary.write, None, "{what}");
+        assert_eq!(run.replication().role, Role::Primary, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_after_the_query_is_given_up_in_that_phase() {
+    let rows: [(Script, Phase); 4] = [
+        (answer_query, Phase::QueryRead),
+        (
+            |stream| {
+                answer_query(stream);
+                stream.write_all(&table(&[&PRIMARY])).expect("write");
+            },
+            Phase::QueryRead,
+        ),
+        (
+            |stream| {
+                answer_query(stream);
+                let half = &table(&[&PRIMARY])[..40];
+                stream.write_all(half).expect("write");
+            },
+            Phase::QueryRead,
+        ),
+        (answer_questions, Phase::QueryWrite),
+    ];
+    for (script, phase) in rows {
+        let (silent, is_silent) = oneshot::channel();
+        let server = Scripted::new(move |mut stream| {
+            script(&mut stream);
+            silent.send(()).expect("the run is under way");
+            read_rest(&mut stream);
+        });
+        let probe = ordered(&server.address);
+        let mut watch = Stopwatch::start();
+        tokio::select! {
+            outcome = probe.run(&mut watch) => panic!("it ended: {outcome:?}"),
+            silence = is_silent => silence.expect("the script went on"),
+        }
+        assert_eq!(watch.current(), Some(phase));
+        assert_eq!(Reason::timeout_in(watch.current()), Reason::TimeoutQuery);
+        assert!(
+            watch.laps().get(Phase::QueryRead).is_some(),
+            "that was answered"
+        );
+        assert_eq!(watch.laps().get(Phase::QueryWrite), None);
+        server.thread.join().expect("closed");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_with_the_answer_is_no_answer() {
+    for (severity, code) in [("FATAL", "08P01"), ("FATAL", "57P05"), ("PANIC", "XX000")] {
+        // In the server's language, and in the one of the protocol.
+        for fields in [format!("S{severity}\0"), format!("SFATAAL\0V{severity}\0")] {
+            let body = format!("{fields}C{code}\0Mgone\0\0");
+            let answer = message(b'E', body.as_bytes());
+            let outcome = queried(answer).await;
+            assert_eq!(
+                outcome.reason(),
+                Some(Reason::NotAccepting),
+                "{fields}{code}"
+            );
+        }
+    }
 }
 
 /// Passes a client's session on to the server, over TLS to both, under a certificate of its own.

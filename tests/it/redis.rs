@@ -455,7 +455,7 @@ async fn a_pair_tells_of_its_link_from_the_first_copy_to_the_promotion() {
     let down = |told: &ReplicationFacts| told.link.is_some_and(|link| link.up == Some(false));
     let told = until(&*ask_replica, down).await;
     let link = told.link.expect("a link");
-    assert!(!link.initial_sync && link.silence.is_some(), "{link:?}");
+    assert!(!link.initial_sync && link.silence.is_none(), "{link:?}");
     let (Some(before), at) = (told.identity.clone(), told.position.clone()) else {
         panic!("{told:?}");
     };

@@ -4,6 +4,7 @@
 
 mod campaign;
 mod drill;
+mod mariadb;
 mod postgres;
 mod redis;
 
@@ -13,7 +14,7 @@ use crate::daemon::{Series, hotspare};
 use crate::process::run;
 
 /// What `hotspare sql` prints for a kind.
-fn setup(kind: &str) -> String {
+pub(crate) fn setup(kind: &str) -> String {
     run(hotspare().args(["sql", kind]))
 }
 

@@ -1,5 +1,5 @@
-//! A thousand targets for a minute, one in ten of them faulty: the healthy ones never notice, and
-//! nothing grows.
+//! A thousand targets for a minute, more than one in ten of them faulty: the healthy ones never notice,
+//! and nothing grows.
 #![expect(
     clippy::float_cmp,
     clippy::cast_precision_loss,
@@ -15,6 +15,8 @@ use crate::nginx::Nginx;
 
 const HEALTHY: usize = 900;
 const FAULTY: usize = 100;
+/// Of each kind of database, at the same servers: none of them is one.
+const DATABASES: usize = 20;
 const INTERVAL_SECONDS: usize = 5;
 
 /// Every healthy target is an address of its own in 127/8, so that none shares another's fate.
@@ -32,6 +34,21 @@ fn configuration(nginx: &Nginx, faults: &[FaultServer]) -> String {
     for n in 0..FAULTY {
         let fault = &faults[n % faults.len()];
         writeln!(text, "    - \"http://{}/{n}\"", fault.addr).expect("a string");
+    }
+    for (kind, settings) in [
+        ("postgres", "user: u, tls: disable"),
+        ("mysql", "user: u, tls: disable"),
+        ("redis", ""),
+    ] {
+        writeln!(
+            text,
+            "- name: no-{kind}\n  check: {{ {kind}: {{ {settings} }} }}\n  targets:\n    here:"
+        )
+        .expect("a string");
+        for n in 0..DATABASES {
+            let fault = &faults[n % faults.len()];
+            writeln!(text, "    - \"{}\"", fault.addr).expect("a string");
+        }
     }
     text
 }
@@ -91,7 +108,10 @@ async fn a_tenth_of_faulty_targets_costs_the_others_nothing_and_nothing_leaks() 
     assert_eq!(series.sum("hotspare_samples_dropped_total", &[]), 0.0);
     let rounds = (60 / INTERVAL_SECONDS) as f64;
     assert!(attempts(&series, "healthy") >= (rounds - 2.0) * HEALTHY as f64);
-    assert_eq!(series.sum("hotspare_probe_up", &["probe=\"faulty\""]), 0.0);
+    for probe in ["faulty", "no-postgres", "no-mysql", "no-redis"] {
+        let probe = format!("probe=\"{probe}\"");
+        assert_eq!(series.sum("hotspare_probe_up", &[&probe]), 0.0, "{probe}");
+    }
 
     assert!(
         after.descriptors <= before.descriptors + 10,

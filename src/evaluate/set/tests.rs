@@ -524,3 +524,71 @@ fn a_look_is_forgotten_when_none_follows() {
             .contains(&(PairKey(0), PairFigures::default()))
     );
 }
+
+/// The standby that was promoted shares its slot with the other one: their runs overlap.
+#[test]
+fn looks_that_always_overlap_are_paired_all_the_same() {
+    let mut stage = Stage::set();
+    let other = 2;
+    let both = |stage: &mut Stage, position: u64| {
+        let at = stage.instant();
+        for (place, server, asked, answered) in [
+            (other, standby(1_000, 1_000), 1, 5),
+            (STANDBY, primary(position), 2, 6),
+        ] {
+            let mut look = ReplicationFacts::new(
+                at + Duration::from_millis(asked),
+                at + Duration::from_millis(answered),
+            );
+            look.role = server.role;
+            look.writable = Some(server.writable);
+            look.identity = Some(Identity::System(1));
+            look.position = Some(Position::Lsn(server.position));
+            look.received = server.received.map(Position::Lsn);
+            let database = DatabaseFacts {
+                replication: Some(Box::new(look)),
+                ..DatabaseFacts::default()
+            };
+            let facts = Facts {
+                database: Some(Box::new(database)),
+                ..Facts::default()
+            };
+            stage.end(place, Ok(facts));
+        }
+        stage.wait(10);
+    };
+    for round in 0..10 {
+        both(&mut stage, 1_000 + round * 50);
+    }
+    // The last look ended too late: the one before had 1,000, when the primary had 1,450 already.
+    assert_eq!(stage.pair(other).loss_bytes, Some(450));
+}
+
+/// It may have received what the new primary never had: no position tells.
+#[test]
+fn a_standby_that_follows_the_old_timeline_has_no_loss_to_tell() {
+    let mut stage = Stage::set();
+    stage.look(2, &standby(900, 900));
+    stage.look(PRIMARY, &primary(1_000));
+    stage.fail(PRIMARY);
+    let promoted = Server {
+        timeline: 2,
+        ..primary(800)
+    };
+    for _ in 0..3 {
+        stage.wait(10);
+        stage.look(2, &standby(900, 900));
+        stage.look(STANDBY, &promoted);
+    }
+    stage.look(2, &standby(900, 900));
+    let figures = stage.pair(2);
+    assert_eq!((figures.loss_bytes, figures.lag_ring), (None, None));
+    assert_eq!(figures.identity_mismatch, Some(false));
+    let follows = Server {
+        timeline: 2,
+        ..standby(790, 790)
+    };
+    stage.look(2, &follows);
+    stage.look(STANDBY, &promoted);
+    assert_eq!(stage.pair(2).loss_bytes, Some(10));
+}

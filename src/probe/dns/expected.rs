@@ -70,7 +70,10 @@ impl Expected {
     /// Reads it from the settings; what cannot work is added to the problems.
     pub(super) fn new(settings: &Settings, problems: &mut Vec<Problem>) -> Self {
         if settings.valid_rcodes.is_empty() {
-            problems.push(Problem::new("valid_rcodes", "no response code would be valid"));
+            problems.push(Problem::new(
+                "valid_rcodes",
+                "no response code would be valid",
+            ));
         }
         let mut answers = settings.answers.as_ref().map(|_| Vec::new());
         for (i, text) in settings.answers.iter().flatten().enumerate() {
@@ -93,7 +96,11 @@ impl Expected {
             }
         }
         Self {
-            rcodes: settings.valid_rcodes.iter().map(|code| code.theirs()).collect(),
+            rcodes: settings
+                .valid_rcodes
+                .iter()
+                .map(|code| code.theirs())
+                .collect(),
             answers,
             patterns,
             min_answers: settings.min_answers,
@@ -102,7 +109,12 @@ impl Expected {
     }
 
     /// What is wrong with the answer, if anything.
-    pub(super) fn judge(&self, answer: &Message, facts: DnsFacts, kind: Kind) -> Result<(), Failure> {
+    pub(super) fn judge(
+        &self,
+        answer: &Message,
+        facts: DnsFacts,
+        kind: Kind,
+    ) -> Result<(), Failure> {
         let code = answer.metadata.response_code;
         let wrong = |why: std::fmt::Arguments<'_>| Err(Failure::new(Reason::Answer, why));
         if !self.rcodes.contains(&code) {
@@ -116,9 +128,9 @@ impl Expected {
             return wrong(format_args!("the server is no authority for the name"));
         }
         // Where all records are listed, the list says how many.
-        let least = self.min_answers.unwrap_or_else(|| {
-            u32::from(code == ResponseCode::NoError && self.answers.is_none())
-        });
+        let least = self
+            .min_answers
+            .unwrap_or_else(|| u32::from(code == ResponseCode::NoError && self.answers.is_none()));
         if facts.answers < least {
             return wrong(format_args!(
                 "{} records of type {} with rcode {}, at least {least} expected",
@@ -254,7 +266,11 @@ mod tests {
             (Kind::Cname, "bücher.Example.", "xn--bcher-kva.example"),
             (Kind::Mx, "10 Bücher.example", "10 XN--bcher-kva.example."),
             (Kind::Txt, "\"v=spf1 \" \"-all\"", "v=spf1 -all"),
-            (Kind::Caa, "0 issue  \"ca.example\"", "0 issue \"ca.example\""),
+            (
+                Kind::Caa,
+                "0 issue  \"ca.example\"",
+                "0 issue \"ca.example\"",
+            ),
         ] {
             assert_eq!(normal(one, kind), normal(other, kind), "{one}");
         }

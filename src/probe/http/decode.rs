@@ -66,8 +66,14 @@ mod tests {
     #[test]
     fn decodes_what_says_so_and_refuses_what_is_broken() {
         let packed = gzip(b"hello");
-        assert_eq!(&*decoded(&headers(), &packed, 5).expect("decoded"), b"hello");
-        assert_eq!(&*decoded(&HeaderMap::new(), &packed, 5).expect("raw"), packed);
+        assert_eq!(
+            &*decoded(&headers(), &packed, 5).expect("decoded"),
+            b"hello"
+        );
+        assert_eq!(
+            &*decoded(&HeaderMap::new(), &packed, 5).expect("raw"),
+            packed
+        );
         let failure = decoded(&headers(), &packed[..8], 5).expect_err("cut");
         assert_eq!(failure.reason, Reason::Protocol);
         let failure = decoded(&headers(), b"hello", 5).expect_err("not gzip");

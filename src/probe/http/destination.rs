@@ -67,8 +67,9 @@ impl Destination {
             ("https", None) => Some(server_name(authority.host())?),
             _ => None,
         };
-        let path = PathAndQuery::try_from(&url[url::Position::BeforePath..url::Position::AfterQuery])
-            .map_err(|e| e.to_string())?;
+        let path =
+            PathAndQuery::try_from(&url[url::Position::BeforePath..url::Position::AfterQuery])
+                .map_err(|e| e.to_string())?;
         let uri = Uri::builder()
             .scheme(url.scheme())
             .authority(authority.clone())

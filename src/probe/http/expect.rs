@@ -296,9 +296,7 @@ fn check_pointer(pointer: &str) -> Result<(), String> {
 /// not each has a place among the floating ones.
 fn equal(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
-        (Value::Number(found), Value::Number(expected))
-            if found.is_f64() || expected.is_f64() =>
-        {
+        (Value::Number(found), Value::Number(expected)) if found.is_f64() || expected.is_f64() => {
             found.as_f64().partial_cmp(&expected.as_f64()) == Some(Ordering::Equal)
         }
         _ => found == expected,
@@ -425,7 +423,8 @@ mod tests {
     #[test]
     fn a_version_is_a_short_text_without_control_characters() {
         let rules = expectations(r#"{"version": {"json": "/build/sha"}}"#);
-        let version = |body: &str| rules.version(&HeaderMap::new(), rules.parse(body.as_bytes()).as_ref());
+        let version =
+            |body: &str| rules.version(&HeaderMap::new(), rules.parse(body.as_bytes()).as_ref());
         assert_eq!(
             version(r#"{"build": {"sha": " a\u001bbc "}}"#).as_deref(),
             Some("abc")

@@ -201,9 +201,8 @@ mod tests {
 
     #[test]
     fn redirects_cannot_reach_what_only_this_host_can() {
-        let allowed = |first: &str, next: &str| {
-            check(first.parse().ok(), next.parse().unwrap()).is_ok()
-        };
+        let allowed =
+            |first: &str, next: &str| check(first.parse().ok(), next.parse().unwrap()).is_ok();
         for special in [
             "127.0.0.1",
             "127.9.9.9",
@@ -228,7 +227,13 @@ mod tests {
             assert!(!allowed("", special), "{special} by a proxy");
             assert!(allowed(special, special), "{special} to itself");
         }
-        for usual in ["10.2.0.20", "192.168.1.1", "203.0.113.9", "fd00::1", "2001:db8::1"] {
+        for usual in [
+            "10.2.0.20",
+            "192.168.1.1",
+            "203.0.113.9",
+            "fd00::1",
+            "2001:db8::1",
+        ] {
             assert!(allowed("10.1.0.20", usual), "{usual}");
         }
         assert!(allowed("127.0.0.1", "127.0.0.2"));

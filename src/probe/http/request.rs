@@ -108,7 +108,11 @@ impl Prototype {
         if let (Form::Proxied, Some(credentials)) = (form, &self.proxy_authorization) {
             headers.insert(PROXY_AUTHORIZATION, credentials.clone());
         }
-        let body = if same_method { self.body.clone() } else { Bytes::new() };
+        let body = if same_method {
+            self.body.clone()
+        } else {
+            Bytes::new()
+        };
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method.clone();
         *request.uri_mut() = match form {
@@ -166,7 +170,10 @@ fn method(settings: &Settings, has_body: bool, problems: &mut Vec<Problem>) -> M
     };
     match Method::from_bytes(text.as_bytes()) {
         Ok(Method::CONNECT) => {
-            problems.push(Problem::new("method", "CONNECT is for proxies; use `proxy`"));
+            problems.push(Problem::new(
+                "method",
+                "CONNECT is for proxies; use `proxy`",
+            ));
         }
         Ok(method) if method.as_str() == method.as_str().to_ascii_uppercase() => return method,
         Ok(_) => problems.push(Problem::new(
@@ -293,7 +300,10 @@ fn authorization(settings: &Settings, files: &Files) -> Result<Option<HeaderValu
         }
         (None, None, Some(token)) => format!("Bearer {}", token.expose()),
         (Some(_), None, None) => {
-            return Err(Problem::new("password_file", "username needs a password_file"));
+            return Err(Problem::new(
+                "password_file",
+                "username needs a password_file",
+            ));
         }
         (None, Some(_), _) => {
             return Err(Problem::new("username", "password_file needs a username"));

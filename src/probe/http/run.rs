@@ -182,7 +182,11 @@ impl Http {
         facts: &mut Facts,
     ) -> Result<Answer, Failure> {
         let client = self.tls_for(hop)?;
-        let alpn = if self.http2 { &[H2, HTTP1][..] } else { &[HTTP1] };
+        let alpn = if self.http2 {
+            &[H2, HTTP1][..]
+        } else {
+            &[HTTP1]
+        };
         let session = client.handshake(wire, name, alpn, watch).await?;
         let is_h2 = session.stream.get_ref().1.alpn_protocol() == Some(H2);
         facts.tls = Some(Box::new(first_to_expire(facts.tls.take(), session.facts)));

@@ -47,11 +47,11 @@ fn hash_of_signature(algorithm: &oid::Oid<'_>) -> Option<&'static Algorithm> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{
-        PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm,
-    };
+    use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm};
 
-    fn binding(algorithm: &'static SignatureAlgorithm) -> Option<(Vec<u8>, CertificateDer<'static>)> {
+    fn binding(
+        algorithm: &'static SignatureAlgorithm,
+    ) -> Option<(Vec<u8>, CertificateDer<'static>)> {
         let key = rcgen::KeyPair::generate_for(algorithm).expect("key");
         let params = rcgen::CertificateParams::new(vec!["db.test".to_owned()]).expect("name");
         let certificate = params.self_signed(&key).expect("certificate");

@@ -1,8 +1,13 @@
 //! The canary's statements. What is quoted here has only letters, digits, `_`, `.` and `-`: the
 //! configuration sees to that.
 
+use std::time::Duration;
+
 use crate::model::{Epoch, Identity, Mark, NotWritten, Order, Withheld};
 use crate::probe::CanaryName;
+
+/// How long a write waits for another one to the same row, in a run that has time.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Reads the canary: its epoch and number.
 pub(super) fn question(name: &CanaryName) -> String {
@@ -13,24 +18,35 @@ pub(super) fn question(name: &CanaryName) -> String {
 }
 
 /// Writes the canary, if this is still the server that the order is for: the look at it and the
-/// write are one message and so one transaction. One that is no primary refuses to begin it.
+/// write are one message and so one transaction. A server that is no primary, or read-only, refuses
+/// it.
 ///
-/// `lock_timeout` is there for a canary of an earlier run that still waits for a synchronous
-/// standby; there is no `statement_timeout`, because its end would make a commit that still waits
-/// look like one that was acknowledged.
-pub(super) fn statement(name: &CanaryName, order: &Order) -> String {
-    let CanaryName { vantage, probe, epoch } = name;
+/// - It must be a transaction of its own (`now()` is when that began): one that the operator's query
+///   left open ends later or never, and its canary would be acknowledged and then lost.
+/// - `lock_timeout` is there for a canary of an earlier run that still waits for a synchronous
+///   standby. That wait itself can be ended by nothing that is set here.
+pub(super) fn statement(name: &CanaryName, order: &Order, timeout: Duration) -> String {
+    let CanaryName {
+        vantage,
+        probe,
+        epoch,
+    } = name;
     let seq = order.seq;
+    // Zero would mean no limit.
+    let lock_timeout = (timeout / 4).min(LOCK_TIMEOUT).as_millis().max(1);
     let system = match &order.to.identity {
         Some(Identity::System(system)) => system.to_string(),
         _ => "NULL".to_owned(),
     };
-    let timeline = order.to.timeline.map_or("NULL".to_owned(), |n| n.to_string());
+    let timeline = order
+        .to
+        .timeline
+        .map_or("NULL".to_owned(), |n| n.to_string());
     format!(
-        "SET TRANSACTION READ WRITE; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 1000; \
+        "SET LOCAL lock_timeout = {lock_timeout}; \
          INSERT INTO hotspare.canary (vantage, probe, epoch, seq) \
          SELECT '{vantage}', '{probe}', '{epoch}', {seq} \
-         WHERE NOT pg_is_in_recovery() \
+         WHERE now() = statement_timestamp() \
          AND (SELECT system_identifier FROM pg_control_system()) = {system} \
          AND ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int = {timeline} \
          ON CONFLICT (vantage, probe) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, \
@@ -64,8 +80,8 @@ pub(super) fn not_written(code: &str) -> NotWritten {
     match code {
         "42501" => NotWritten::Permission,
         "42P01" | "42703" | "3F000" => NotWritten::NoTable,
-        // read_only_sql_transaction; feature_not_supported is what a standby says of READ WRITE
-        "25006" | "0A000" => NotWritten::Changed,
+        // read_only_sql_transaction: what a standby says, too
+        "25006" => NotWritten::Changed,
         _ => NotWritten::Error,
     }
 }

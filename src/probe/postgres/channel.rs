@@ -90,15 +90,21 @@ impl AsyncWrite for Channel {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write(cx, buf).map_err(|e| broken(&e))
+        Pin::new(&mut self.transport)
+            .poll_write(cx, buf)
+            .map_err(|e| broken(&e))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx).map_err(|e| broken(&e))
+        Pin::new(&mut self.transport)
+            .poll_flush(cx)
+            .map_err(|e| broken(&e))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_shutdown(cx).map_err(|e| broken(&e))
+        Pin::new(&mut self.transport)
+            .poll_shutdown(cx)
+            .map_err(|e| broken(&e))
     }
 }
 

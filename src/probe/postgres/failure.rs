@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 
 use tokio_postgres::Error;
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, Severity};
 
 use crate::model::{Failure, Reason};
 
@@ -28,9 +28,26 @@ pub(super) fn of_login(error: &Error) -> Failure {
 /// Why a query failed.
 pub(super) fn of_query(error: &Error) -> Failure {
     match error.as_db_error() {
-        Some(answer) => of_answer(query_reason(answer.code().code()), answer),
+        Some(answer) => {
+            let code = answer.code().code();
+            of_answer(query_reason(code, ends_session(answer)), answer)
+        }
         None => of_session(error),
     }
+}
+
+/// The server's answer to what it was asked, after which it can be asked more.
+pub(super) fn answer(error: &Error) -> Option<&DbError> {
+    error.as_db_error().filter(|answer| !ends_session(answer))
+}
+
+/// Whether a server, or the pooler in front of it, gives the session up with this answer.
+fn ends_session(answer: &DbError) -> bool {
+    ["FATAL", "PANIC"].contains(&answer.severity())
+        || matches!(
+            answer.parsed_severity(),
+            Some(Severity::Fatal | Severity::Panic)
+        )
 }
 
 /// Codes that speak of who asks and what for: credentials and `pg_hba.conf` (class 28), a database
@@ -47,8 +64,10 @@ fn login_reason(code: &str, message: &str) -> Reason {
 }
 
 /// A server that goes down answers whatever it is asked with a code of 57P (operator intervention).
-fn query_reason(code: &str) -> Reason {
-    if code.starts_with("57P") {
+/// What else ends the session is no answer to the query either: a pooler that has lost its server or
+/// gets none (08P01), a standby whose replay cannot wait for the query any longer (40001).
+fn query_reason(code: &str, ends_session: bool) -> Reason {
+    if ends_session || code.starts_with("57P") {
         Reason::NotAccepting
     } else {
         Reason::Query
@@ -110,17 +129,23 @@ mod tests {
         for (message, reason) in [
             ("SASL authentication failed", Reason::Auth),
             ("no such database: orders", Reason::Auth),
-            ("no more connections allowed (max_client_conn)", Reason::NotAccepting),
+            (
+                "no more connections allowed (max_client_conn)",
+                Reason::NotAccepting,
+            ),
             ("pgbouncer cannot connect to server", Reason::NotAccepting),
         ] {
             assert_eq!(login_reason("08P01", message), reason, "{message}");
         }
-        for (code, reason) in [
-            ("57P01", Reason::NotAccepting),
-            ("57014", Reason::Query),
-            ("42P01", Reason::Query),
+        for (code, ends_session, reason) in [
+            ("57P01", false, Reason::NotAccepting),
+            ("57014", false, Reason::Query),
+            ("42P01", false, Reason::Query),
+            ("40001", false, Reason::Query),
+            ("40001", true, Reason::NotAccepting),
+            ("08P01", true, Reason::NotAccepting),
         ] {
-            assert_eq!(query_reason(code), reason, "{code}");
+            assert_eq!(query_reason(code, ends_session), reason, "{code}");
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::model::{Identity, Link, Position, ReplicationFacts, Role, Slot, Withh
 /// - The received position is that of the receiver of this life of the server, or what was replayed
 ///   from elsewhere if that is further.
 /// - The receiver's silence is the difference of two times of the standby's own clock.
+/// - The functions below the views of slots and of the receiver need no other rights and spare the
+///   server a third of its work. Slots keep their places, so it is always the same ones that go
+///   beyond the limit.
 /// - The status of a slot exists from version 13 on; by way of JSON its absence is no error.
 pub(super) const QUESTION: &str = "SELECT r.rec, current_setting('transaction_read_only'), \
 (SELECT system_identifier FROM pg_control_system()), \
@@ -31,18 +34,22 @@ CASE WHEN r.rec THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_
 CASE WHEN r.rec THEN nullif(current_setting('primary_slot_name'), '') END, \
 (SELECT json_agg(json_build_object('name', s.slot_name, 'active', s.active, \
   'status', to_jsonb(s)->>'wal_status', 'retained', pg_wal_lsn_diff(CASE WHEN r.rec \
-  THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn))) \
- FROM (SELECT * FROM pg_replication_slots WHERE slot_type = 'physical' \
-  ORDER BY slot_name LIMIT 64) s) \
-FROM (SELECT pg_is_in_recovery() AS rec) r LEFT JOIN pg_stat_wal_receiver w ON true";
+  THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) \
+  ELSE pg_current_wal_lsn() END, s.restart_lsn))) \
+ FROM (SELECT * FROM pg_get_replication_slots() WHERE slot_type = 'physical' LIMIT 64) s) \
+FROM (SELECT pg_is_in_recovery() AS rec) r LEFT JOIN pg_stat_get_wal_receiver() w ON true";
 
 /// Columns of the answer.
 const COLUMNS: usize = 13;
+/// Slots that are asked for.
+const MAX_SLOTS: usize = 64;
+/// Bytes of a name: what `PostgreSQL` is built with.
+const MAX_NAME: usize = 63;
 
 /// A slot as the answer has it.
 #[derive(Deserialize)]
 struct SlotRow {
-    name: Box<str>,
+    name: String,
     active: bool,
     status: Option<String>,
     retained: Option<i64>,
@@ -65,25 +72,37 @@ fn parse(
     answered: Instant,
 ) -> Option<(ReplicationFacts, Option<Withheld>)> {
     let &[
-        recovering, read_only, system, timeline, position, received, paused, has_process, status,
-        silence, native_lag, slot, slots,
+        recovering,
+        read_only,
+        system,
+        timeline,
+        position,
+        received,
+        paused,
+        has_process,
+        status,
+        silence,
+        native_lag,
+        slot,
+        slots,
     ] = <&[Option<&str>; COLUMNS]>::try_from(columns).ok()?;
     let standby = truth(recovering?)?;
     let mut facts = ReplicationFacts::new(asked, answered);
-    facts.role = if standby { Role::Standby } else { Role::Primary };
-    facts.writable = Some(!standby && read_only? == "off");
+    facts.role = if standby {
+        Role::Standby
+    } else {
+        Role::Primary
+    };
+    let read_only = switch(read_only?)?;
+    facts.writable = Some(!standby && !read_only);
     facts.identity = Some(Identity::System(system?.parse().ok()?));
     facts.timeline = optional(timeline, |text| text.parse().ok())?;
     facts.position = optional(position, lsn)?;
     facts.received = optional(received, lsn)?;
     facts.replay_paused = optional(paused, truth)?;
     facts.native_lag = optional(native_lag, seconds)?;
-    facts.slot = slot.map(Into::into);
-    facts.slots = optional(slots, |json| serde_json::from_str::<Vec<SlotRow>>(json).ok())?
-        .unwrap_or_default()
-        .into_iter()
-        .map(Slot::from)
-        .collect();
+    facts.slot = optional(slot, name)?;
+    facts.slots = optional(slots, held)?.unwrap_or_default();
     let mut withheld = None;
     if standby {
         let has_process = truth(has_process?)?;
@@ -98,19 +117,31 @@ fn parse(
     Some((facts, withheld))
 }
 
-impl From<SlotRow> for Slot {
-    fn from(row: SlotRow) -> Self {
-        Self {
-            name: row.name,
-            active: row.active,
-            retained_bytes: row.retained.and_then(|bytes| bytes.try_into().ok()),
-            lost: matches!(row.status.as_deref(), Some("lost" | "unreserved")),
-        }
+/// The slots, not more than were asked for.
+fn held(json: &str) -> Option<Vec<Slot>> {
+    let rows: Vec<SlotRow> = serde_json::from_str(json).ok()?;
+    if rows.len() > MAX_SLOTS {
+        return None;
+    }
+    rows.into_iter().map(SlotRow::read).collect()
+}
+
+impl SlotRow {
+    fn read(self) -> Option<Slot> {
+        Some(Slot {
+            name: name(&self.name)?,
+            active: self.active,
+            retained_bytes: self.retained.and_then(|bytes| bytes.try_into().ok()),
+            lost: matches!(self.status.as_deref(), Some("lost" | "unreserved")),
+        })
     }
 }
 
 /// A value that may be missing but not unreadable.
-#[expect(clippy::option_option, reason = "missing is one thing, unreadable another")]
+#[expect(
+    clippy::option_option,
+    reason = "missing is one thing, unreadable another"
+)]
 fn optional<T>(text: Option<&str>, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
     match text {
         None => Some(None),
@@ -126,6 +157,18 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
+fn switch(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn name(text: &str) -> Option<Box<str>> {
+    (text.len() <= MAX_NAME).then(|| text.into())
+}
+
 /// A position, `16/B374D848`: two numbers of 32 bits in hexadecimal.
 fn lsn(text: &str) -> Option<Position> {
     let (high, low) = text.split_once('/')?;
@@ -136,8 +179,9 @@ fn lsn(text: &str) -> Option<Position> {
 /// Seconds; a clock that was set back makes them negative, which is nothing.
 fn seconds(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
-    // Unlike `max`, this leaves what is no number as it is.
-    Duration::try_from_secs_f64(seconds.clamp(0.0, f64::MAX)).ok()
+    // `max` would make a number of what is none.
+    let seconds = if seconds < 0.0 { 0.0 } else { seconds };
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[cfg(test)]
@@ -171,7 +215,10 @@ mod tests {
         let (facts, withheld) = parsed(&STANDBY).expect("facts");
         assert_eq!(withheld, None);
         assert_eq!((facts.role, facts.writable), (Role::Standby, Some(false)));
-        assert_eq!(facts.identity, Some(Identity::System(7_312_345_678_901_234_567)));
+        assert_eq!(
+            facts.identity,
+            Some(Identity::System(7_312_345_678_901_234_567))
+        );
         assert_eq!(facts.timeline, Some(2));
         assert_eq!(facts.position, Some(Position::Lsn(0x300_0060)));
         assert_eq!(facts.received, Some(Position::Lsn(1 << 32)));
@@ -192,7 +239,10 @@ mod tests {
 
         row[7] = Some("f");
         let (facts, withheld) = parsed(&row).expect("facts");
-        assert_eq!((withheld, facts.link.expect("link").up), (None, Some(false)));
+        assert_eq!(
+            (withheld, facts.link.expect("link").up),
+            (None, Some(false))
+        );
     }
 
     #[test]
@@ -208,16 +258,45 @@ mod tests {
         let (facts, _) = parsed(&row).expect("facts");
         assert_eq!((facts.role, facts.writable), (Role::Primary, Some(true)));
         assert_eq!(facts.link, None);
-        let told: Vec<_> = facts.slots.iter().map(|s| (s.retained_bytes, s.lost)).collect();
+        let told: Vec<_> = facts
+            .slots
+            .iter()
+            .map(|s| (s.retained_bytes, s.lost))
+            .collect();
         assert_eq!(told, [(Some(16), false), (None, true), (None, false)]);
+    }
+
+    fn slots(name: &str, count: usize) -> String {
+        let slot = format!(r#"{{"name":"{name}","active":true,"status":null,"retained":1}}"#);
+        format!("[{}]", vec![slot; count].join(","))
+    }
+
+    #[test]
+    fn as_many_slots_as_were_asked_for_are_kept() {
+        let mut row = STANDBY;
+        let most = slots(&"x".repeat(63), 64);
+        row[12] = Some(&most);
+        let (facts, _) = parsed(&row).expect("facts");
+        assert_eq!(facts.slots.len(), 64);
     }
 
     #[test]
     fn what_cannot_be_read_is_no_fact() {
         assert!(parsed(&STANDBY[1..]).is_none(), "a column is missing");
         for (column, text) in [
-            (0, "yes"), (2, "-1"), (3, "two"), (4, "0-3000060"), (4, "0/123456789"), (6, ""),
-            (9, "NaN"), (9, "soon"), (12, "[{}]"),
+            (0, "yes"),
+            (1, "true"),
+            (2, "-1"),
+            (3, "two"),
+            (4, "0-3000060"),
+            (4, "0/123456789"),
+            (6, ""),
+            (9, "NaN"),
+            (9, "soon"),
+            (11, &"x".repeat(64)),
+            (12, "[{}]"),
+            (12, &slots("x", 65)),
+            (12, &slots(&"x".repeat(64), 1)),
         ] {
             let mut row = STANDBY;
             row[column] = Some(text);

@@ -63,7 +63,10 @@ impl Session {
 
     /// What the server says of itself when it lets someone in.
     pub(super) fn facts(&self) -> DatabaseFacts {
-        let version = self.carrier.as_ref().and_then(|c| c.parameter("server_version"));
+        let version = self
+            .carrier
+            .as_ref()
+            .and_then(|c| c.parameter("server_version"));
         let version = version.unwrap_or_default().chars();
         DatabaseFacts {
             engine: "postgresql",
@@ -84,16 +87,23 @@ impl Session {
         told: &mut DatabaseFacts,
         watch: &mut Stopwatch,
     ) -> Result<Answer, Failure> {
-        let Self { client, carrier, .. } = self;
+        let Self {
+            client, carrier, ..
+        } = self;
         watch.enter(Phase::QueryRead);
         let answer = carried(carrier, shared.query.ask(client)).await;
         if answer.is_ok() {
             watch.leave();
         }
-        let answered = answer.as_ref().map_or_else(|e| e.as_db_error().is_some(), |_| true);
-        if answered && shared.replication {
+        let goes_on = answer
+            .as_ref()
+            .map_or_else(|e| failure::answer(e).is_some(), |_| true);
+        if goes_on && shared.replication {
             watch.linger(Phase::QueryRead);
-            let look = join(replication(client), sighting(client, shared.canary.as_ref()));
+            let look = join(
+                replication(client),
+                sighting(client, shared.canary.as_ref()),
+            );
             let look = carried(carrier, async { Ok(look.await) }).await;
             keep(look.unwrap_or((Err(Withheld::Error), None)), told);
             watch.leave();
@@ -102,7 +112,7 @@ impl Session {
     }
 
     /// Writes the canary if there is an order for this very server. A failure means that the server
-    /// did not answer.
+    /// did not answer: it may have written it all the same.
     pub(super) async fn write(
         &mut self,
         shared: &Shared,
@@ -115,7 +125,9 @@ impl Session {
         else {
             return Ok(());
         };
-        let Some(order) = pen.take() else { return Ok(()) };
+        let Some(order) = pen.take() else {
+            return Ok(());
+        };
         let sent = Instant::now();
         let as_ordered = facts.role == Role::Primary
             && facts.writable == Some(true)
@@ -123,7 +135,7 @@ impl Session {
         let outcome = if as_ordered {
             watch.enter(Phase::QueryWrite);
             let until = watch.started() + share(shared.timeout);
-            let text = canary::statement(name, &order);
+            let text = canary::statement(name, &order, shared.timeout);
             let written = self.execute(&text, until).await?;
             if written.is_ok() {
                 watch.leave();
@@ -145,13 +157,15 @@ impl Session {
         text: &str,
         until: Instant,
     ) -> Result<Result<Instant, NotWritten>, Failure> {
-        let Self { client, carrier, .. } = self;
+        let Self {
+            client, carrier, ..
+        } = self;
         let written = carried(carrier, rows(client, text));
         match timeout_at(until, written).await {
             Ok(Ok(rows)) if rows.is_empty() => Ok(Err(NotWritten::Changed)),
             Ok(Ok(_)) => Ok(Ok(Instant::now())),
-            Ok(Err(error)) => match error.code() {
-                Some(code) => Ok(Err(canary::not_written(code.code()))),
+            Ok(Err(error)) => match failure::answer(&error) {
+                Some(answer) => Ok(Err(canary::not_written(answer.code().code()))),
                 None => Err(failure::of_query(&error)),
             },
             Err(_) => Err(Failure::new(
@@ -189,7 +203,9 @@ fn share(timeout: Duration) -> Duration {
 
 async fn replication(client: &Client) -> Told {
     let asked = Instant::now();
-    let rows = rows(client, replication::QUESTION).await.map_err(|e| withheld(&e))?;
+    let rows = rows(client, replication::QUESTION)
+        .await
+        .map_err(|e| withheld(&e))?;
     let answered = Instant::now();
     let row = rows.first().ok_or(Withheld::Error)?;
     replication::read(row, asked.into_std(), answered.into_std()).ok_or(Withheld::Error)
@@ -218,5 +234,7 @@ async fn sighting(client: &Client, name: Option<&CanaryName>) -> Option<Sighting
 }
 
 fn withheld(error: &Error) -> Withheld {
-    error.code().map_or(Withheld::Error, |code| canary::withheld(code.code()))
+    error
+        .code()
+        .map_or(Withheld::Error, |code| canary::withheld(code.code()))
 }

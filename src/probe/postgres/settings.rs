@@ -121,7 +121,10 @@ impl Settings {
         self.replication.then_some(self.canary)
     }
 
-    pub(in crate::probe) fn prepare(&self, context: &Context) -> Result<Box<dyn Template>, Vec<Problem>> {
+    pub(in crate::probe) fn prepare(
+        &self,
+        context: &Context,
+    ) -> Result<Box<dyn Template>, Vec<Problem>> {
         let mut problems = self.problems();
         let password = self
             .password(context)
@@ -149,8 +152,15 @@ impl Settings {
     fn password(&self, context: &Context) -> Result<Option<Secret>, Problem> {
         let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
         let password = secret(&context.files, "password", file, env)?;
-        if password.as_ref().is_some_and(|text| text.expose().contains('\0')) {
-            let field = if env.is_some() { "password_env" } else { "password_file" };
+        if password
+            .as_ref()
+            .is_some_and(|text| text.expose().contains('\0'))
+        {
+            let field = if env.is_some() {
+                "password_env"
+            } else {
+                "password_file"
+            };
             let why = "the password has a NUL character, which no server takes";
             return Err(Problem::of_host(field, why));
         }
@@ -179,7 +189,10 @@ impl Settings {
             wrong("expect", "there is no query whose answer it could be");
         }
         if self.canary && !self.replication {
-            wrong("canary", "it needs replication: true, which tells the primary");
+            wrong(
+                "canary",
+                "it needs replication: true, which tells the primary",
+            );
         }
         if !(1..=MAX_SCRAM_ITERATIONS).contains(&self.max_scram_iterations) {
             wrong("max_scram_iterations", "it must be 1 to 100000");
@@ -241,4 +254,3 @@ impl Settings {
         }
     }
 }
-

@@ -176,12 +176,10 @@ fn link(section: &Section, applied: Option<u64>, doubts: &mut Doubts) -> Link {
     };
     let since_last = section.needed("master_last_io_seconds_ago", doubts);
     let since_down: Option<i64> = section.number("master_link_down_since_seconds", doubts);
-    let seconds = |age: Option<i64>| age.and_then(|age| u64::try_from(age).ok());
-    let silence = match up {
-        // It tells the first only of a link that is up.
-        Some(false) => seconds(since_down).or(seconds(since_last)),
-        _ => seconds(since_last),
-    };
+    // Of a link that is down it tells only for how long, and not how long it was silent before: that
+    // would make the silence shorter at the moment at which it counts.
+    let silence = since_last.filter(|_| up == Some(true));
+    let silence = silence.and_then(|age: i64| u64::try_from(age).ok());
     let syncing = section.needed("master_sync_in_progress", doubts) == Some(1u8);
     // Before the first copy begins, there is neither data nor a link that could have gone down.
     let waiting =
@@ -311,22 +309,18 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_is_down_tells_since_when_and_whether_there_ever_was_data() {
+    fn a_link_that_is_down_tells_no_silence_but_whether_there_ever_was_data() {
         let cut = "slave_repl_offset:87\r\nmaster_last_io_seconds_ago:-1\r\n\
             master_sync_in_progress:0\r\nmaster_link_down_since_seconds:9";
         let fresh = "slave_repl_offset:1\r\nmaster_last_io_seconds_ago:-1\r\n\
             master_sync_in_progress:0\r\nmaster_link_down_since_seconds:-1";
         let copying = "slave_repl_offset:1\r\nmaster_last_io_seconds_ago:-1\r\n\
             master_sync_in_progress:1\r\nmaster_link_down_since_seconds:7";
-        for (lines, silence, initial_sync) in [
-            (cut, Some(9), false),
-            (fresh, None, true),
-            (copying, Some(7), true),
-        ] {
+        for (lines, initial_sync) in [(cut, false), (fresh, true), (copying, true)] {
             let (facts, withheld) = told(&replica("down", lines));
             let link = Link {
                 up: Some(false),
-                silence: silence.map(Duration::from_secs),
+                silence: None,
                 initial_sync,
             };
             assert_eq!((facts.link, withheld), (Some(link), None), "{lines}");

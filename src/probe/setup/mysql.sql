@@ -9,13 +9,12 @@
 
 CREATE USER hotspare_probe WITH MAX_USER_CONNECTIONS 8 ACCOUNT LOCK;
 
--- To see whether a standby receives and applies. MySQL runs the lines with 80000, MariaDB those
--- with M.
+-- To see whether a standby receives and applies. MySQL runs the line with 80000, MariaDB those with
+-- M: since 10.5 REPLICATION CLIENT is another grant there, which lists binary logs.
 GRANT REPLICATION CLIENT ON *.* TO hotspare_probe;
+/*M!100502 REVOKE BINLOG MONITOR ON *.* FROM hotspare_probe */;
 /*M!100502 GRANT SLAVE MONITOR ON *.* TO hotspare_probe */;
 /*!80000 GRANT SELECT ON performance_schema.replication_connection_status TO hotspare_probe */;
-/*!80000 GRANT SELECT ON performance_schema.replication_applier_status TO hotspare_probe */;
-/*!80000 GRANT SELECT ON performance_schema.replication_applier_configuration TO hotspare_probe */;
 
 -- The rest is for `canary: true` only: one row for each region that hotspare runs in and each probe.
 -- A replication filter that leaves this database out makes the canary useless.

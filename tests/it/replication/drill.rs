@@ -66,14 +66,14 @@ fn keep_a_book(stage: &Stage) {
     });
 }
 
-/// The other standby still waits for the dead primary: what it lacks is of the new one. Then it is
-/// shown where that is.
+/// The other standby still waits for the dead primary: its position says nothing of what it lacks of
+/// the new one, and the canary does. Then it is shown where that is.
 fn follow_the_new_primary(stage: &Stage) {
     let series = stage
         .daemon
         .wait_until("what the other standby lacks", |series| {
-            pair_of(series, "east", "hotspare_replication_loss_bytes") > 0.0
-                && lag_of(series, "east", "ring") > 2.0
+            pair_of(series, "east", "hotspare_replication_loss_bytes").is_nan()
+                && lag_of(series, "east", "ring").is_nan()
                 && lag_of(series, "east", "canary") > 2.0
                 && pair_of(series, "east", "hotspare_rpo_estimate_seconds") > 2.0
         });

@@ -104,8 +104,11 @@ fn a_black_hole_shows_at_once_while_the_server_says_that_all_is_well() {
         series.one("hotspare_replication_receiver_silence_seconds", &[SOUTH]) > 4.0
     });
     stage.stream.pass();
-    let series = stage.daemon.wait_until("a healthy pair", healthy);
-    assert!(pair(&series, "hotspare_db_keys_ratio") > 0.9);
+    stage
+        .daemon
+        .wait_until("a healthy pair with as many keys", |series| {
+            healthy(series) && pair(series, "hotspare_db_keys_ratio") > 0.9
+        });
 }
 
 #[test]
