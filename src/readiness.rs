@@ -1,0 +1,3 @@
+//! Whether a standby can take over, and which is best: pure functions of what was seen and `now`.
+
+pub mod rank;
