@@ -12,6 +12,7 @@ mod batches;
 mod compare;
 mod order;
 mod published;
+mod rto;
 #[cfg(test)]
 mod test_windows;
 
@@ -19,3 +20,4 @@ pub use batches::{Batch, Batches, Grid, Quantile, Window};
 pub use compare::{Comparison, Interval, MIN_BATCHES, Verdict, compare};
 pub use order::{Candidate, Level, Order, Place, Preference, Standing, State, Why, order};
 pub use published::Published;
+pub use rto::{APPLY, ApplyRate, Basis, DECIDE, PROMOTE, Rto, Stage, Time};
