@@ -13,6 +13,7 @@ mod compare;
 mod order;
 mod published;
 mod rto;
+mod table;
 #[cfg(test)]
 mod test_windows;
 
@@ -21,3 +22,4 @@ pub use compare::{Comparison, Interval, MIN_BATCHES, Verdict, compare};
 pub use order::{Candidate, Level, Order, Place, Preference, Standing, State, Why, order};
 pub use published::Published;
 pub use rto::{APPLY, ApplyRate, Basis, DECIDE, PROMOTE, Rto, Stage, Time};
+pub use table::{Difference, Row, Rows, Table};
