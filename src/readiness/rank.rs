@@ -13,6 +13,8 @@ mod compare;
 mod order;
 mod published;
 mod rto;
+#[cfg(test)]
+mod simulation;
 mod table;
 #[cfg(test)]
 mod test_windows;
