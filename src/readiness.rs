@@ -8,13 +8,14 @@
 //! answers the other question: may this standby be promoted, by what can still be seen and what was
 //! seen last?
 //!
-//! Beside them, [`Tilt`] finds out when this daemon's own clocks cannot be trusted.
+//! [`rank`] orders the standbys of a group. Beside them, [`Tilt`] finds out when this daemon's own clocks cannot be trusted.
 //!
 //! Nothing here reads a clock: `now` is an argument. A state is judged when it is read, so that a
 //! daemon that came to a halt cannot leave a "ready" behind. Reading changes nothing; what changes
 //! with time alone is counted by [`Standby::tick`] or by the next look, whichever comes first.
 
 mod judgement;
+pub mod rank;
 mod recent;
 mod score;
 mod standby;
