@@ -228,20 +228,21 @@ fn every_alert_that_is_named_exists() {
 
 #[test]
 fn the_queries_of_the_runbooks_can_be_asked() {
-    let mut wrapped = String::from("groups:\n- name: runbooks\n  rules:\n");
-    let mut count = 0;
+    let mut records = Vec::new();
     for file in files("docs/runbooks", "md") {
         let text = read(&file);
-        let queries = text.split("```promql\n").skip(1);
-        let before = count;
-        for query in queries {
+        let before = records.len();
+        for query in text.split("```promql\n").skip(1) {
             let (query, _) = query.split_once("```").expect("the end of the block");
             let query = query.trim().replace('\'', "''");
-            count += 1;
-            wrapped += &format!("  - record: query:number_{count}\n    expr: '{query}'\n");
+            let number = records.len();
+            records.push(format!(
+                "  - {{ record: 'query:number_{number}', expr: '{query}' }}\n"
+            ));
         }
-        assert!(count > before, "{} asks nothing", file.display());
+        assert!(records.len() > before, "{} asks nothing", file.display());
     }
+    let wrapped = format!("groups:\n- name: runbooks\n  rules:\n{}", records.concat());
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("queries.yaml");
     std::fs::write(&file, wrapped).expect("writable");
