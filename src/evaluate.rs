@@ -9,7 +9,7 @@ mod set;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -122,6 +122,9 @@ impl Evaluation {
             }
             let now = Instant::now();
             self.expire(now.into_std());
+            self.own
+                .evaluation_timestamp_seconds
+                .set(seconds_since_epoch());
             if closed {
                 return;
             }
@@ -176,6 +179,14 @@ impl Evaluation {
         }
         log(target, sample, before, after);
     }
+}
+
+/// The wall clock: for people and for Prometheus, never for arithmetic of ours.
+fn seconds_since_epoch() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
 }
 
 /// False if something of it has no place in the store.

@@ -27,7 +27,9 @@ pub use database::{
 pub use facts::{DnsFacts, FactSet, Facts, HttpFacts, PingFacts, TlsFacts, TlsVersion};
 pub use group::{Assumed, Hold, Objectives};
 pub use gtid::{Domains, GtidSet};
-pub use pair::{DatabaseSet, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure};
+pub use pair::{
+    DatabaseSet, GroupMember, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure,
+};
 pub use phase::{Laps, Phase, PhaseSet};
 pub use position::Position;
 pub use readiness::{CheckReason, CheckState, GateKind, ReadyState, TiltCause};

@@ -10,7 +10,8 @@ use super::problem::Problem;
 use super::{Config, Group, GroupProbe, Limits, Probe, Problems, Target};
 use crate::files::Files;
 use crate::model::{
-    self, Assumed, DatabaseSet, Epoch, Hold, Objectives, PlannedCheck, TargetKey, Turn,
+    self, Assumed, DatabaseSet, Epoch, GroupMember, Hold, Objectives, PlannedCheck, Role,
+    TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
@@ -75,6 +76,8 @@ pub struct Plan {
     pub probes: Vec<PlannedProbe>,
     /// Every group's databases that are probed from this region. A set's place is its `SetKey`.
     pub sets: Vec<PlannedSet>,
+    /// What of these targets belongs to which group.
+    pub members: Vec<GroupMember>,
     /// Every group, also those that nothing is probed of from this region.
     pub groups: Vec<PlannedGroup>,
     /// What is allowed but probably not meant.
@@ -198,6 +201,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             targets: Vec::new(),
             probes: Vec::new(),
             sets: Vec::new(),
+            members: Vec::new(),
             groups: Vec::new(),
             warnings: config.warnings.clone(),
         },
@@ -293,6 +297,7 @@ impl Planner<'_> {
         for group in &self.config.groups {
             let mut databases = Vec::new();
             for member in &group.probes {
+                self.members(group, member);
                 let probe = probes.get(&member.probe);
                 let Some(probe) = probe.filter(|probe| probe.check.is_database()) else {
                     continue;
@@ -318,6 +323,33 @@ impl Planner<'_> {
             });
         }
         self.turns();
+    }
+
+    /// The targets of a probe that belong to the group: in its regions, and named where it names any.
+    fn members(&mut self, group: &Group, member: &GroupProbe) {
+        for planned in &self.plan.targets {
+            let target = &planned.target;
+            let region = &target.target_region;
+            let role = if *region == group.primary {
+                Role::Primary
+            } else if group.standbys.contains(region) {
+                Role::Standby
+            } else {
+                continue;
+            };
+            let named = member.targets.get(region);
+            if target.probe != member.probe || named.is_some_and(|name| *name != target.name) {
+                continue;
+            }
+            self.plan.members.push(GroupMember {
+                group: Arc::clone(&group.name),
+                probe: Arc::clone(&target.probe),
+                source_region: Arc::clone(&target.source_region),
+                target_region: Arc::clone(region),
+                target: Arc::clone(&target.name),
+                role,
+            });
+        }
     }
 
     /// `None` if the probe does not run from this region. A member that is missing was reported.

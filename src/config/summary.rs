@@ -93,7 +93,7 @@ pub fn text(plan: &Plan) -> String {
     let rate: f64 = plan.targets.iter().map(|t| rate(t.interval)).sum();
     let of_targets: usize = plan.targets.iter().map(series_of).sum();
     let of_sets: usize = plan.sets.iter().map(series_of_set).sum();
-    let series = of_targets + of_sets;
+    let series = of_targets + of_sets + plan.members.len();
     let mut text = format!(
         "from {}: {}, {}, about {series} series\n\n",
         plan.region,
@@ -140,6 +140,8 @@ fn group_text(group: &PlannedGroup) -> String {
     let head = ["CHECK", "PROBE", "GATE", "RISE/FALL", "THRESHOLD"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(group.checks.iter().map(check_row));
+    // Until the evaluation judges them, nobody shall rely on them.
+    let _ = writeln!(text, "  checks, which nothing judges yet:");
     for line in aligned(&rows) {
         let _ = writeln!(text, "  {line}");
     }
