@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use prometheus::IntGauge;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -80,6 +81,7 @@ pub struct Evaluation {
     series: Arc<Store>,
     own: Arc<Own>,
     progress: Arc<Progress>,
+    stamp: IntGauge,
     sets: Vec<Set>,
     /// The sets that a target is a member of.
     sets_of: HashMap<TargetKey, Vec<usize>>,
@@ -87,8 +89,9 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// An evaluation of the targets, in the order of their keys, and of the sets that they are
-    /// members of.
+    /// members of. `stamp` is set to the time whenever something was taken in.
     pub fn new(
+        stamp: IntGauge,
         targets: Vec<Target>,
         sets: Vec<Set>,
         series: Arc<Store>,
@@ -102,6 +105,7 @@ impl Evaluation {
             }
         }
         Self {
+            stamp,
             sets,
             sets_of,
             states: vec![State::NotSeen; targets.len()],
@@ -122,9 +126,7 @@ impl Evaluation {
             }
             let now = Instant::now();
             self.expire(now.into_std());
-            self.own
-                .evaluation_timestamp_seconds
-                .set(seconds_since_epoch());
+            self.stamp.set(seconds_since_epoch());
             if closed {
                 return;
             }

@@ -406,6 +406,9 @@ pub(crate) fn filled() -> (Store, Own) {
     own.icmp_socket_info
         .with_label_values(&["ipv4", "dgram"])
         .set(1);
+    own.evaluation_timestamp_seconds
+        .with_label_values(&["eu-west"])
+        .set(1);
     let store = Store::new();
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);
     let failure = Failure::new(Reason::Refused, "no one listens").with_facts(facts());
