@@ -121,7 +121,9 @@ impl Daemon {
         let mut supervisor = Supervisor::default();
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let targets: Vec<Target> = plan.targets.iter().map(|t| t.target.clone()).collect();
+        let stamp = &own.evaluation_timestamp_seconds;
         let evaluation = Evaluation::new(
+            stamp.with_label_values(&[&*plan.region]),
             targets,
             sets::sets(&plan, &series, shared.epoch)?,
             Arc::clone(&series),

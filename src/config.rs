@@ -10,6 +10,7 @@
 //! converted in silence.
 
 pub mod buckets;
+pub mod checks;
 mod document;
 mod environment;
 pub mod host;
@@ -35,6 +36,7 @@ pub use plan::{
 };
 pub use problem::{Problem, Problems};
 
+use crate::model::{Assumed, Hold, Objectives, PlannedCheck};
 use crate::probe::Check;
 
 /// A configuration that was read and found good, as far as it can be told without the files that
@@ -120,7 +122,7 @@ pub struct Target {
 }
 
 /// What fails over together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     /// Its name.
     pub name: Arc<str>,
@@ -130,6 +132,17 @@ pub struct Group {
     pub standbys: Vec<Arc<str>>,
     /// The probes that measure it, in the file's order.
     pub probes: Vec<GroupProbe>,
+    /// What it promises.
+    pub objectives: Objectives,
+    /// Its standbys in the order in which they are preferred where nothing else tells them apart;
+    /// those that are not named come last, and none before another.
+    pub preference: Vec<Arc<str>>,
+    /// What holds its standbys back, in the file's order, also what has expired.
+    pub holds: Vec<Hold>,
+    /// What is taken for granted in the estimate of how long a failover takes.
+    pub assumed: Assumed,
+    /// The questions that are asked about each standby, each after those that it builds on.
+    pub checks: Vec<PlannedCheck>,
 }
 
 /// A probe's part in a group.

@@ -9,8 +9,9 @@ mod set;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use prometheus::IntGauge;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -80,6 +81,7 @@ pub struct Evaluation {
     series: Arc<Store>,
     own: Arc<Own>,
     progress: Arc<Progress>,
+    stamp: IntGauge,
     sets: Vec<Set>,
     /// The sets that a target is a member of.
     sets_of: HashMap<TargetKey, Vec<usize>>,
@@ -87,8 +89,9 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// An evaluation of the targets, in the order of their keys, and of the sets that they are
-    /// members of.
+    /// members of. `stamp` is set to the time whenever something was taken in.
     pub fn new(
+        stamp: IntGauge,
         targets: Vec<Target>,
         sets: Vec<Set>,
         series: Arc<Store>,
@@ -102,6 +105,7 @@ impl Evaluation {
             }
         }
         Self {
+            stamp,
             sets,
             sets_of,
             states: vec![State::NotSeen; targets.len()],
@@ -122,6 +126,7 @@ impl Evaluation {
             }
             let now = Instant::now();
             self.expire(now.into_std());
+            self.stamp.set(seconds_since_epoch());
             if closed {
                 return;
             }
@@ -176,6 +181,14 @@ impl Evaluation {
         }
         log(target, sample, before, after);
     }
+}
+
+/// The wall clock: for people and for Prometheus, never for arithmetic of ours.
+fn seconds_since_epoch() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
 }
 
 /// False if something of it has no place in the store.

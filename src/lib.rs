@@ -17,6 +17,7 @@
 //! | 1 | [`net`] | names, connections, TLS, ICMP, one HTTP exchange; the only place that opens sockets to targets |
 //! | 1 | [`metrics`] | every metric family, the series of the targets, and the encoders |
 //! | 2 | [`probe`] | what a probe is, and the kinds: one file each |
+//! | 2 | [`readiness`] | whether a standby can take over and which is best: pure functions of what was seen |
 //! | 3 | [`config`] | from files and environment to a validated plan, or every error with its place |
 //! | 3 | [`schedule`] | slots, deadlines, one run in flight for each target; emits observations |
 //! | 3 | [`evaluate`] | the single owner of what changes; takes observations in |
@@ -76,5 +77,6 @@ pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod probe;
+pub mod readiness;
 pub mod schedule;
 pub mod server;

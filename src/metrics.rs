@@ -1,9 +1,9 @@
 //! Every metric family, where their values live, and how they become a page for Prometheus.
 //!
 //! What the daemon tells of itself is in [`Own`], on the `prometheus` crate. What it tells of its
-//! targets, and of databases that belong together, is in [`Store`]: many series, written by one task and read by a scrape, so they are
-//! plain numbers beside labels that were rendered once. Both end up on one page through the same
-//! writer, see [`Exposition`].
+//! targets, and of databases that belong together, is in [`Store`]: many series, written by one task
+//! and read by a scrape, so they are plain numbers beside labels that were rendered once. Both end up
+//! on one page through the same writer, see [`Exposition`].
 
 mod accept;
 mod buckets;
@@ -11,6 +11,7 @@ mod database;
 mod engine;
 mod exposition;
 mod families;
+mod members;
 mod own;
 mod page;
 mod pairs;

@@ -2,28 +2,37 @@
 
 mod beat;
 mod canary;
+mod check;
 mod database;
 pub mod duration;
 mod facts;
+mod group;
 mod gtid;
 mod pair;
 mod phase;
 mod position;
+mod readiness;
 mod reason;
 mod sample;
 mod secret;
+pub mod size;
 mod target;
 
 pub use beat::Beat;
 pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
+pub use check::{Beyond, Bound, CheckKind, PlannedCheck, PrometheusQuery, Unit};
 pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, Withheld,
 };
 pub use facts::{DnsFacts, FactSet, Facts, HttpFacts, PingFacts, TlsFacts, TlsVersion};
+pub use group::{Assumed, Hold, Objectives};
 pub use gtid::{Domains, GtidSet};
-pub use pair::{DatabaseSet, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure};
+pub use pair::{
+    DatabaseSet, GroupMember, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure,
+};
 pub use phase::{Laps, Phase, PhaseSet};
 pub use position::Position;
+pub use readiness::{CheckReason, CheckState, GateKind, ReadyState, TiltCause};
 pub use reason::{Reason, ReasonSet};
 pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
 pub use secret::Secret;

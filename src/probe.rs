@@ -241,6 +241,26 @@ macro_rules! kinds {
     };
 }
 
+impl Check {
+    /// Whether a run against the target with this address has a TLS session, whose certificates it
+    /// tells of.
+    pub fn speaks_tls(&self, address: &str) -> bool {
+        const HTTPS: &str = "https:";
+        match self {
+            Self::Http(_) => address
+                .get(..HTTPS.len())
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTPS)),
+            Self::Tcp(settings) => settings.tls.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether a run tells which version of the service answered.
+    pub fn tells_version(&self) -> bool {
+        matches!(self, Self::Http(settings) if settings.version.is_some())
+    }
+}
+
 kinds! {
     /// Echo requests (ICMP) and their replies.
     Ping(ping),

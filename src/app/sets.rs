@@ -1,12 +1,15 @@
-//! The sets of the plan, with places for their figures.
+//! The groups of the plan, with places for the figures of their databases.
 
 use crate::config::{Plan, PlannedSet};
 use crate::evaluate::{Member, Set};
 use crate::metrics::Store;
 use crate::model::{Epoch, PairKey, TargetKey};
 
-/// Gives every set its series, and makes what judges it. The canaries are of the life `epoch`.
+/// Gives every set and every member of a group its series, and makes what judges it. The canaries are of the life `epoch`.
 pub(super) fn sets(plan: &Plan, store: &Store, epoch: Epoch) -> Result<Vec<Set>, String> {
+    for member in &plan.members {
+        store.insert_member(member)?;
+    }
     let sets = plan.sets.iter();
     sets.map(|planned| set(plan, planned, store, epoch))
         .collect()

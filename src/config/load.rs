@@ -2,6 +2,7 @@
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ::config::{Map, Source as _, Value, ValueKind};
 
@@ -33,7 +34,23 @@ impl Element {
 
     /// Whether a key is there, be its value good or bad.
     pub(super) fn has(&self, key: &str) -> bool {
-        matches!(&self.value.kind, ValueKind::Table(table) if table.contains_key(key))
+        self.get(key).is_some()
+    }
+
+    /// What is under a key, as an element of its own.
+    pub(super) fn inner(&self, key: &str) -> Option<Self> {
+        self.get(key).map(|value| Self {
+            value: value.clone(),
+            path: self.path.key(key),
+            folder: self.folder.clone(),
+        })
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        match &self.value.kind {
+            ValueKind::Table(table) => table.get(key),
+            _ => None,
+        }
     }
 }
 
@@ -212,6 +229,7 @@ impl Reader {
             places: &self.places,
             problems: &mut self.problems,
             warnings: Problems::default(),
+            now: SystemTime::now(),
         };
         let regions = check.regions(&parts.regions);
         let defaults = check.defaults(&settings);

@@ -9,7 +9,10 @@ use super::place::Path;
 use super::problem::Problem;
 use super::{Config, Group, GroupProbe, Limits, Probe, Problems, Target};
 use crate::files::Files;
-use crate::model::{self, DatabaseSet, Epoch, TargetKey, Turn};
+use crate::model::{
+    self, Assumed, DatabaseSet, Epoch, GroupMember, Hold, Objectives, PlannedCheck, Role,
+    TargetKey, Turn,
+};
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
 
@@ -73,6 +76,8 @@ pub struct Plan {
     pub probes: Vec<PlannedProbe>,
     /// Every group's databases that are probed from this region. A set's place is its `SetKey`.
     pub sets: Vec<PlannedSet>,
+    /// What of these targets belongs to which group.
+    pub members: Vec<GroupMember>,
     /// Every group, also those that nothing is probed of from this region.
     pub groups: Vec<PlannedGroup>,
     /// What is allowed but probably not meant.
@@ -142,8 +147,8 @@ pub struct PlannedSet {
     pub standbys: Vec<(Arc<str>, TargetKey)>,
 }
 
-/// A group as a whole: what `check` tells of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A group as a whole.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlannedGroup {
     /// Its name.
     pub name: Arc<str>,
@@ -153,6 +158,18 @@ pub struct PlannedGroup {
     pub standbys: Vec<Arc<str>>,
     /// Its database probes.
     pub databases: Vec<PlannedDatabase>,
+    /// What it promises.
+    pub objectives: Objectives,
+    /// Its standbys in the order in which they are preferred where nothing else tells them apart;
+    /// those that are not named come last, and none before another.
+    pub preference: Vec<Arc<str>>,
+    /// What holds its standbys back, also what has expired.
+    pub holds: Vec<Hold>,
+    /// What is taken for granted in the estimate of how long a failover takes.
+    pub assumed: Assumed,
+    /// The questions that are asked about each standby, each after those that it builds on. They are
+    /// the same at every vantage: also those of probes that do not run from this region.
+    pub checks: Vec<PlannedCheck>,
 }
 
 /// A database probe of a group.
@@ -184,6 +201,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             targets: Vec::new(),
             probes: Vec::new(),
             sets: Vec::new(),
+            members: Vec::new(),
             groups: Vec::new(),
             warnings: config.warnings.clone(),
         },
@@ -279,6 +297,7 @@ impl Planner<'_> {
         for group in &self.config.groups {
             let mut databases = Vec::new();
             for member in &group.probes {
+                self.members(group, member);
                 let probe = probes.get(&member.probe);
                 let Some(probe) = probe.filter(|probe| probe.check.is_database()) else {
                     continue;
@@ -296,9 +315,41 @@ impl Planner<'_> {
                 primary: Arc::clone(&group.primary),
                 standbys: group.standbys.clone(),
                 databases,
+                objectives: group.objectives,
+                preference: group.preference.clone(),
+                holds: group.holds.clone(),
+                assumed: group.assumed,
+                checks: group.checks.clone(),
             });
         }
         self.turns();
+    }
+
+    /// The targets of a probe that belong to the group: in its regions, and named where it names any.
+    fn members(&mut self, group: &Group, member: &GroupProbe) {
+        for planned in &self.plan.targets {
+            let target = &planned.target;
+            let region = &target.target_region;
+            let role = if *region == group.primary {
+                Role::Primary
+            } else if group.standbys.contains(region) {
+                Role::Standby
+            } else {
+                continue;
+            };
+            let named = member.targets.get(region);
+            if target.probe != member.probe || named.is_some_and(|name| *name != target.name) {
+                continue;
+            }
+            self.plan.members.push(GroupMember {
+                group: Arc::clone(&group.name),
+                probe: Arc::clone(&target.probe),
+                source_region: Arc::clone(&target.source_region),
+                target_region: Arc::clone(region),
+                target: Arc::clone(&target.name),
+                role,
+            });
+        }
     }
 
     /// `None` if the probe does not run from this region. A member that is missing was reported.

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ::config::Map;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::model::duration;
 use crate::probe::Check;
@@ -70,6 +72,90 @@ pub(super) struct Group {
     pub(super) primary: Option<String>,
     pub(super) standbys: Option<Vec<String>>,
     pub(super) probes: Option<Vec<GroupProbe>>,
+    pub(super) objectives: Objectives,
+    pub(super) jurisdictions: Option<Vec<String>>,
+    pub(super) preference: Option<Vec<String>>,
+    pub(super) assume: Assume,
+    /// Each is read by itself, as a [`Hold`].
+    pub(super) holds: IgnoredAny,
+    /// Each is read by itself, as a [`GroupCheck`].
+    pub(super) checks: IgnoredAny,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Objectives {
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) rpo: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) rto: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Assume {
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) decide: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) promote: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) warm: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Hold {
+    pub(super) standby: Option<String>,
+    pub(super) reason: Option<String>,
+    #[serde(deserialize_with = "moment")]
+    pub(super) until: Option<SystemTime>,
+}
+
+/// The tuning of a check that comes by itself, or a check that asks a Prometheus server. Values are
+/// text until it is known what they are measured in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct GroupCheck {
+    pub(super) probe: Option<String>,
+    pub(super) check: Option<String>,
+    pub(super) gate: Option<Gate>,
+    pub(super) rise: Option<i64>,
+    pub(super) fall: Option<i64>,
+    pub(super) above: Option<String>,
+    pub(super) below: Option<String>,
+    pub(super) warn: Option<String>,
+    pub(super) quantile: Option<f64>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) over: Option<Duration>,
+    pub(super) prometheus: Option<Prometheus>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Gate {
+    Hard,
+    Scored,
+    Off,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Prometheus {
+    pub(super) url: Option<String>,
+    pub(super) query: Option<String>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) max_age: Option<Duration>,
+}
+
+/// A moment as RFC 3339 has it: with a date, a time and the offset from UTC.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SystemTime>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match OffsetDateTime::parse(&text, &Rfc3339) {
+        Ok(moment) => Ok(Some(moment.into())),
+        Err(_) => Err(de::Error::custom(format!(
+            "`{text}`: expected a moment like 2026-12-01T06:00:00Z or 2026-12-01T08:00:00+02:00"
+        ))),
+    }
 }
 
 /// A probe's name, or a name with more to say.

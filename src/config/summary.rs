@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Plan, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget};
 use crate::metrics::VISIBILITY;
 use crate::model::duration::display;
-use crate::model::{DatabaseSet, Shape, Suppressed, WriteFailure};
+use crate::model::{CheckKind, DatabaseSet, PlannedCheck, Shape, Suppressed, WriteFailure};
 
 /// Series that every target has: attempts, unknown runs, missed slots, up, last run, last success,
 /// interval, timeout and info.
@@ -93,7 +93,7 @@ pub fn text(plan: &Plan) -> String {
     let rate: f64 = plan.targets.iter().map(|t| rate(t.interval)).sum();
     let of_targets: usize = plan.targets.iter().map(series_of).sum();
     let of_sets: usize = plan.sets.iter().map(series_of_set).sum();
-    let series = of_targets + of_sets;
+    let series = of_targets + of_sets + plan.members.len();
     let mut text = format!(
         "from {}: {}, {}, about {series} series\n\n",
         plan.region,
@@ -117,15 +117,19 @@ pub fn text(plan: &Plan) -> String {
 }
 
 fn group_text(group: &PlannedGroup) -> String {
-    let PlannedGroup {
-        name,
-        primary,
-        standbys,
-        databases,
-    } = group;
-    let standbys = standbys.join(", ");
+    let (name, primary) = (&group.name, &group.primary);
+    let standbys = group.standbys.join(", ");
     let mut text = format!("group {name}: primary {primary}, standbys {standbys}\n");
-    for database in databases {
+    let objectives = [("rpo", group.objectives.rpo), ("rto", group.objectives.rto)];
+    let objectives = objectives.into_iter();
+    let objectives = objectives.filter_map(|(name, value)| Some((name, display(value?))));
+    let objectives: Vec<_> = objectives
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    if !objectives.is_empty() {
+        let _ = writeln!(text, "  objectives: {}", objectives.join(", "));
+    }
+    for database in &group.databases {
         let canary = if database.canary {
             "with a canary"
         } else {
@@ -133,7 +137,50 @@ fn group_text(group: &PlannedGroup) -> String {
         };
         let _ = writeln!(text, "  {} ({}) {canary}", database.probe, database.kind);
     }
+    let head = ["CHECK", "PROBE", "GATE", "RISE/FALL", "THRESHOLD"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(group.checks.iter().map(check_row));
+    // Until the evaluation judges them, nobody shall rely on them.
+    let _ = writeln!(text, "  checks, which nothing judges yet:");
+    for line in aligned(&rows) {
+        let _ = writeln!(text, "  {line}");
+    }
     text
+}
+
+fn check_row(check: &PlannedCheck) -> [String; 5] {
+    let or_none = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    [
+        check.name.to_string(),
+        or_none(&check.probe),
+        check.gate.as_str().to_owned(),
+        format!("{}/{}", check.rise, check.fall),
+        or_none(&threshold(check)),
+    ]
+}
+
+/// Beyond which value a check is bad, and of how long a time that value is.
+fn threshold(check: &PlannedCheck) -> String {
+    let Some(bound) = check.bound else {
+        return String::new();
+    };
+    match check.kind {
+        CheckKind::PacketLoss { over } => format!("{bound}, over {}", display(over)),
+        CheckKind::Latency { quantile, over } => {
+            format!("{bound}, quantile {quantile} over {}", display(over))
+        }
+        CheckKind::LossBytes { writes: Some(time) } => {
+            format!("{bound}, or {} of writes if more", display(time))
+        }
+        CheckKind::Keys { least } => format!("{bound}, from {least} keys on"),
+        _ => bound.to_string(),
+    }
 }
 
 /// What groups could have and do not, by kind of database.
@@ -144,7 +191,7 @@ fn hints(plan: &Plan) -> Vec<String> {
         let probes = without.entry(database.kind).or_default();
         probes.insert(&database.probe);
     }
-    let hints = without.into_iter().map(|(kind, probes)| {
+    let of_canaries = without.into_iter().map(|(kind, probes)| {
         let probes = probes.into_iter().collect::<Vec<_>>().join(", ");
         format!(
             "`canary: true` in the check of {probes} would also show that what the primary commits \
@@ -152,30 +199,41 @@ fn hints(plan: &Plan) -> Vec<String> {
              `hotspare sql {kind}` prints what to set up"
         )
     });
-    hints.collect()
+    let endless = plan.groups.iter();
+    let endless = endless.filter(|g| !g.databases.is_empty() && g.objectives.rpo.is_none());
+    let of_objectives = endless.map(|group| {
+        format!(
+            "with `objectives: {{ rpo: … }}`, the group {} would also be judged by how far in time \
+             its standbys are behind",
+            group.name
+        )
+    });
+    of_canaries.chain(of_objectives).collect()
 }
 
 fn table(plan: &Plan) -> String {
     let head = ["PROBE", "KIND", "INTERVAL", "TIMEOUT", "RUNS/S", "TARGETS"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(plan.probes.iter().map(|probe| row(plan, probe)));
-    let mut widths = [0; 6];
-    for row in &rows {
+    aligned(&rows).map(|line| line + "\n").collect()
+}
+
+/// The rows as lines, with their cells below each other.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> impl Iterator<Item = String> {
+    let mut widths = [0; N];
+    for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.len());
         }
     }
-    let mut text = String::new();
-    for row in &rows {
+    rows.iter().map(move |row| {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(widths) {
             // Writing to a string cannot fail.
             let _ = write!(line, "{cell:width$}  ");
         }
-        text += line.trim_end();
-        text += "\n";
-    }
-    text
+        line.trim_end().to_owned()
+    })
 }
 
 fn row(plan: &Plan, probe: &PlannedProbe) -> [String; 6] {

@@ -1,15 +1,18 @@
 //! What must hold between values, beyond the type of each.
 
+mod checks;
 mod groups;
 mod names;
 mod probes;
+mod promises;
 mod targets;
+mod tuning;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use ::config::{Map, Value};
+use ::config::{Map, Value, ValueKind};
 
 pub(super) use self::groups::names;
 use self::names::valid_name;
@@ -40,12 +43,36 @@ pub(super) struct Check<'a> {
     pub(super) places: &'a Places,
     pub(super) problems: &'a mut Problems,
     pub(super) warnings: Problems,
+    pub(super) now: SystemTime,
 }
 
 impl Check<'_> {
     fn add(&mut self, element: &Element, below: &Path, message: impl Into<String>) {
         self.problems
             .push(element.problem(self.places, below, message));
+    }
+
+    fn warn(&mut self, element: &Element, below: &Path, message: impl Into<String>) {
+        self.warnings
+            .push(element.problem(self.places, below, message));
+    }
+
+    /// The elements of a list within an element.
+    fn elements(&mut self, element: &Element, key: &str) -> Vec<Element> {
+        let Some(list) = element.inner(key) else {
+            return Vec::new();
+        };
+        let ValueKind::Array(items) = &list.value.kind else {
+            let message = "expected a list: each element begins with `- `";
+            self.add(&list, &Path::default(), message);
+            return Vec::new();
+        };
+        let elements = items.iter().enumerate().map(|(i, value)| Element {
+            value: value.clone(),
+            path: list.path.index(i),
+            folder: list.folder.clone(),
+        });
+        elements.collect()
     }
 
     /// A key that is needed; one that is there but bad was reported when it was read.

@@ -96,6 +96,8 @@ own! {
     probes_in_flight: IntGauge = ();
     /// Runs that a fault of this daemon or its host made unknown, by reason.
     own_faults_total: IntCounterVec = &["reason"];
+    /// When the outcomes of runs were last taken in, by `source_region`: it stands still if that is stuck.
+    evaluation_timestamp_seconds: IntGaugeVec = &["source_region"];
     /// Outcomes of runs that were lost between the schedule and the counters.
     samples_dropped_total: IntCounter = ();
     /// How long after its time a timer of the runtime fired, by thread.

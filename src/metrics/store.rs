@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::buckets::Buckets;
+use super::members::MemberSeries;
 use super::page::{Format, Page};
 use super::pairs::PairSeries;
 use super::rows::{Family, Subject};
 use super::series::Series;
 use super::sets::SetSeries;
-use super::{families, pairs, sets};
+use super::{families, members, pairs, sets};
 use crate::model::{
-    DatabaseSet, Observation, PairFigures, PairKey, Sample, SetFigures, SetKey, Shape, Target,
-    TargetKey,
+    DatabaseSet, GroupMember, Observation, PairFigures, PairKey, Sample, SetFigures, SetKey, Shape,
+    Target, TargetKey,
 };
 
 /// The labels that hotspare itself puts on series, and those that mean something to Prometheus.
@@ -49,7 +50,8 @@ struct Inner {
     series: Vec<Series>,
     sets: Vec<SetSeries>,
     pairs: Vec<PairSeries>,
-    /// Of all three: their first or last label tells them apart.
+    members: Vec<MemberSeries>,
+    /// Of all four: their first or last label tells them apart.
     labels: HashSet<Arc<str>>,
 }
 
@@ -119,6 +121,19 @@ impl Store {
         Ok(PairKey(key))
     }
 
+    /// Adds a target to what belongs to a group.
+    ///
+    /// The error says that it is there already.
+    pub fn insert_member(&self, member: &GroupMember) -> Result<(), String> {
+        let series = MemberSeries::new(member);
+        let mut inner = self.lock();
+        if !inner.labels.insert(Arc::clone(&series.labels)) {
+            return Err(format!("the member {{{}}} is there twice", series.labels));
+        }
+        inner.members.push(series);
+        Ok(())
+    }
+
     /// Replaces the figures of a set. False if it is not of this store.
     pub fn set_figures(&self, set: SetKey, figures: SetFigures) -> bool {
         let mut inner = self.lock();
@@ -182,6 +197,7 @@ impl Store {
         self.table(families::FAMILIES, |inner| &inner.series, page, &mut full);
         self.table(sets::FAMILIES, |inner| &inner.sets, page, &mut full);
         self.table(pairs::FAMILIES, |inner| &inner.pairs, page, &mut full);
+        self.table(members::FAMILIES, |inner| &inner.members, page, &mut full);
     }
 
     fn table<S: Subject>(

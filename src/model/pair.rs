@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Role;
+
 /// The place of a pair in the daemon's tables; valid for one configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PairKey(pub u32);
@@ -48,6 +50,23 @@ impl DatabaseSet {
     pub fn identity(&self) -> String {
         [&*self.group, &*self.probe, &*self.source_region].join("\u{1f}")
     }
+}
+
+/// A target's part in a group, seen from this daemon's region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// The group's name.
+    pub group: Arc<str>,
+    /// The probe's name.
+    pub probe: Arc<str>,
+    /// The region in which this daemon runs.
+    pub source_region: Arc<str>,
+    /// The region in which the target is.
+    pub target_region: Arc<str>,
+    /// The target's name.
+    pub target: Arc<str>,
+    /// The part that the configuration gives its region.
+    pub role: Role,
 }
 
 /// The figures of one standby, as of its last good look at both sides. `None`: not measured.

@@ -41,5 +41,6 @@ mod redis_canary;
 mod redis_hostile;
 mod redis_server;
 mod replication;
+mod rules;
 mod server;
 mod soak;

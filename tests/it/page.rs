@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Buckets, Format, Own, Store};
 use hotspare::model::{
-    DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts, Failure, HttpFacts, Laps, Link, Missed,
-    Observation, PairFigures, Phase, PhaseSet, PingFacts, Reason, ReasonSet, ReplicationFacts,
-    Reply, Role, Sample, SetFigures, Shape, Target, TargetKey, TlsFacts, TlsVersion, Withheld,
+    DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts, Failure, GroupMember, HttpFacts, Laps,
+    Link, Missed, Observation, PairFigures, Phase, PhaseSet, PingFacts, Reason, ReasonSet,
+    ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Target, TargetKey, TlsFacts,
+    TlsVersion, Withheld,
 };
 use tokio::time::Instant;
 
@@ -384,6 +385,18 @@ pub(crate) const PAIR_FIGURES: PairFigures = PairFigures {
     rpo_seconds: Some(Duration::from_millis(4_250)),
 };
 
+/// A target's part in a group.
+pub(crate) fn member() -> GroupMember {
+    GroupMember {
+        group: "shop".into(),
+        probe: "orders".into(),
+        source_region: "eu-west".into(),
+        target_region: "us-east".into(),
+        target: "us-east".into(),
+        role: Role::Standby,
+    }
+}
+
 /// Own metrics and a store in which every family has a row.
 pub(crate) fn filled() -> (Store, Own) {
     let own = Own::new("1.2.3", "abcdef0", SystemTime::UNIX_EPOCH).expect("declared right");
@@ -392,6 +405,9 @@ pub(crate) fn filled() -> (Store, Own) {
         .observe(0.000_3);
     own.icmp_socket_info
         .with_label_values(&["ipv4", "dgram"])
+        .set(1);
+    own.evaluation_timestamp_seconds
+        .with_label_values(&["eu-west"])
         .set(1);
     let store = Store::new();
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);
@@ -408,6 +424,7 @@ pub(crate) fn filled() -> (Store, Own) {
         own.observe(&observation);
         assert!(store.observe(&observation));
     }
+    store.insert_member(&member()).expect("inserted");
     for kind in ["postgres", "mysql", "redis"] {
         let set = store.insert_set(&set(kind, true)).expect("inserted");
         let pair = store.insert_pair(set, "us-east").expect("inserted");

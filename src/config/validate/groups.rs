@@ -9,6 +9,8 @@ use super::super::load::Element;
 use super::super::place::{Path, Place};
 use super::super::problem::{Problem, choices, nearest};
 use super::super::{Group, GroupProbe, Probe, Region, schema, strict};
+use super::checks::Asked;
+use super::promises::{Standbys, assumed};
 use super::targets::is_empty;
 use super::{Check, find};
 
@@ -32,6 +34,13 @@ struct Probes<'a> {
     /// All that there are, also those that could not be read.
     names: &'a [String],
     read: HashMap<&'a str, &'a Probe>,
+}
+
+impl<'a> Probes<'a> {
+    fn member(&self, member: &GroupProbe) -> (Arc<str>, Option<&'a Probe>) {
+        let read = self.read.get(&*member.probe).copied();
+        (Arc::clone(&member.probe), read)
+    }
 }
 
 /// One entry of a group's `probes`.
@@ -78,7 +87,7 @@ impl Check<'_> {
         taken: &mut HashMap<String, Place>,
     ) -> Option<Group> {
         let before = self.problems.len();
-        let read: schema::Group =
+        let mut read: schema::Group =
             strict::read(&element.value, &element.path, self.places, self.problems)?;
         let name = self.name(element, read.name.as_deref(), taken);
         let primary = self.primary(element, read.primary.as_deref(), regions);
@@ -87,12 +96,35 @@ impl Check<'_> {
         let faulty = |key| self.problems.names(before, &element.path.key(key));
         let sound = primary.is_some() && !standbys.is_empty() && !faulty("standbys");
         let all: Vec<_> = primary.iter().chain(&standbys).cloned().collect();
-        let probes = self.group_probes(element, read.probes, probes, &all, sound);
+        let listed = read.probes.take();
+        let members = self.group_probes(element, listed, probes, &all, sound);
+        let outside = self.outside(element, &read, &standbys, regions);
+        let known = Standbys {
+            regions: &standbys,
+            sound: !self.problems.names(before, &element.path.key("standbys")),
+        };
+        let preference = self.preference(element, read.preference.as_deref(), known);
+        let holds = self.holds(element, known);
+        let objectives = self.objectives(element, &read.objectives);
+        let asked = Asked {
+            element,
+            probes: members.iter().map(|member| probes.member(member)).collect(),
+            sound: !self.problems.names(before, &element.path.key("probes")),
+            standbys: &standbys,
+            objectives,
+            outside,
+        };
+        let checks = self.checks(&asked);
         Some(Group {
             name: name.unwrap_or_default(),
             primary: primary.unwrap_or_default(),
+            probes: members,
+            objectives,
+            preference,
+            holds,
+            assumed: assumed(&read.assume),
+            checks,
             standbys,
-            probes,
         })
     }
 

@@ -13,7 +13,7 @@ const REST: [(&str, &str); 3] = [
     ("region", "region: eu-west\n"),
     (
         "regions",
-        "regions: [{ name: eu-west }, { name: eu-central }, { name: us-east }]\n",
+        "regions:\n  - { name: eu-west, jurisdiction: EU }\n  - { name: eu-central, jurisdiction: EU }\n  - { name: us-east, jurisdiction: US }\n",
     ),
     (
         "probes",
@@ -42,13 +42,18 @@ fn valid(text: &str, path: &str) -> Option<Vec<String>> {
     Some(help.split(", ").map(str::to_owned).collect())
 }
 
-/// The keys in the table below a heading.
+/// The keys in the tables below a heading that are tables of keys.
 fn documented(heading: &str) -> Vec<String> {
     let (_, rest) = DOCS
         .split_once(&format!("\n{heading}\n"))
         .unwrap_or_else(|| panic!("docs/configuration.md has no section `{heading}`"));
     let section = rest.split("\n#").next().unwrap_or(rest);
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let tables = section.split("\n\n").map(str::trim_start);
+    let tables =
+        tables.filter(|table| table.starts_with("| key |") || table.starts_with("| variable |"));
+    let rows = tables
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix("| `"));
     let keys = rows.filter_map(|row| row.split_once('`'));
     keys.map(|(key, _)| key.to_owned()).collect()
 }
@@ -91,6 +96,31 @@ fn every_key_is_documented_and_no_other() {
             "### probes of a group",
             "groups: [{ probes: [{ zzz_unknown: 1 }] }]\n".to_owned(),
             "groups[0].probes[0].",
+        ),
+        (
+            "### objectives",
+            "groups: [{ objectives: { zzz_unknown: 1 } }]\n".to_owned(),
+            "groups[0].objectives.",
+        ),
+        (
+            "### holds",
+            "groups: [{ holds: [{ zzz_unknown: 1 }] }]\n".to_owned(),
+            "groups[0].holds[0].",
+        ),
+        (
+            "### assume",
+            "groups: [{ assume: { zzz_unknown: 1 } }]\n".to_owned(),
+            "groups[0].assume.",
+        ),
+        (
+            "### checks of a group",
+            "groups: [{ checks: [{ zzz_unknown: 1 }] }]\n".to_owned(),
+            "groups[0].checks[0].",
+        ),
+        (
+            "#### prometheus",
+            "groups: [{ checks: [{ prometheus: { zzz_unknown: 1 } }] }]\n".to_owned(),
+            "groups[0].checks[0].prometheus.",
         ),
     ] {
         let valid = valid(&text, path).expect("an unknown key is refused with the valid ones");

@@ -13,3 +13,4 @@ mod fixture;
 mod groups;
 mod layers;
 mod plan;
+mod readiness;

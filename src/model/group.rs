@@ -1,0 +1,74 @@
+//! What a group promises, and what is held against its standbys by people.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// What a group promises for the loss of its primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Objectives {
+    /// How much may be lost at most, in time: the recovery point objective.
+    pub rpo: Option<Duration>,
+    /// How long it may take at most: the recovery time objective.
+    pub rto: Option<Duration>,
+}
+
+/// How long the parts of a failover take that nothing measures, for the estimate of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assumed {
+    /// From the first alert to the decision.
+    pub decide: Duration,
+    /// The promotion itself, until a failover was observed.
+    pub promote: Duration,
+    /// Until a promoted standby is as fast as it has to be.
+    pub warm: Duration,
+}
+
+impl Default for Assumed {
+    /// Five minutes for a person to decide, half a minute to promote, and none to get warm.
+    fn default() -> Self {
+        Self {
+            decide: Duration::from_mins(5),
+            promote: Duration::from_secs(30),
+            warm: Duration::ZERO,
+        }
+    }
+}
+
+/// Somebody's word that a standby is not to take over for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The standby's region; `None`: every standby of the group.
+    pub standby: Option<Arc<str>>,
+    /// Why, in one line.
+    pub reason: Arc<str>,
+    /// When it ends by itself.
+    pub until: SystemTime,
+}
+
+impl Hold {
+    /// Whether it holds the standby in `region` back at `now`.
+    pub fn holds(&self, region: &str, now: SystemTime) -> bool {
+        now < self.until && self.standby.as_deref().is_none_or(|held| held == region)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_is_for_one_standby_or_all_and_ends() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        let before = end - Duration::from_nanos(1);
+        let mut hold = Hold {
+            standby: Some("b".into()),
+            reason: "disk swap".into(),
+            until: end,
+        };
+        assert!(hold.holds("b", before));
+        assert!(!hold.holds("c", before));
+        assert!(!hold.holds("b", end));
+        hold.standby = None;
+        assert!(hold.holds("c", before));
+    }
+}
