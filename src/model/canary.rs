@@ -114,9 +114,11 @@ struct Desk {
 }
 
 impl Pen {
-    /// Replaces the order, or takes it back.
+    /// Replaces the order, or takes it back. None is given while it is open what became of the last
+    /// one that was taken: its number may be on its way to the server.
     pub fn order(&self, order: Option<Order>) {
-        self.desk().order = order;
+        let mut desk = self.desk();
+        desk.order = order.filter(|_| desk.taken.is_none());
     }
 
     /// Takes the order, right before the write: it is used up.
@@ -167,5 +169,22 @@ mod tests {
         pen.order(Some(order));
         pen.order(None);
         assert_eq!(pen.take(), None);
+    }
+
+    #[test]
+    fn no_order_is_given_while_it_is_open_what_became_of_the_last() {
+        let order = |seq| {
+            let to = Incarnation::default();
+            Some(Order { seq, to })
+        };
+        let pen = Pen::default();
+        pen.order(order(7));
+        assert_eq!(pen.take(), order(7));
+        pen.order(order(7));
+        assert_eq!(pen.take(), None, "it may be on its way to the server");
+        assert_eq!(pen.settle(), Some(7));
+        assert_eq!(pen.take(), None);
+        pen.order(order(8));
+        assert_eq!(pen.take(), order(8));
     }
 }
