@@ -145,6 +145,7 @@ impl Set {
             if self.primary.known() == Some(place) {
                 self.pair_all(&mut changes);
             }
+            self.orders();
             self.count(&mut changes);
         }
         changes
@@ -256,10 +257,22 @@ impl Set {
         }
     }
 
+    /// After a look.
+    fn order(&mut self, verdict: Verdict) {
+        self.orders();
+        let Some(canary) = &mut self.canary else {
+            return;
+        };
+        if let Verdict::Refused(why) = verdict {
+            self.figures.canary_suppressed[why as usize] += 1;
+        }
+        canary.forget(self.members.len());
+    }
+
     /// Gives the one member that may have it the order for the next canary, and takes back all
     /// others.
-    fn order(&mut self, verdict: Verdict) {
-        let Some(canary) = &mut self.canary else {
+    fn orders(&self) {
+        let Some(canary) = &self.canary else {
             return;
         };
         let allowed = self.primary.may_be_written(&self.members);
@@ -269,10 +282,6 @@ impl Set {
                 canary.order(pen, to.map(|(_, incarnation)| incarnation.clone()));
             }
         }
-        if let Verdict::Refused(why) = verdict {
-            self.figures.canary_suppressed[why as usize] += 1;
-        }
-        canary.forget(self.members.len());
     }
 
     fn tell(&self, place: usize, changes: &mut Changes) {

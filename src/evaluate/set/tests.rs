@@ -631,3 +631,18 @@ fn a_number_that_was_never_given_is_borne() {
     stage.look(STANDBY, &standby(1, 1).with(3));
     assert_eq!(stage.pair(STANDBY).canary_seen_seq, Some(3));
 }
+
+#[test]
+fn an_order_ends_with_the_look_that_it_was_given_for() {
+    let mut stage = Stage::set();
+    stage.look(PRIMARY, &primary(1));
+    assert_eq!(stage.ordered(), [PRIMARY]);
+    stage.wait(33);
+    stage.set.expire(stage.instant());
+    assert_eq!(stage.ordered(), [PRIMARY], "still good");
+    stage.wait(1);
+    stage.set.expire(stage.instant());
+    assert_eq!(stage.ordered(), NOBODY);
+    stage.look(PRIMARY, &primary(1));
+    assert_eq!(stage.ordered(), [PRIMARY]);
+}
