@@ -49,6 +49,9 @@ pub(super) struct Canary {
     next: u64,
     acknowledged: VecDeque<Acknowledged>,
     newest: Option<Acknowledged>,
+    /// When the primary was last seen: until then others may have written, whatever became of the
+    /// canary.
+    lived: Option<Instant>,
     shown: HashMap<usize, Shown>,
 }
 
@@ -60,8 +63,14 @@ impl Canary {
             next: 1,
             acknowledged: VecDeque::new(),
             newest: None,
+            lived: None,
             shown: HashMap::new(),
         }
+    }
+
+    /// The primary was seen at `at`.
+    pub(super) fn lives(&mut self, at: Instant) {
+        self.lived = Some(at);
     }
 
     /// A run of a member ended: what became of its order.
@@ -149,14 +158,14 @@ impl Canary {
     }
 
     /// What was written after the newest canary that is shown was sent may be lost: until now while
-    /// writes are acknowledged, until the last of them once they are not.
+    /// canaries are acknowledged, until the primary was last seen once they are not.
     fn rpo(&self, shown: u64, sighting: &Sighting) -> Option<Duration> {
         let newest = self.newest?;
         let writing = sighting.asked.saturating_duration_since(newest.at) <= 2 * self.interval;
         let until = if writing {
             sighting.answered
         } else {
-            newest.at
+            self.lived.map_or(newest.at, |lived| lived.max(newest.at))
         };
         let seen = self
             .acknowledged

@@ -237,6 +237,11 @@ impl Set {
         };
         let write = database(sample).and_then(|facts| facts.canary.as_ref()?.write.as_ref());
         canary.written(pen, write, &mut self.figures);
+        if let Some(look) = self.members[place].look.as_deref()
+            && self.primary.known() == Some(place)
+        {
+            canary.lives(look.answered);
+        }
     }
 
     /// Which canary the member shows.

@@ -646,3 +646,28 @@ fn an_order_ends_with_the_look_that_it_was_given_for() {
     stage.look(PRIMARY, &primary(1));
     assert_eq!(stage.ordered(), [PRIMARY]);
 }
+
+/// Whether the primary is dead or its canary alone fails: as long as it answers, others may write.
+#[test]
+fn the_exposure_grows_while_the_primary_lives_and_its_canary_does_not() {
+    let mut stage = Stage::set();
+    stage.look(STANDBY, &standby(1, 1));
+    stage.look(PRIMARY, &primary(1));
+    stage.look(PRIMARY, &primary(1));
+    stage.wait(1);
+    stage.look(STANDBY, &standby(1, 1).with(1));
+    for _ in 0..6 {
+        stage.wait(10);
+        stage.look(STANDBY, &standby(1, 1).with(1));
+        stage.run(PRIMARY, &primary(2), false);
+    }
+    stage.look(STANDBY, &standby(1, 1).with(1));
+    assert_eq!(stage.pair(STANDBY).rpo_seconds, Some(secs(61)));
+    stage.fail(PRIMARY);
+    for _ in 0..3 {
+        stage.wait(10);
+        stage.look(STANDBY, &standby(1, 1).with(1));
+        stage.fail(PRIMARY);
+    }
+    assert_eq!(stage.pair(STANDBY).rpo_seconds, Some(secs(61)), "it ended");
+}
