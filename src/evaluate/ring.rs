@@ -8,6 +8,10 @@ use crate::model::Position;
 /// Moves of the primary that are kept. Beyond it, the older half is thinned out: a lag of hours need
 /// not be known to the interval.
 const CAPACITY: usize = 1024;
+/// Parts of positions that are kept: some 20 MB, and more than one position can have, as an answer
+/// has at most a megabyte. Only a server that sends a huge position which is all new at every look
+/// comes so far.
+const MAX_PARTS: usize = 1 << 18;
 
 /// What the primary had when, on this daemon's clock.
 ///
@@ -44,9 +48,13 @@ impl Ring {
         };
         self.newest = Some(position.clone());
         self.moves.push_back(Move { at, news });
-        if self.moves.len() > CAPACITY {
+        while self.moves.len() > CAPACITY || (self.moves.len() > 1 && self.parts() > MAX_PARTS) {
             self.thin();
         }
+    }
+
+    fn parts(&self) -> usize {
+        self.moves.iter().map(|one| one.news.parts()).sum()
     }
 
     /// How long ago, at `now`, the primary was first seen with something that `applied` lacks; zero
@@ -182,5 +190,24 @@ mod tests {
                 "{applied}: {told:?} for {true_lag:?}"
             );
         }
+    }
+    /// A server may say that it has a hundred thousand servers' transactions, and new ones at every
+    /// look.
+    #[test]
+    fn huge_positions_do_not_pile_up() {
+        use crate::model::Domains;
+        let (mut ring, start) = (Ring::default(), start());
+        let state: Vec<_> = (0..100_000).map(|server| format!("0-{server}-1")).collect();
+        let state = state.join(",");
+        let at = |seq: u64| {
+            let domains = Domains::of_server("", &format!("0-1-{seq}"), Some(&state));
+            Position::Domains(domains.expect("a position"))
+        };
+        for look in 1..10 {
+            ring.note(start + secs(look), &at(look));
+            assert!(ring.parts() <= MAX_PARTS, "{look}: {}", ring.parts());
+        }
+        let lag = ring.lag(&at(8), start + secs(10));
+        assert!(lag >= Some(secs(1)), "{lag:?}");
     }
 }

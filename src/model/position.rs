@@ -49,6 +49,15 @@ impl Position {
         }
     }
 
+    /// Of how many parts it is made: a measure of the memory that it takes.
+    pub fn parts(&self) -> usize {
+        match self {
+            Self::Lsn(_) | Self::Offset(_) => 1,
+            Self::Gtids(set) => set.parts(),
+            Self::Domains(domains) => domains.parts(),
+        }
+    }
+
     /// What this position adds to an earlier one: enough to tell, together with it, who has both.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

@@ -87,6 +87,12 @@ impl Domains {
         })
     }
 
+    /// How many entries it has, in all that it keeps.
+    pub(in crate::model) fn parts(&self) -> usize {
+        let history = self.history.as_ref().map_or(0, BTreeMap::len);
+        self.current.len() + self.applied.len() + history
+    }
+
     /// Whether every domain is as far as in the other position.
     pub fn covers(&self, other: &Self) -> bool {
         other.missing_in(self) == 0

@@ -133,6 +133,11 @@ impl GtidSet {
         })
     }
 
+    /// How many servers, tags and intervals it has.
+    pub(in crate::model) fn parts(&self) -> usize {
+        self.0.len() + self.0.values().map(Vec::len).sum::<usize>()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
