@@ -52,7 +52,7 @@ impl SetSeries {
 families! {
     of SetSeries;
 
-    /// Members whose last good look found them writable: 1 is right, more is two primaries.
+    /// Members that their last run found writable: 1 is right, more is two primaries.
     Gauge writable_primaries: |s, rows| rows.value(s.figures.as_ref().map(|f| f.writable));
 
     /// The number of the newest canary that a server acknowledged.

@@ -88,7 +88,7 @@ pub struct PairFigures {
 /// The figures of a set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SetFigures {
-    /// Members whose last good look found them writable.
+    /// Members that their last run found writable.
     pub writable: u64,
     /// The number of the newest canary that a server acknowledged; `None` before the first.
     pub canary_acked_seq: Option<u64>,
