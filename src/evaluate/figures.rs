@@ -39,7 +39,7 @@ pub(super) fn both_sides(
     if let Some(applied) = &standby.position {
         figures.missing_transactions = current.transactions_beyond(applied);
         figures.errant_transactions = errant(standby, primary);
-        figures.unrecoverable_transactions = unrecoverable(current, applied, primary);
+        figures.unrecoverable_transactions = unrecoverable(standby, primary);
     }
 }
 
@@ -77,15 +77,17 @@ fn errant(standby: &ReplicationFacts, primary: &ReplicationFacts) -> Option<u64>
     }
 }
 
-/// Missing transactions that the primary cannot send any more.
-fn unrecoverable(
-    current: &Position,
-    applied: &Position,
-    primary: &ReplicationFacts,
-) -> Option<u64> {
+/// Missing transactions that the primary cannot send any more. What the standby has received needs
+/// not be sent.
+fn unrecoverable(standby: &ReplicationFacts, primary: &ReplicationFacts) -> Option<u64> {
+    let (current, applied) = (primary.position.as_ref()?, standby.position.as_ref()?);
     match (current, applied, primary.purged.as_ref()?) {
         (Position::Gtids(current), Position::Gtids(applied), Position::Gtids(purged)) => {
-            Some(current.difference(applied).intersection(purged).len())
+            let mut gone = current.difference(applied).intersection(purged);
+            if let Some(Position::Gtids(received)) = &standby.received {
+                gone = gone.difference(received);
+            }
+            Some(gone.len())
         }
         _ => None,
     }
@@ -227,6 +229,29 @@ mod tests {
             let mut figures = PairFigures::default();
             both_sides(&mut figures, &standby, &promoted);
             assert_eq!(figures.loss_bytes, loss, "{id} {offset}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn what_was_received_needs_no_log_of_the_primary_any_more() {
+        use crate::model::GtidSet;
+        let gtids = |numbers: &str| {
+            let text = format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:{numbers}");
+            Some(Position::Gtids(GtidSet::parse(&text).expect("a set")))
+        };
+        let now = Instant::now();
+        let mut primary = ReplicationFacts::new(now, now);
+        primary.position = gtids("1-100");
+        primary.purged = gtids("1-80");
+        let mut standby = ReplicationFacts::new(now, now);
+        standby.position = gtids("1-50");
+        for (received, told) in [(None, 30), (gtids("1-70"), 10), (gtids("51-90"), 0)] {
+            standby.received = received;
+            let mut figures = PairFigures::default();
+            both_sides(&mut figures, &standby, &primary);
+            assert_eq!(figures.unrecoverable_transactions, Some(told));
+            assert_eq!(figures.missing_transactions, Some(50));
         }
     }
 }

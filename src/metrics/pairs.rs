@@ -83,8 +83,8 @@ families! {
         rows.value(p.figures.errant_transactions);
     };
 
-    /// Missing transactions that the primary's logs do not have any more: the standby can never
-    /// catch up.
+    /// Missing transactions that the standby has not received and the primary's logs do not have
+    /// any more: it can never catch up.
     Gauge replication_unrecoverable_transactions: |p, rows| if p.engine.among(TRANSACTIONS) {
         rows.value(p.figures.unrecoverable_transactions);
     };

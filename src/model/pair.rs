@@ -62,7 +62,8 @@ pub struct PairFigures {
     pub missing_transactions: Option<u64>,
     /// Transactions that only the standby has: a promotion would diverge.
     pub errant_transactions: Option<u64>,
-    /// Missing transactions that the primary's logs do not have any more.
+    /// Missing transactions that the standby has not received and the primary's logs do not have
+    /// any more.
     pub unrecoverable_transactions: Option<u64>,
     /// How long ago the primary was first seen beyond what the standby has applied.
     pub lag_ring: Option<Duration>,
