@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::config::{Plan, Shared};
 use crate::evaluate::{Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
-use crate::model::{Beat, Target};
+use crate::model::Beat;
 use crate::schedule::Outlet;
 use crate::server;
 use own::Sources;
@@ -120,16 +120,7 @@ impl Daemon {
 
         let mut supervisor = Supervisor::default();
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
-        let targets: Vec<Target> = plan.targets.iter().map(|t| t.target.clone()).collect();
-        let stamp = &own.evaluation_timestamp_seconds;
-        let evaluation = Evaluation::new(
-            stamp.with_label_values(&[&*plan.region]),
-            targets,
-            sets::sets(&plan, &series, shared.epoch)?,
-            Arc::clone(&series),
-            Arc::clone(&own),
-            Arc::clone(&progress),
-        );
+        let evaluation = evaluation(&plan, shared, &series, &own, &progress)?;
         supervisor.task("evaluation", async move {
             evaluation.run(observed).await;
             Ok(())
@@ -179,6 +170,25 @@ impl Daemon {
         self.supervisor.all_ended().await;
         info!("ended");
     }
+}
+
+/// What judges the targets and the groups of the plan.
+fn evaluation(
+    plan: &Plan,
+    shared: &Shared,
+    series: &Arc<Store>,
+    own: &Arc<Own>,
+    progress: &Arc<Progress>,
+) -> Result<Evaluation, String> {
+    let stamp = &own.evaluation_timestamp_seconds;
+    Ok(Evaluation::new(
+        stamp.with_label_values(&[&*plan.region]),
+        plan.targets.iter().map(|t| t.target.clone()).collect(),
+        sets::sets(plan, series, shared.epoch)?,
+        Arc::clone(series),
+        Arc::clone(own),
+        Arc::clone(progress),
+    ))
 }
 
 /// The series of all targets, in the order of the plan, so that a target's place is its key.

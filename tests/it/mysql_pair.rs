@@ -162,7 +162,9 @@ fn order(seq: u64, seen: &ReplicationFacts) -> Order {
 
 /// Has the canary written to the server, and how that went.
 async fn write(probe: &dyn Probe, order: Order) -> (Outcome, Option<Write>) {
-    probe.pen().expect("a pen").order(Some(order));
+    let pen = probe.pen().expect("a pen");
+    pen.settle();
+    pen.order(Some(order));
     let outcome = run(probe, GUARD).await;
     let canary = database(&outcome).canary.clone().expect("a canary");
     (outcome, canary.write)

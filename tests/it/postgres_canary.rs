@@ -51,6 +51,7 @@ impl Writer {
     /// Runs with an order.
     async fn ordered(&self, seq: u64, to: &Incarnation) -> Outcome {
         let to = to.clone();
+        self.pen.settle();
         self.pen.order(Some(Order { seq, to }));
         let outcome = self.look().await;
         assert_eq!(self.pen.take(), None, "it is used up");

@@ -77,7 +77,9 @@ async fn facts_and_canaries_come_through_and_leave_nothing_on_the_sessions() {
             to: to.clone(),
         };
         let writer = &probes[usize::from(seq % 2 == 0)];
-        writer.pen().expect("a pen").order(Some(order));
+        let pen = writer.pen().expect("a pen");
+        pen.settle();
+        pen.order(Some(order));
         let runs = probes.iter().map(|probe| run(&**probe, GUARD));
         let mut written = 0;
         for outcome in join_all(runs).await {

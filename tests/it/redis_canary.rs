@@ -243,7 +243,9 @@ async fn a_replica_shows_the_canary_and_gets_none_itself() {
         .expect("a pen")
         .order(Some(Order { seq: 2, to }));
     let to = ReplicationFacts::new(standby.asked, standby.asked).incarnation();
-    here.pen().expect("a pen").order(Some(Order { seq: 2, to }));
+    let pen = here.pen().expect("a pen");
+    pen.settle();
+    pen.order(Some(Order { seq: 2, to }));
     for probe in [there, here] {
         let outcome = run(&*probe, GUARD).await;
         assert_eq!(outcome.reason(), None, "{:?}", outcome.result);
@@ -271,6 +273,7 @@ async fn a_canary_that_the_server_cannot_take_is_no_failed_run() {
     let pen = probe.pen().expect("a pen");
     for (setting, value, usual) in [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")] {
         server.command(&["CONFIG", "SET", setting, value]);
+        pen.settle();
         pen.order(Some(Order {
             seq: 3,
             to: to.clone(),
