@@ -28,8 +28,12 @@ enum Kind {
     Redis,
 }
 
-/// A name that needs no quotes anywhere.
+/// A name that needs no quotes anywhere, and that is nobody's yet: what is printed for Redis takes
+/// away all rights first.
 fn user(name: &str) -> Result<String, String> {
+    if matches!(name, "default" | "postgres" | "root") {
+        return Err("a user of its own, not one that others log in as".to_owned());
+    }
     let good = name
         .bytes()
         .all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -50,5 +54,18 @@ pub(super) fn print(arguments: &Arguments) -> ExitCode {
     match std::io::stdout().write_all(statements.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => super::fail(&format!("cannot print the statements: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_its_own_and_needs_no_quotes() {
+        assert_eq!(user("probe_1"), Ok("probe_1".to_owned()));
+        for wrong in ["", "1probe", "Probe", "a'b", "a b", "default", "root"] {
+            assert!(user(wrong).is_err(), "{wrong}");
+        }
     }
 }

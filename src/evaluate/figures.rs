@@ -98,8 +98,12 @@ fn slot(figures: &mut PairFigures, standby: &ReplicationFacts, primary: &Replica
     let Some(name) = &standby.slot else { return };
     let slot: Option<&Slot> = primary.slots.iter().find(|slot| slot.name == *name);
     figures.slot_retained_bytes = slot.and_then(|slot| slot.retained_bytes);
-    // One that is not there holds nothing back.
-    figures.slot_lost = Some(slot.is_none_or(|slot| slot.lost));
+    figures.slot_lost = match slot {
+        Some(slot) => Some(slot.lost),
+        None if primary.slots.len() >= Slot::MOST => None,
+        // One that is not there holds nothing back.
+        None => Some(true),
+    };
 }
 
 fn keys_ratio(standby: Option<u64>, primary: Option<u64>) -> Option<f64> {
@@ -219,6 +223,29 @@ mod tests {
         let mut fresh = redis(Role::Standby, "b", None, 1);
         fresh.link = Some(Link::default());
         assert_eq!(same(&fresh), None);
+    }
+
+    #[test]
+    fn a_slot_that_is_not_among_the_first_ones_is_not_known_to_be_lost() {
+        let mut standby = redis(Role::Standby, "a", None, 1);
+        standby.slot = Some("south".into());
+        let mut primary = redis(Role::Primary, "a", None, 1);
+        let lost = |primary: &ReplicationFacts| {
+            let mut figures = PairFigures::default();
+            both_sides(&mut figures, &standby, primary);
+            figures.slot_lost
+        };
+        assert_eq!(lost(&primary), Some(true), "there is none");
+        let other = Slot {
+            name: "other".into(),
+            active: true,
+            retained_bytes: None,
+            lost: false,
+        };
+        primary.slots = vec![other.clone(); Slot::MOST];
+        assert_eq!(lost(&primary), None, "there may be more");
+        primary.slots[0].name = "south".into();
+        assert_eq!(lost(&primary), Some(false));
     }
 
     #[test]

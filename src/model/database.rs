@@ -150,6 +150,11 @@ pub struct Slot {
     pub lost: bool,
 }
 
+impl Slot {
+    /// How many slots of a server are looked at: of one with more, not all are known.
+    pub const MOST: usize = 64;
+}
+
 impl ReplicationFacts {
     /// Facts that tell nothing yet.
     pub fn new(asked: Instant, answered: Instant) -> Self {

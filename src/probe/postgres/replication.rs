@@ -42,7 +42,7 @@ FROM (SELECT pg_is_in_recovery() AS rec) r LEFT JOIN pg_stat_get_wal_receiver() 
 /// Columns of the answer.
 const COLUMNS: usize = 13;
 /// Slots that are asked for.
-const MAX_SLOTS: usize = 64;
+const MAX_SLOTS: usize = Slot::MOST;
 /// Bytes of a name: what `PostgreSQL` is built with.
 const MAX_NAME: usize = 63;
 
