@@ -13,6 +13,7 @@ mod phase;
 mod position;
 mod readiness;
 mod reason;
+mod report;
 mod sample;
 mod secret;
 pub mod size;
@@ -32,8 +33,11 @@ pub use pair::{
 };
 pub use phase::{Laps, Phase, PhaseSet};
 pub use position::Position;
-pub use readiness::{CheckReason, CheckState, GateKind, ReadyState, TiltCause};
+pub use readiness::{
+    CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, TiltCause,
+};
 pub use reason::{Reason, ReasonSet};
+pub use report::{CheckReport, GroupReport, HoldReport, SightReport, StageReport, StandbyReport};
 pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
 pub use secret::Secret;
 pub use target::{Target, TargetKey, Turn};

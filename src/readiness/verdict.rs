@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::standby::Watched;
-use super::{Side, Sight, Standby, State, Truth};
-use crate::model::{CheckReason, GateKind, ReadyState};
+use super::{Side, Standby, State, Truth};
+use crate::model::{CheckReason, GateKind, ReadyState, Sight};
 
 /// Causes that are told of one verdict. A person reads the first, and a page has room for no more.
 const TOLD: usize = 5;
