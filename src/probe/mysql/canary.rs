@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::rows::Table;
 use super::session::{Refusal, Session};
 use crate::model::{
-    Failure, Mark, NotWritten, Order, Phase, ReplicationFacts, Role, Sighting, Withheld, Write,
+    Failure, Mark, NotWritten, Order, Phase, ReplicationFacts, Sighting, Withheld, Write,
 };
 use crate::net::Stopwatch;
 use crate::probe::CanaryName;
@@ -79,10 +79,7 @@ impl Canary {
             sent: Instant::now().into_std(),
             outcome: Err(NotWritten::Changed),
         };
-        let as_ordered = told.role == Role::Primary
-            && told.writable == Some(true)
-            && told.incarnation() == order.to;
-        if as_ordered {
+        if order.is_for(told) {
             watch.linger(Phase::QueryWrite);
             write.outcome = match session.ask(MAY_WRITE, 0).await {
                 Ok(_) => {

@@ -12,7 +12,7 @@ use super::query::{Answer, Carrier, carried, part, rows};
 use super::screen::Screen;
 use super::{failure, replication};
 use crate::model::{
-    CanaryFacts, DatabaseFacts, Failure, NotWritten, Pen, Phase, Reason, ReplicationFacts, Role,
+    CanaryFacts, DatabaseFacts, Failure, NotWritten, Pen, Phase, Reason, ReplicationFacts,
     Sighting, Withheld, Write,
 };
 use crate::net::{Stopwatch, Transport};
@@ -127,10 +127,7 @@ impl Session {
             return Ok(());
         };
         let sent = Instant::now();
-        let as_ordered = facts.role == Role::Primary
-            && facts.writable == Some(true)
-            && facts.incarnation() == order.to;
-        let outcome = if as_ordered {
+        let outcome = if order.is_for(facts) {
             watch.enter(Phase::QueryWrite);
             let until = watch.started() + canary_share(shared.timeout);
             let text = canary::statement(name, &order, shared.timeout);

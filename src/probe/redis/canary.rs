@@ -8,8 +8,8 @@ use super::failure;
 use super::reply::{Reply, packed};
 use super::session::Session;
 use crate::model::{
-    Epoch, Failure, Mark, NotWritten, Order, Phase, Reason, ReplicationFacts, Role, Sighting,
-    Withheld, Write,
+    Epoch, Failure, Mark, NotWritten, Order, Phase, Reason, ReplicationFacts, Sighting, Withheld,
+    Write,
 };
 use crate::net::Stopwatch;
 use crate::probe::CanaryName;
@@ -47,7 +47,7 @@ impl Canary {
             sent: sent.into_std(),
             outcome,
         };
-        if !told.is_some_and(|told| is_for(order, told)) {
+        if !told.is_some_and(|told| order.is_for(told)) {
             return Ok(write(Instant::now(), Err(NotWritten::Changed)));
         }
         watch.enter(Phase::QueryWrite);
@@ -75,11 +75,6 @@ impl Canary {
         let value = format!("{}:{seq}", self.epoch);
         packed(&[b"SET", self.key.as_bytes(), value.as_bytes()])
     }
-}
-
-/// Whether the server is, by its own words, the writable primary that the order is for.
-fn is_for(order: &Order, told: &ReplicationFacts) -> bool {
-    told.role == Role::Primary && told.writable == Some(true) && told.incarnation() == order.to
 }
 
 /// What the answer to the question for a canary shows.
