@@ -33,6 +33,16 @@ pub struct Mark {
     pub seq: u64,
 }
 
+impl Mark {
+    /// Reads the two values of a row; none where one is missing or cannot be understood.
+    pub fn read(epoch: Option<&str>, seq: Option<&str>) -> Option<Self> {
+        Some(Self {
+            epoch: epoch?.parse().ok()?,
+            seq: seq?.parse().ok()?,
+        })
+    }
+}
+
 /// What a run did about the canary.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CanaryFacts {

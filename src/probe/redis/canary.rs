@@ -95,10 +95,7 @@ pub(super) fn sighting(answer: &Reply, asked: StdInstant, answered: StdInstant) 
 /// Reads `epoch:seq`, and nothing that only looks like it.
 fn mark(value: &[u8]) -> Option<Mark> {
     let (epoch, seq) = std::str::from_utf8(value).ok()?.split_once(':')?;
-    let mark = Mark {
-        epoch: epoch.parse().ok()?,
-        seq: seq.parse().ok()?,
-    };
+    let mark = Mark::read(Some(epoch), Some(seq))?;
     (format!("{}:{}", mark.epoch, mark.seq).as_bytes() == value).then_some(mark)
 }
 
