@@ -23,7 +23,8 @@ pub use beat::Beat;
 pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
 pub use check::{Beyond, Bound, CheckKind, PlannedCheck, PrometheusQuery, Unit};
 pub use database::{
-    DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, Withheld,
+    DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,
+    Withheld,
 };
 pub use facts::{DnsFacts, FactSet, Facts, HttpFacts, PingFacts, TlsFacts, TlsVersion};
 pub use group::{Assumed, Hold, Objectives, StandbyPlace};
