@@ -54,6 +54,14 @@ pub(super) fn both(
             CheckReason::Missing,
             seen,
         ),
+        CheckKind::Config => {
+            let lower = figures.lower_limits.as_ref();
+            none_of(
+                lower.map(|lower| lower.len() as u64),
+                CheckReason::Mismatch,
+                seen,
+            )
+        }
         CheckKind::Keys { least } => keys(check, *least, figures, seen),
         _ => return None,
     };

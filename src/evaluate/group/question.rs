@@ -118,7 +118,7 @@ fn side(kind: &CheckKind) -> Side {
         | CheckKind::Hold
         | CheckKind::DrillAge
         | CheckKind::Rto
-        | CheckKind::Prometheus(_) => Side::Standby,
+        | CheckKind::Value => Side::Standby,
         CheckKind::Version
         | CheckKind::Identity
         | CheckKind::SinglePrimary

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::history::History;
 use crate::model::{
-    Bound, CheckKind, CheckReason, Facts, PlannedCheck, ReplicationFacts, Role, Sample,
+    Bound, CheckKind, CheckReason, Facts, NoValue, PlannedCheck, ReplicationFacts, Role, Sample,
+    ValueFacts,
 };
 use crate::readiness::{Look, Outcome};
 
@@ -28,6 +29,7 @@ pub(super) fn look(
             let ttl = dns.and_then(|dns| dns.min_ttl_seconds);
             of_answer(sample, ttl.map(f64::from), |ttl| bounded(check, ttl, seen))
         }
+        CheckKind::Value => value(check, sample),
         CheckKind::Role => replicated(sample, |facts| role(facts, seen)),
         CheckKind::Link => replicated(sample, |facts| link(check, facts, sample)),
         _ => return None,
@@ -88,6 +90,16 @@ fn why_not(sample: &Sample) -> CheckReason {
         Err(failure) => failure.reason.into(),
         Ok(_) => CheckReason::NoValue,
     }
+}
+
+/// A server that does not tell a number says nothing of the standby.
+fn value(check: &PlannedCheck, sample: &Sample) -> Look {
+    let told = sample.facts().and_then(|facts| facts.value);
+    of_answer(sample, told, |told| match told {
+        ValueFacts::Known(value) => bounded(check, value, sample.ended),
+        ValueFacts::Unknown(NoValue::Old) => unknown(CheckReason::Old, sample.ended),
+        ValueFacts::Unknown(_) => unknown(CheckReason::NoValue, sample.ended),
+    })
 }
 
 fn certificate(check: &PlannedCheck, sample: &Sample) -> Look {
