@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::{Plan, Shared};
-use crate::evaluate::{Evaluation, Progress};
+use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
 use crate::model::Beat;
 use crate::schedule::Outlet;
@@ -121,17 +121,7 @@ impl Daemon {
 
         let mut supervisor = Supervisor::default();
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
-        let (sets, pairs) = sets::sets(&plan, &series, shared.epoch)?;
-        let board = Arc::new(groups::board(&plan, &pairs, &series)?);
-        let evaluation = Evaluation::new(
-            Arc::clone(&plan.region),
-            plan.targets.iter().map(|t| t.target.clone()).collect(),
-            sets,
-            Arc::clone(&board),
-            Arc::clone(&series),
-            Arc::clone(&own),
-            Arc::clone(&progress),
-        );
+        let (evaluation, board) = evaluation(&plan, shared, &series, &own, &progress)?;
         supervisor.task("evaluation", async move {
             evaluation.run(observed).await;
             Ok(())
@@ -186,6 +176,28 @@ impl Daemon {
         self.supervisor.all_ended().await;
         info!("ended");
     }
+}
+
+/// What judges the targets and the groups of the plan, and where its judgement is read.
+fn evaluation(
+    plan: &Plan,
+    shared: &Shared,
+    series: &Arc<Store>,
+    own: &Arc<Own>,
+    progress: &Arc<Progress>,
+) -> Result<(Evaluation, Arc<Board>), String> {
+    let (sets, pairs) = sets::sets(plan, series, shared.epoch)?;
+    let board = Arc::new(groups::board(plan, &pairs, series)?);
+    let evaluation = Evaluation::new(
+        Arc::clone(&plan.region),
+        plan.targets.iter().map(|t| t.target.clone()).collect(),
+        sets,
+        Arc::clone(&board),
+        Arc::clone(series),
+        Arc::clone(own),
+        Arc::clone(progress),
+    );
+    Ok((evaluation, board))
 }
 
 /// The series of all targets, in the order of the plan, so that a target's place is its key.

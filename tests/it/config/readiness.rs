@@ -394,7 +394,7 @@ fn check_lists_the_checks_of_each_group() {
   objectives: rpo 5s, rto 5m
   orders (postgres) with a canary
   cache (redis) without a canary
-  checks, which nothing judges yet:
+  checks:
   CHECK           PROBE   GATE    RISE/FALL  THRESHOLD
   reachable       net     hard    2/3        -
   loss            net     scored  2/3        above 5%, warn 1%, over 5m
