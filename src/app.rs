@@ -147,6 +147,8 @@ impl Daemon {
             region,
             healthy: healthy(beats),
             ready: ready(progress),
+            // No groups, until they are judged.
+            readiness: server::Readiness::new(Box::new(Vec::new), Exposition::MAX_AGE).into(),
             limits: server::Limits::default(),
         };
         supervisor.task(

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{
-    Cause, CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, Unit,
-};
+use super::{Cause, CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, Unit};
 
 /// A group, judged from this vantage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -86,6 +84,25 @@ pub struct CheckReport {
     /// How often it changed to each state, in the order of [`CheckState::ALL`].
     #[serde(skip)]
     pub transitions: [u64; CheckState::ALL.len()],
+}
+
+impl GroupReport {
+    /// The standby in that region.
+    pub fn standby(&self, region: &str) -> Option<&StandbyReport> {
+        let mut standbys = self.standbys.iter();
+        standbys.find(|standby| *standby.standby == *region)
+    }
+}
+
+impl StandbyReport {
+    /// Its state and the most telling reason, in one line for people.
+    pub fn line(&self) -> String {
+        let state = self.state.words();
+        match self.reasons.first() {
+            Some(reason) => format!("{state}: {}", reason.cause()),
+            None => state.to_owned(),
+        }
+    }
 }
 
 impl CheckReport {

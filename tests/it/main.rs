@@ -6,6 +6,7 @@
 )]
 
 mod address_change;
+mod api;
 mod authority;
 mod config;
 mod daemon;
