@@ -13,6 +13,7 @@ mod daemon;
 mod database_series;
 mod dns;
 mod fault;
+mod gate;
 mod http;
 mod layering;
 mod lifecycle;
