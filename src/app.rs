@@ -132,12 +132,8 @@ impl Daemon {
         };
         let region = plan.region.to_string();
         let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
-        let sources = Sources::new(
-            shared,
-            options.log_lines_dropped,
-            board,
-            Arc::clone(&series),
-        );
+        let judged = Arc::clone(&board);
+        let sources = Sources::new(shared, options.log_lines_dropped, board, &series);
         let exposition = Arc::new(Exposition::new(
             series,
             Arc::clone(&own),
@@ -153,6 +149,7 @@ impl Daemon {
             region,
             healthy: healthy(beats),
             ready: ready(progress),
+            readiness: readiness(judged),
             limits: server::Limits::default(),
         };
         supervisor.task(
@@ -236,6 +233,12 @@ fn healthy(beats: Vec<(String, Arc<Beat>)>) -> server::Check {
             Err(format!("{name} has made no progress for {silence:?}"))
         })
     })
+}
+
+/// What is said of the groups, for the API.
+fn readiness(board: Arc<Board>) -> Arc<server::Readiness> {
+    let judge = Box::new(move || own::judged(&board));
+    server::Readiness::new(judge, Exposition::MAX_AGE).into()
 }
 
 fn ready(progress: Arc<Progress>) -> server::Check {

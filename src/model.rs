@@ -2,6 +2,7 @@
 
 mod beat;
 mod canary;
+mod cause;
 mod check;
 mod database;
 pub mod duration;
@@ -21,6 +22,7 @@ mod target;
 
 pub use beat::Beat;
 pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
+pub use cause::Cause;
 pub use check::{Beyond, Bound, CheckKind, PlannedCheck, Unit};
 pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::time::Instant;
+
 use crate::config::Shared;
 use crate::evaluate::Board;
 use crate::metrics::{Own, Store, raise_to};
+use crate::model::GroupReport;
 use crate::net::{Icmp, Resolver};
 
 /// Where the numbers are.
@@ -22,21 +25,19 @@ impl Sources {
         shared: &Shared,
         log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
         board: Arc<Board>,
-        series: Arc<Store>,
+        series: &Arc<Store>,
     ) -> Self {
         Self {
             resolver: Arc::clone(&shared.resolver),
             icmp: Arc::clone(&shared.icmp),
             log_lines_dropped,
             board,
-            series,
+            series: Arc::clone(series),
         }
     }
 
     pub(super) fn refresh(&self, own: &Own) {
-        let now = tokio::time::Instant::now().into_std();
-        let reports = self.board.reports(now, SystemTime::now());
-        if !self.series.judged(reports) {
+        if !self.series.judged(judged(&self.board)) {
             // Both were made of the same plan.
             tracing::error!("a bug: a standby has no place on the page, please report it");
         }
@@ -58,4 +59,9 @@ impl Sources {
             }
         }
     }
+}
+
+/// What is to be said of every group now.
+pub(super) fn judged(board: &Board) -> Vec<GroupReport> {
+    board.reports(Instant::now().into_std(), SystemTime::now())
 }

@@ -6,12 +6,14 @@
 )]
 
 mod address_change;
+mod api;
 mod authority;
 mod config;
 mod daemon;
 mod database_series;
 mod dns;
 mod fault;
+mod gate;
 mod http;
 mod layering;
 mod lifecycle;

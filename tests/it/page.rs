@@ -15,7 +15,7 @@ use hotspare::model::{
     Objectives, Observation, PairFigures, Phase, PhaseSet, PingFacts, Promotability, ReadyState,
     Reason, ReasonSet, ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Sight,
     SightReport, StageReport, StandbyPlace, StandbyReport, Target, TargetKey, TlsFacts, TlsVersion,
-    ValueFacts, Withheld,
+    Unit, ValueFacts, Withheld,
 };
 use tokio::time::Instant;
 
@@ -425,6 +425,7 @@ fn answer(check: &str, probe: &str, state: CheckState) -> CheckReport {
         reason: (state == CheckState::Fail).then_some(CheckReason::Threshold),
         value: Some(7.5),
         threshold: Some(5.0),
+        unit: Some(Unit::Seconds),
         age_seconds: Some(2.0),
         last_conclusive_timestamp_seconds: Some(1_700_000_000.5),
         transitions: [1, 2, 3, 4, 5],
