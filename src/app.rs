@@ -5,6 +5,7 @@ mod lanes;
 mod own;
 mod sets;
 mod signals;
+mod state;
 mod supervise;
 
 use std::future::Future;
@@ -23,8 +24,10 @@ use crate::metrics::{Buckets, Exposition, Own, Store};
 use crate::model::Beat;
 use crate::schedule::Outlet;
 use crate::server;
+use crate::store;
 use own::Sources;
 use signals::Signals;
+use state::State;
 use supervise::Supervisor;
 
 /// Observations that may wait for the evaluation: a second of them at 60,000 runs a second.
@@ -65,12 +68,13 @@ pub fn run(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> 
 async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
     descriptors::raise_limit();
     let mut signals = Signals::listen()?;
+    let state = State::open(plan.state_dir.as_deref())?;
     let listeners = server::bind(&options.listen_addresses)?;
     let addresses: Vec<_> = listeners
         .iter()
         .flat_map(tokio::net::TcpListener::local_addr)
         .collect();
-    let mut daemon = Daemon::start(plan, shared, listeners, options)?;
+    let mut daemon = Daemon::start(plan, shared, state, listeners, options)?;
     for address in addresses {
         info!(%address, "listening");
     }
@@ -97,21 +101,18 @@ struct Daemon {
     outlet: Option<Outlet>,
     stop_lanes: watch::Sender<bool>,
     stop_server: watch::Sender<bool>,
+    store: store::Store,
 }
 
 impl Daemon {
     fn start(
         plan: Plan,
         shared: &Shared,
+        state: State,
         listeners: Vec<tokio::net::TcpListener>,
         options: Options,
     ) -> Result<Self, String> {
-        let own = Own::new(crate::VERSION, crate::REVISION, SystemTime::now())?;
-        let own = Arc::new(own);
-        own.targets
-            .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
-        own.configured_regions
-            .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
+        let own = own_metrics(&plan)?;
         let series = Arc::new(series(&plan)?);
         let progress = Arc::new(Progress::new(plan.targets.len()));
         let (stop_lanes, lanes_stopped) = watch::channel(false);
@@ -119,6 +120,7 @@ impl Daemon {
         info!(region = %plan.region, targets = plan.targets.len(), "starting");
 
         let mut supervisor = Supervisor::default();
+        let store = state.start(&mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let evaluation = evaluation(&plan, shared, &series, &own, &progress)?;
         supervisor.task("evaluation", async move {
@@ -131,7 +133,7 @@ impl Daemon {
         };
         let region = plan.region.to_string();
         let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
-        let sources = Sources::new(shared, options.log_lines_dropped);
+        let sources = Sources::new(shared, store.clone(), options.log_lines_dropped);
         let exposition = Arc::new(Exposition::new(
             series,
             Arc::clone(&own),
@@ -158,18 +160,32 @@ impl Daemon {
             outlet: Some(outlet),
             stop_lanes,
             stop_server,
+            store,
         })
     }
 
-    /// Ends in order: no new runs; what was observed is taken in; the server last.
+    /// Ends in order: no new runs; what was observed is taken in; the server; the state last, once
+    /// nothing can change it.
     async fn end(&mut self) {
         self.stop_lanes.send_replace(true);
         self.outlet = None;
         self.supervisor.ended("evaluation").await;
         self.stop_server.send_replace(true);
+        self.supervisor.ended("server").await;
+        self.store.close();
         self.supervisor.all_ended().await;
         info!("ended");
     }
+}
+
+/// The metrics of the daemon itself, with what the plan tells.
+fn own_metrics(plan: &Plan) -> Result<Arc<Own>, String> {
+    let own = Own::new(crate::VERSION, crate::REVISION, SystemTime::now())?;
+    own.targets
+        .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
+    own.configured_regions
+        .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
+    Ok(Arc::new(own))
 }
 
 /// What judges the targets and the groups of the plan.

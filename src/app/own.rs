@@ -5,22 +5,26 @@ use std::sync::Arc;
 use crate::config::Shared;
 use crate::metrics::{Own, raise_to};
 use crate::net::{Icmp, Resolver};
+use crate::store::Store;
 
 /// Where the numbers are.
 pub(super) struct Sources {
     resolver: Arc<Resolver>,
     icmp: Arc<Icmp>,
+    store: Store,
     log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl Sources {
     pub(super) fn new(
         shared: &Shared,
+        store: Store,
         log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
     ) -> Self {
         Self {
             resolver: Arc::clone(&shared.resolver),
             icmp: Arc::clone(&shared.icmp),
+            store,
             log_lines_dropped,
         }
     }
@@ -35,6 +39,12 @@ impl Sources {
         raise_to(&own.icmp_foreign_replies_total, packets.foreign);
         raise_to(&own.icmp_unclaimed_replies_total, packets.unclaimed);
         raise_to(&own.icmp_socket_drops_total, packets.socket_drops);
+        let state = self.store.counters();
+        own.state_durable.set(state.durable.into());
+        own.state_bytes
+            .set(i64::try_from(state.bytes).unwrap_or(i64::MAX));
+        raise_to(&own.state_writes_total, state.writes);
+        raise_to(&own.state_write_failures_total, state.failures);
         for socket in self.icmp.sockets() {
             if let Ok(kind) = socket.state {
                 let family = socket.options.family.as_str();
