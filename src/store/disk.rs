@@ -56,6 +56,8 @@ impl Disk {
             sequence: 0,
             damaged: false,
         };
+        // What a crash left of a journal that did not get its name. It may not be there at all.
+        let _ = fs::remove_file(path.join(NEW));
         let bytes = disk.bytes()?;
         let tables = match bytes {
             Some(bytes) => disk.load(&bytes)?,
@@ -261,7 +263,7 @@ fn is_refusal(error: &io::Error) -> bool {
 
 /// Writes a file of the owner's own, to the disk.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
-    // One that a crash left may be of any mode.
+    // One that is left may be of any mode.
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -191,20 +191,20 @@ fn an_entry_that_is_too_long_or_finds_no_room_is_refused_and_changes_nothing() {
         .expect_err("refused");
     assert!(matches!(error, PutError::TooLong { .. }), "{error}");
     let large = "x".repeat(MAX_PAYLOAD - 100);
-    for id in 1..=7 {
+    for id in 1..=8 {
         store.put(&note(&id.to_string(), &large)).expect("taken");
     }
-    let error = store.put(&note("8", &large)).expect_err("refused");
+    let error = store.put(&note("9", &large)).expect_err("refused");
     assert!(matches!(error, PutError::Full { .. }), "{error}");
     assert!(
-        error.to_string().contains("the entry 8 of notes"),
+        error.to_string().contains("the entry 9 of notes"),
         "{error}"
     );
     // One that takes the place of another needs only the difference.
     store.put(&note("7", &large)).expect("taken");
-    assert_eq!(store.entries::<Note>().entries.len(), 8);
+    assert_eq!(store.entries::<Note>().entries.len(), 9);
     store.remove::<Note>("1").expect("taken");
-    store.put(&note("8", &large)).expect("taken");
+    store.put(&note("9", &large)).expect("taken");
 }
 
 #[test]
@@ -272,9 +272,11 @@ fn a_disk_that_fails_leaves_the_state_in_memory_and_has_all_of_it_once_it_works(
         [note("a", "after"), note("large", &large[2..])]
     );
     fs::remove_dir(&obstacle).expect("removed");
-    while !store.store.counters().durable {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    soon(async {
+        while !store.store.counters().durable {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
     assert_eq!(store.put(&note("b", "2")), Ok(()));
     store.end();
     let store = open(&folder);

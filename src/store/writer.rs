@@ -164,3 +164,88 @@ impl Drop for Writer {
         self.shared.progress.send_modify(|p| p.in_memory = changes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use futures_util::FutureExt;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::store::{Entry, MemoryOnly, Store};
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Name(String);
+
+    impl Entry for Name {
+        const TABLE: &'static str = "names";
+
+        fn id(&self) -> String {
+            self.0.clone()
+        }
+    }
+
+    fn name(text: &str) -> Name {
+        Name(text.to_owned())
+    }
+
+    fn kept(folder: &tempfile::TempDir) -> Vec<Name> {
+        let (store, _) = Store::open(folder.path()).expect("opened");
+        store.entries().entries
+    }
+
+    #[test]
+    fn a_change_during_a_write_is_of_the_next() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (store, mut writer) = Store::open(folder.path()).expect("opened");
+        let first = store.put(&name("a")).expect("taken");
+        let work = writer.next().expect("something");
+        let second = store.put(&name("b")).expect("taken");
+        assert!(writer.write(&work));
+        assert_eq!(first.on_disk().now_or_never(), Some(Ok(())));
+        let mut second = Box::pin(second.on_disk());
+        assert_eq!(second.as_mut().now_or_never(), None);
+        let work = writer.next().expect("something");
+        assert_eq!(work.lines.len(), 1);
+        assert!(writer.write(&work));
+        assert_eq!(second.now_or_never(), Some(Ok(())));
+        drop(writer);
+        assert_eq!(kept(&folder), [name("a"), name("b")]);
+    }
+
+    #[test]
+    fn a_change_while_a_disk_recovers_is_written_too() {
+        let folder = tempfile::tempdir().expect("folder");
+        let obstacle = folder.path().join("journal.new");
+        fs::create_dir(&obstacle).expect("made");
+        let (store, mut writer) = Store::open(folder.path()).expect("opened");
+        store.put(&name("a")).expect("taken");
+        fs::remove_dir(&obstacle).expect("removed");
+        assert_eq!(writer.pause, Some(FIRST_PAUSE));
+        writer.pause = Some(Duration::ZERO);
+        let work = writer.next().expect("everything");
+        let during = store.put(&name("b")).expect("taken");
+        assert_eq!(during.on_disk().now_or_never(), Some(Err(MemoryOnly)));
+        assert!(writer.write(&work));
+        assert!(store.counters().durable);
+        assert_eq!(writer.pause, None);
+        let work = writer.next().expect("everything again");
+        assert!(work.whole);
+        assert!(writer.write(&work));
+        drop(writer);
+        assert_eq!(kept(&folder), [name("a"), name("b")]);
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_tried_less_and_less_often() {
+        let folder = tempfile::tempdir().expect("folder");
+        fs::create_dir(folder.path().join("journal.new")).expect("made");
+        let (store, mut writer) = Store::open(folder.path()).expect("opened");
+        for seconds in [1, 2, 4, 8, 16, 16] {
+            assert_eq!(writer.pause, Some(Duration::from_secs(seconds)));
+            writer.failed(&io::Error::other("full"));
+        }
+        assert_eq!(store.counters().failures, 7);
+    }
+}

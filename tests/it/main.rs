@@ -44,3 +44,4 @@ mod replication;
 mod rules;
 mod server;
 mod soak;
+mod state;
