@@ -1,6 +1,7 @@
 //! The only wiring: a configuration in, supervised threads and tasks out, and an end in order.
 
 mod descriptors;
+mod groups;
 mod lanes;
 mod own;
 mod sets;
@@ -122,7 +123,17 @@ impl Daemon {
         let mut supervisor = Supervisor::default();
         let store = state.start(&mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
-        let evaluation = evaluation(&plan, shared, &series, &own, &progress)?;
+        let (sets, pairs) = sets::sets(&plan, &series, shared.epoch)?;
+        let board = Arc::new(groups::board(&plan, &pairs, &series)?);
+        let evaluation = Evaluation::new(
+            Arc::clone(&plan.region),
+            plan.targets.iter().map(|t| t.target.clone()).collect(),
+            sets,
+            Arc::clone(&board),
+            Arc::clone(&series),
+            Arc::clone(&own),
+            Arc::clone(&progress),
+        );
         supervisor.task("evaluation", async move {
             evaluation.run(observed).await;
             Ok(())
@@ -133,13 +144,14 @@ impl Daemon {
         };
         let region = plan.region.to_string();
         let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
-        let sources = Sources::new(shared, store.clone(), options.log_lines_dropped);
-        let exposition = Arc::new(Exposition::new(
-            series,
-            Arc::clone(&own),
-            Box::new(move |own| sources.refresh(own)),
-            Exposition::MAX_AGE,
-        ));
+        let sources = Sources::new(
+            shared,
+            store.clone(),
+            options.log_lines_dropped,
+            board,
+            Arc::clone(&series),
+        );
+        let exposition = exposition(series, &own, sources);
         let forget = forget_pages(Arc::clone(&exposition), stopped(server_stopped.clone()));
         supervisor.task("pages", forget);
         let state = server::State {
@@ -188,23 +200,11 @@ fn own_metrics(plan: &Plan) -> Result<Arc<Own>, String> {
     Ok(Arc::new(own))
 }
 
-/// What judges the targets and the groups of the plan.
-fn evaluation(
-    plan: &Plan,
-    shared: &Shared,
-    series: &Arc<Store>,
-    own: &Arc<Own>,
-    progress: &Arc<Progress>,
-) -> Result<Evaluation, String> {
-    let stamp = &own.evaluation_timestamp_seconds;
-    Ok(Evaluation::new(
-        stamp.with_label_values(&[&*plan.region]),
-        plan.targets.iter().map(|t| t.target.clone()).collect(),
-        sets::sets(plan, series, shared.epoch)?,
-        Arc::clone(series),
-        Arc::clone(own),
-        Arc::clone(progress),
-    ))
+/// What makes the pages.
+fn exposition(series: Arc<Store>, own: &Arc<Own>, sources: Sources) -> Arc<Exposition> {
+    let refresh = Box::new(move |own: &Own| sources.refresh(own));
+    let exposition = Exposition::new(series, Arc::clone(own), refresh, Exposition::MAX_AGE);
+    Arc::new(exposition)
 }
 
 /// The series of all targets, in the order of the plan, so that a target's place is its key.
