@@ -10,11 +10,13 @@ use crate::evaluate::Board;
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::GroupReport;
 use crate::net::{Icmp, Resolver};
+use crate::store;
 
 /// Where the numbers are.
 pub(super) struct Sources {
     resolver: Arc<Resolver>,
     icmp: Arc<Icmp>,
+    state: store::Store,
     log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
     board: Arc<Board>,
     series: Arc<Store>,
@@ -23,6 +25,7 @@ pub(super) struct Sources {
 impl Sources {
     pub(super) fn new(
         shared: &Shared,
+        state: store::Store,
         log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
         board: Arc<Board>,
         series: &Arc<Store>,
@@ -30,6 +33,7 @@ impl Sources {
         Self {
             resolver: Arc::clone(&shared.resolver),
             icmp: Arc::clone(&shared.icmp),
+            state,
             log_lines_dropped,
             board,
             series: Arc::clone(series),
@@ -50,6 +54,12 @@ impl Sources {
         raise_to(&own.icmp_foreign_replies_total, packets.foreign);
         raise_to(&own.icmp_unclaimed_replies_total, packets.unclaimed);
         raise_to(&own.icmp_socket_drops_total, packets.socket_drops);
+        let state = self.state.counters();
+        own.state_durable.set(state.durable.into());
+        own.state_bytes
+            .set(i64::try_from(state.bytes).unwrap_or(i64::MAX));
+        raise_to(&own.state_writes_total, state.writes);
+        raise_to(&own.state_write_failures_total, state.failures);
         for socket in self.icmp.sockets() {
             if let Ok(kind) = socket.state {
                 let family = socket.options.family.as_str();

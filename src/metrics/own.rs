@@ -123,6 +123,14 @@ own! {
     icmp_socket_info: IntGaugeVec = &["family", "type"];
     /// Log lines dropped because nobody read them fast enough.
     log_lines_dropped_total: IntCounter = ();
+    /// Whether the state of the daemon is on disk; 0 where it is in memory only.
+    state_durable: IntGauge = ();
+    /// Bytes of the file that the state is in.
+    state_bytes: IntGauge = ();
+    /// Writes of changed state to the disk; what changes at the same time is written at once.
+    state_writes_total: IntCounter = ();
+    /// Writes of changed state that failed.
+    state_write_failures_total: IntCounter = ();
     /// Connections to the daemon's own server.
     http_connections: IntGauge = ();
     /// Connections that the server did not take or keep, by cause: too many in all (connections),

@@ -47,3 +47,4 @@ mod replication;
 mod rules;
 mod server;
 mod soak;
+mod state;
