@@ -8,6 +8,7 @@ pub mod duration;
 mod facts;
 mod group;
 mod gtid;
+mod manager;
 mod pair;
 mod phase;
 mod position;
@@ -29,6 +30,7 @@ pub use facts::{
 };
 pub use group::{Assumed, Hold, Objectives};
 pub use gtid::{Domains, GtidSet};
+pub use manager::{ManagerFacts, Objection};
 pub use pair::{
     DatabaseSet, GroupMember, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure,
 };

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use hotspare::metrics::{Buckets, Format, Own, Store};
 use hotspare::model::{
     DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts, Failure, GroupMember, HttpFacts, Laps,
-    Link, Missed, Observation, PairFigures, Phase, PhaseSet, PingFacts, Reason, ReasonSet,
-    ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Target, TargetKey, TlsFacts,
-    TlsVersion, ValueFacts, Withheld,
+    Link, ManagerFacts, Missed, Observation, PairFigures, Phase, PhaseSet, PingFacts, Reason,
+    ReasonSet, ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Target, TargetKey,
+    TlsFacts, TlsVersion, ValueFacts, Withheld,
 };
 use tokio::time::Instant;
 
@@ -285,6 +285,7 @@ pub(crate) const FULL: Shape = Shape {
         tls_unverified: true,
         version: true,
         value: true,
+        manager: true,
     },
 };
 
@@ -330,6 +331,14 @@ pub(crate) fn facts() -> Facts {
             canary: None,
         })),
         value: Some(ValueFacts::Known(1.25)),
+        manager: Some(ManagerFacts {
+            role: Role::Standby,
+            running: true,
+            timeline: Some(3),
+            paused: false,
+            failover_allowed: true,
+            store_silence: Some(Duration::from_secs(7)),
+        }),
     }
 }
 
