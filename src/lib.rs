@@ -56,7 +56,8 @@
 //! Write `src/probe/NAME.rs` with its `Settings` (serde, unknown fields denied), a
 //! [`probe::Template`] that makes the probe of an address, and a [`probe::Probe`] that does one
 //! exchange; add its `mod` line and one to `kinds!` in `src/probe.rs`. A new fact is a field in `model::Facts`
-//! and a row in the table of families.
+//! and a row in the table of families. What several kinds have in common has files of its own beside
+//! them; `src/probe/api.rs` is for kinds that ask an HTTP API.
 #![forbid(unsafe_code)]
 
 /// The version of this daemon.

@@ -9,6 +9,7 @@ pub mod duration;
 mod facts;
 mod group;
 mod gtid;
+mod manager;
 mod pair;
 mod phase;
 mod position;
@@ -33,6 +34,7 @@ pub use facts::{
 };
 pub use group::{Assumed, Hold, Objectives, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
+pub use manager::{ManagerFacts, Objection};
 pub use pair::{
     DatabaseSet, GroupMember, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure,
 };

@@ -56,6 +56,7 @@ pub fn series(kind: &str, shape: &Shape, buckets: usize, phase_buckets: usize) -
         (facts.replication, REPLICATION + of_engine(kind).0),
         (facts.version, 1),
         (facts.value, 1 + NoValue::ALL.len()),
+        (facts.manager, 3),
     ];
     let facts: usize = of_facts
         .iter()

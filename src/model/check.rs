@@ -109,6 +109,9 @@ pub enum CheckKind {
     /// The number that the run against the standby's target came to, its [`super::ValueFacts`].
     /// While a run fails or brings none, the number is not known, and the standby not bad.
     Value,
+    /// Whether the standby's HA manager would promote it: it answers, and its
+    /// [`super::ManagerFacts`] have no objection.
+    Manager,
 }
 
 /// On which side of its limit a value is bad.

@@ -29,6 +29,8 @@ mod mysql_pair;
 mod nginx;
 mod own_faults;
 mod page;
+mod patroni;
+mod patroni_cluster;
 mod postgres;
 mod postgres_canary;
 mod postgres_hostile;

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use hotspare::metrics::{Buckets, Format, Own, Store};
 use hotspare::model::{
     CheckReason, CheckReport, CheckState, DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts,
-    Failure, GateKind, GroupMember, GroupReport, HoldReport, HttpFacts, Laps, Link, Missed,
-    Objectives, Observation, PairFigures, Phase, PhaseSet, PingFacts, Promotability, ReadyState,
-    Reason, ReasonSet, ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Sight,
+    Failure, GateKind, GroupMember, GroupReport, HoldReport, HttpFacts, Laps, Link, ManagerFacts,
+    Missed, Objectives, Observation, PairFigures, Phase, PhaseSet, PingFacts, Promotability,
+    ReadyState, Reason, ReasonSet, ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Sight,
     SightReport, StageReport, StandbyPlace, StandbyReport, Target, TargetKey, TlsFacts, TlsVersion,
     Unit, ValueFacts, Withheld,
 };
@@ -287,6 +287,7 @@ pub(crate) const FULL: Shape = Shape {
         tls_unverified: true,
         version: true,
         value: true,
+        manager: true,
     },
 };
 
@@ -332,6 +333,14 @@ pub(crate) fn facts() -> Facts {
             canary: None,
         })),
         value: Some(ValueFacts::Known(1.25)),
+        manager: Some(ManagerFacts {
+            role: Role::Standby,
+            running: true,
+            timeline: Some(3),
+            paused: false,
+            failover_allowed: true,
+            store_silence: Some(Duration::from_secs(7)),
+        }),
     }
 }
 
