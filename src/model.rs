@@ -11,6 +11,7 @@ mod gtid;
 mod pair;
 mod phase;
 mod position;
+pub mod ranking;
 mod readiness;
 mod reason;
 mod report;
@@ -33,6 +34,7 @@ pub use pair::{
 };
 pub use phase::{Laps, Phase, PhaseSet};
 pub use position::Position;
+pub use ranking::{PlannedRanking, RankingReport};
 pub use readiness::{
     CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, TiltCause,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight};
+use super::{CheckReason, CheckState, GateKind, Promotability, RankingReport, ReadyState, Sight};
 
 /// A group, judged from this vantage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,6 +19,8 @@ pub struct GroupReport {
     pub primary: Arc<str>,
     /// Its standbys, as the configuration lists them.
     pub standbys: Vec<StandbyReport>,
+    /// How they are ranked; `None` until an order was found three times in a row.
+    pub ranking: Option<RankingReport>,
 }
 
 /// A standby, judged.
