@@ -3,6 +3,7 @@
 mod canary;
 mod figures;
 mod primary;
+mod ranking;
 mod ring;
 mod set;
 
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+pub use self::ranking::Ranking;
 use self::set::Changes;
 pub use self::set::{Member, Set};
 use crate::metrics::{Own, Store};
