@@ -8,7 +8,9 @@ use std::time::Duration;
 use super::{Plan, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget};
 use crate::metrics::VISIBILITY;
 use crate::model::duration::display;
-use crate::model::{CheckKind, DatabaseSet, PlannedCheck, Shape, Suppressed, WriteFailure};
+use crate::model::{
+    CheckKind, DatabaseSet, PlannedCheck, PlannedRanking, Shape, Suppressed, WriteFailure,
+};
 
 /// Series that every target has: attempts, unknown runs, missed slots, up, last run, last success,
 /// interval, timeout and info.
@@ -137,6 +139,7 @@ fn group_text(group: &PlannedGroup) -> String {
         };
         let _ = writeln!(text, "  {} ({}) {canary}", database.probe, database.kind);
     }
+    let _ = writeln!(text, "  ranking: {}", ranking(&group.ranking));
     let head = ["CHECK", "PROBE", "GATE", "RISE/FALL", "THRESHOLD"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(group.checks.iter().map(check_row));
@@ -146,6 +149,16 @@ fn group_text(group: &PlannedGroup) -> String {
         let _ = writeln!(text, "  {line}");
     }
     text
+}
+
+/// Which latency has a part in the ranks of the standbys.
+fn ranking(ranking: &PlannedRanking) -> String {
+    let quantile = ranking.quantile.as_str();
+    match &ranking.probe {
+        Some(probe) => format!("{quantile} of {probe}"),
+        None => "without latency: no probe that tells one runs from here against every standby"
+            .to_owned(),
+    }
 }
 
 fn check_row(check: &PlannedCheck) -> [String; 5] {
