@@ -40,6 +40,7 @@ const BARE: Shape = Shape {
         database: false,
         replication: false,
         tls_unverified: false,
+        value: false,
     },
 };
 

@@ -1,6 +1,7 @@
 //! The only wiring: a configuration in, supervised threads and tasks out, and an end in order.
 
 mod descriptors;
+mod groups;
 mod lanes;
 mod own;
 mod sets;
@@ -120,7 +121,17 @@ impl Daemon {
 
         let mut supervisor = Supervisor::default();
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
-        let evaluation = evaluation(&plan, shared, &series, &own, &progress)?;
+        let (sets, pairs) = sets::sets(&plan, &series, shared.epoch)?;
+        let board = Arc::new(groups::board(&plan, &pairs, &series)?);
+        let evaluation = Evaluation::new(
+            Arc::clone(&plan.region),
+            plan.targets.iter().map(|t| t.target.clone()).collect(),
+            sets,
+            Arc::clone(&board),
+            Arc::clone(&series),
+            Arc::clone(&own),
+            Arc::clone(&progress),
+        );
         supervisor.task("evaluation", async move {
             evaluation.run(observed).await;
             Ok(())
@@ -131,7 +142,12 @@ impl Daemon {
         };
         let region = plan.region.to_string();
         let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
-        let sources = Sources::new(shared, options.log_lines_dropped);
+        let sources = Sources::new(
+            shared,
+            options.log_lines_dropped,
+            board,
+            Arc::clone(&series),
+        );
         let exposition = Arc::new(Exposition::new(
             series,
             Arc::clone(&own),
@@ -170,25 +186,6 @@ impl Daemon {
         self.supervisor.all_ended().await;
         info!("ended");
     }
-}
-
-/// What judges the targets and the groups of the plan.
-fn evaluation(
-    plan: &Plan,
-    shared: &Shared,
-    series: &Arc<Store>,
-    own: &Arc<Own>,
-    progress: &Arc<Progress>,
-) -> Result<Evaluation, String> {
-    let stamp = &own.evaluation_timestamp_seconds;
-    Ok(Evaluation::new(
-        stamp.with_label_values(&[&*plan.region]),
-        plan.targets.iter().map(|t| t.target.clone()).collect(),
-        sets::sets(plan, series, shared.epoch)?,
-        Arc::clone(series),
-        Arc::clone(own),
-        Arc::clone(progress),
-    ))
 }
 
 /// The series of all targets, in the order of the plan, so that a target's place is its key.

@@ -22,12 +22,15 @@ mod target;
 
 pub use beat::Beat;
 pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
-pub use check::{Beyond, Bound, CheckKind, PlannedCheck, PrometheusQuery, Unit};
+pub use check::{Beyond, Bound, CheckKind, PlannedCheck, Unit};
 pub use database::{
-    DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, Withheld,
+    DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,
+    Withheld,
 };
-pub use facts::{DnsFacts, FactSet, Facts, HttpFacts, PingFacts, TlsFacts, TlsVersion};
-pub use group::{Assumed, Hold, Objectives};
+pub use facts::{
+    DnsFacts, FactSet, Facts, HttpFacts, NoValue, PingFacts, TlsFacts, TlsVersion, ValueFacts,
+};
+pub use group::{Assumed, Hold, Objectives, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
 pub use pair::{
     DatabaseSet, GroupMember, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure,

@@ -1,11 +1,18 @@
 //! What a probe is, and the list of kinds. A kind is one file in `probe/` and one line here.
 
-// Written out, so that rustfmt finds them.
+// What several kinds have in common.
+mod api;
+mod destination;
+mod headers;
+mod https;
+
+// The kinds, written out, so that rustfmt finds them.
 mod dns;
 mod http;
 mod mysql;
 mod ping;
 mod postgres;
+mod prometheus;
 mod redis;
 mod tcp;
 
@@ -16,9 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::files::Files;
-use crate::model::{Epoch, Failure, Pen, Reply, Secret, Shape};
+use crate::model::{Epoch, Failure, Pen, Reason, Reply, Secret, Shape};
 use crate::net::{Icmp, Resolver, Roots, Stopwatch, TlsClient, TlsMode, TlsPolicy, TlsSettings};
 
 /// One run under way.
@@ -92,10 +100,30 @@ pub struct CanaryName {
     pub epoch: Epoch,
 }
 
-/// How long a run may wait for its canary: a little less than it may take at all, so that what it
-/// learned before is not lost.
-fn canary_share(timeout: Duration) -> Duration {
-    timeout * 9 / 10
+impl CanaryName {
+    /// Reads the canary from the table of [`setup`]. The names consist of letters, digits and `_.-`,
+    /// so that they stand in a statement as they are: the configuration sees to that.
+    fn look(&self) -> String {
+        let Self { vantage, probe, .. } = self;
+        format!(
+            "SELECT epoch, seq FROM hotspare.canary WHERE vantage = '{vantage}' AND probe = '{probe}'"
+        )
+    }
+}
+
+/// Waits for the write of a canary, but a little less than the run, begun at `started`, may take at
+/// all: what it learned before is not lost. `doubt` is what a server is asked that does not answer.
+async fn acknowledged<T>(
+    write: impl Future<Output = T>,
+    started: Instant,
+    timeout: Duration,
+    doubt: &str,
+) -> Result<T, Failure> {
+    let until = started + timeout * 9 / 10;
+    timeout_at(until, write).await.map_err(|_| {
+        let why = format_args!("the canary was not acknowledged ({doubt})");
+        Failure::new(Reason::TimeoutQuery, why)
+    })
 }
 
 /// Something wrong with a probe's settings.
@@ -247,7 +275,7 @@ impl Check {
     pub fn speaks_tls(&self, address: &str) -> bool {
         const HTTPS: &str = "https:";
         match self {
-            Self::Http(_) => address
+            Self::Http(_) | Self::Prometheus(_) => address
                 .get(..HTTPS.len())
                 .is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTPS)),
             Self::Tcp(settings) => settings.tls.is_some(),
@@ -276,4 +304,6 @@ kinds! {
     Mysql(mysql, canary),
     /// What a client of Redis or Valkey does, and the server's replication.
     Redis(redis, canary),
+    /// A query to a Prometheus server.
+    Prometheus(prometheus),
 }

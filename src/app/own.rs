@@ -1,9 +1,11 @@
-//! Brings what other modules count to the metrics of the daemon itself, when a page is made.
+//! Brings what other modules count and judge to the metrics, when a page is made.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::config::Shared;
-use crate::metrics::{Own, raise_to};
+use crate::evaluate::Board;
+use crate::metrics::{Own, Store, raise_to};
 use crate::net::{Icmp, Resolver};
 
 /// Where the numbers are.
@@ -11,21 +13,33 @@ pub(super) struct Sources {
     resolver: Arc<Resolver>,
     icmp: Arc<Icmp>,
     log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+    board: Arc<Board>,
+    series: Arc<Store>,
 }
 
 impl Sources {
     pub(super) fn new(
         shared: &Shared,
         log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+        board: Arc<Board>,
+        series: Arc<Store>,
     ) -> Self {
         Self {
             resolver: Arc::clone(&shared.resolver),
             icmp: Arc::clone(&shared.icmp),
             log_lines_dropped,
+            board,
+            series,
         }
     }
 
     pub(super) fn refresh(&self, own: &Own) {
+        let now = tokio::time::Instant::now().into_std();
+        let reports = self.board.reports(now, SystemTime::now());
+        if !self.series.judged(reports) {
+            // Both were made of the same plan.
+            tracing::error!("a bug: a standby has no place on the page, please report it");
+        }
         raise_to(&own.log_lines_dropped_total, (self.log_lines_dropped)());
         let names = self.resolver.counters();
         raise_to(&own.resolver_hits_total, names.cached);

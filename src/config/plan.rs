@@ -1,6 +1,6 @@
 //! From a configuration to probes that can run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,6 +156,8 @@ pub struct PlannedGroup {
     pub primary: Arc<str>,
     /// The regions that can take over.
     pub standbys: Vec<Arc<str>>,
+    /// How many regions judge it: those from which any of its probes run.
+    pub vantages: u64,
     /// Its database probes.
     pub databases: Vec<PlannedDatabase>,
     /// What it promises.
@@ -316,6 +318,7 @@ impl Planner<'_> {
                 name: Arc::clone(&group.name),
                 primary: Arc::clone(&group.primary),
                 standbys: group.standbys.clone(),
+                vantages: vantages(group, &probes),
                 databases,
                 objectives: group.objectives,
                 preference: group.preference.clone(),
@@ -457,6 +460,14 @@ fn class(kind: &str) -> Option<u8> {
         "ping" => Some(3),
         _ => None,
     }
+}
+
+/// How many regions any probe of the group runs from.
+fn vantages(group: &Group, probes: &HashMap<&Arc<str>, &Probe>) -> u64 {
+    let of_group = group.probes.iter();
+    let of_group = of_group.filter_map(|member| probes.get(&member.probe));
+    let regions: HashSet<_> = of_group.flat_map(|probe| &probe.from).collect();
+    regions.len() as u64
 }
 
 fn summary(probe: &Probe) -> PlannedProbe {

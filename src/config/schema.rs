@@ -120,8 +120,8 @@ pub(super) struct Hold {
     pub(super) until: Option<SystemTime>,
 }
 
-/// The tuning of a check that comes by itself, or a check that asks a Prometheus server. Values are
-/// text until it is known what they are measured in.
+/// The tuning of a check that comes by itself. Values are text until it is known what they are
+/// measured in.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct GroupCheck {
@@ -136,7 +136,6 @@ pub(super) struct GroupCheck {
     pub(super) quantile: Option<f64>,
     #[serde(deserialize_with = "duration::deserialize_option")]
     pub(super) over: Option<Duration>,
-    pub(super) prometheus: Option<Prometheus>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -145,15 +144,6 @@ pub(super) enum Gate {
     Hard,
     Scored,
     Off,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Prometheus {
-    pub(super) url: Option<String>,
-    pub(super) query: Option<String>,
-    #[serde(deserialize_with = "duration::deserialize_option")]
-    pub(super) max_age: Option<Duration>,
 }
 
 /// A moment as RFC 3339 has it: with a date, a time and the offset from UTC.

@@ -9,7 +9,7 @@ use super::{Plan, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget};
 use crate::metrics::VISIBILITY;
 use crate::model::duration::display;
 use crate::model::{
-    CheckKind, DatabaseSet, PlannedCheck, PlannedRanking, Shape, Suppressed, WriteFailure,
+    CheckKind, DatabaseSet, NoValue, PlannedCheck, PlannedRanking, Shape, Suppressed, WriteFailure,
 };
 
 /// Series that every target has: attempts, unknown runs, missed slots, up, last run, last success,
@@ -53,6 +53,7 @@ pub fn series(kind: &str, shape: &Shape, buckets: usize, phase_buckets: usize) -
         (facts.database, 1),
         (facts.replication, REPLICATION + of_engine(kind).0),
         (facts.version, 1),
+        (facts.value, 1 + NoValue::ALL.len()),
     ];
     let facts: usize = of_facts
         .iter()

@@ -98,6 +98,11 @@ own! {
     own_faults_total: IntCounterVec = &["reason"];
     /// When the outcomes of runs were last taken in, by `source_region`: it stands still if that is stuck.
     evaluation_timestamp_seconds: IntGaugeVec = &["source_region"];
+    /// Whether the clocks of this host cannot be trusted now, by `source_region`: nothing is judged.
+    tilt: IntGaugeVec = &["source_region"];
+    /// How often the clocks were found not to be trusted, by `source_region` and cause: the wall
+    /// clock was set (clock_step), this process (stall) or this host (suspend) stood still.
+    tilt_total: IntCounterVec = &["source_region", "cause"];
     /// Outcomes of runs that were lost between the schedule and the counters.
     samples_dropped_total: IntCounter = ();
     /// How long after its time a timer of the runtime fired, by thread.

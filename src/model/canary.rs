@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{Incarnation, Withheld};
+use super::{Incarnation, ReplicationFacts, Role, Withheld};
 
 /// One life of this daemon: it tells its own canaries from those of the life before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,16 @@ pub struct Mark {
     pub epoch: Epoch,
     /// Its number within that life, from 1.
     pub seq: u64,
+}
+
+impl Mark {
+    /// Reads the two values of a row; none where one is missing or cannot be understood.
+    pub fn read(epoch: Option<&str>, seq: Option<&str>) -> Option<Self> {
+        Some(Self {
+            epoch: epoch?.parse().ok()?,
+            seq: seq?.parse().ok()?,
+        })
+    }
 }
 
 /// What a run did about the canary.
@@ -103,6 +113,14 @@ pub struct Order {
     pub to: Incarnation,
 }
 
+impl Order {
+    /// Whether a server is, by its own words, the writable primary that the order is for. Nothing is
+    /// written to one that is not.
+    pub fn is_for(&self, told: &ReplicationFacts) -> bool {
+        told.role == Role::Primary && told.writable == Some(true) && told.incarnation() == self.to
+    }
+}
+
 /// Where the order for one target lies. Without one, nothing is written.
 #[derive(Debug, Default)]
 pub struct Pen(Mutex<Desk>);
@@ -144,6 +162,7 @@ impl Pen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Identity;
 
     #[test]
     fn an_epoch_reads_back_as_it_was_written() {
@@ -153,12 +172,74 @@ mod tests {
         assert!("not hexadecimal".parse::<Epoch>().is_err());
     }
 
-    #[test]
-    fn an_order_is_good_for_one_write() {
+    /// What a writable primary tells.
+    fn primary() -> ReplicationFacts {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let now = Instant::now();
-        let to = super::super::ReplicationFacts::new(now, now).incarnation();
-        let order = Order { seq: 7, to };
+        ReplicationFacts {
+            role: Role::Primary,
+            writable: Some(true),
+            identity: Some(Identity::System(1)),
+            timeline: Some(2),
+            ..ReplicationFacts::new(now, now)
+        }
+    }
+
+    fn order_to(told: &ReplicationFacts) -> Order {
+        let to = told.incarnation();
+        Order { seq: 7, to }
+    }
+
+    #[test]
+    fn an_order_is_for_the_server_as_it_was_seen() {
+        let (order, mut told) = (order_to(&primary()), primary());
+        assert!(order.is_for(&told));
+        // How far it has come meanwhile is no matter.
+        told.position = Some(crate::model::Position::Lsn(1));
+        assert!(order.is_for(&told));
+    }
+
+    #[test]
+    fn an_order_is_for_a_primary_only() {
+        for role in [Role::Standby, Role::Unknown] {
+            let told = ReplicationFacts { role, ..primary() };
+            assert!(!order_to(&told).is_for(&told), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_for_a_server_that_says_it_takes_writes() {
+        for writable in [Some(false), None] {
+            let told = ReplicationFacts {
+                writable,
+                ..primary()
+            };
+            assert!(!order_to(&told).is_for(&told), "{writable:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_for_no_other_server_nor_for_the_same_after_a_promotion() {
+        let order = order_to(&primary());
+        for (identity, timeline) in [
+            (Some(Identity::System(2)), Some(2)),
+            (None, Some(2)),
+            (Some(Identity::System(1)), Some(3)),
+            (Some(Identity::System(1)), None),
+        ] {
+            let told = ReplicationFacts {
+                identity,
+                timeline,
+                ..primary()
+            };
+            assert!(!order.is_for(&told), "{told:?}");
+            assert!(!order_to(&told).is_for(&primary()), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_good_for_one_write() {
+        let order = order_to(&primary());
         let pen = Pen::default();
         assert_eq!(pen.take(), None);
         pen.order(Some(order.clone()));

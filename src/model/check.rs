@@ -104,20 +104,9 @@ pub enum CheckKind {
     DrillAge,
     /// How long a failover to the standby would take.
     Rto,
-    /// What a Prometheus server answers.
-    Prometheus(Arc<PrometheusQuery>),
-}
-
-/// A question to a Prometheus server, whose answer is one number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrometheusQuery {
-    /// Where the server is: `http` or `https`, with the prefix of its paths if it has one, and
-    /// without a slash at the end.
-    pub url: Arc<str>,
-    /// The instant query.
-    pub query: Arc<str>,
-    /// How old a sample may be.
-    pub max_age: Duration,
+    /// The number that the run against the standby's target came to, its [`super::ValueFacts`].
+    /// While a run fails or brings none, the number is not known, and the standby not bad.
+    Value,
 }
 
 /// On which side of its limit a value is bad.

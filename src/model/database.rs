@@ -104,6 +104,8 @@ pub struct ReplicationFacts {
     pub slot: Option<Box<str>>,
     /// The slots that this server holds for others (`PostgreSQL`).
     pub slots: Vec<Slot>,
+    /// What it must have as large as its primary, or its standbys as large as it (`PostgreSQL`).
+    pub limits: Option<StandbyLimits>,
     /// How many keys there are (Redis).
     pub keys: Option<u64>,
 }
@@ -155,6 +157,33 @@ impl Slot {
     pub const MOST: usize = 64;
 }
 
+/// The parameters that a standby must have as large as its primary (`PostgreSQL`): with less it does
+/// not start, and stops replaying where its primary's were raised while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StandbyLimits(pub [u32; 5]);
+
+impl StandbyLimits {
+    /// Their names, in the order of the values.
+    pub const NAMES: [&str; 5] = [
+        "max_connections",
+        "max_worker_processes",
+        "max_wal_senders",
+        "max_prepared_transactions",
+        "max_locks_per_transaction",
+    ];
+
+    /// The parameters that this standby has smaller than its primary, in the order of [`Self::NAMES`].
+    pub fn lower_than(&self, primary: &Self) -> Vec<&'static str> {
+        let values = self.0.iter().zip(primary.0);
+        Self::NAMES
+            .into_iter()
+            .zip(values)
+            .filter(|(_, (own, needed))| *own < needed)
+            .map(|(name, _)| name)
+            .collect()
+    }
+}
+
 impl ReplicationFacts {
     /// Facts that tell nothing yet.
     pub fn new(asked: Instant, answered: Instant) -> Self {
@@ -173,6 +202,7 @@ impl ReplicationFacts {
             native_lag: None,
             slot: None,
             slots: Vec::new(),
+            limits: None,
             keys: None,
         }
     }
@@ -194,4 +224,20 @@ pub struct Incarnation {
     pub identity: Option<Identity>,
     /// `PostgreSQL`'s timeline.
     pub timeline: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standby_needs_as_much_of_everything_and_may_have_more() {
+        let primary = StandbyLimits([100, 8, 10, 1, 64]);
+        let lower = |values| StandbyLimits(values).lower_than(&primary);
+        assert_eq!(lower(primary.0), [""; 0]);
+        assert_eq!(lower([200, 16, 20, 2, 128]), [""; 0]);
+        assert_eq!(lower([99, 7, 9, 0, 63]), StandbyLimits::NAMES);
+        let two = ["max_worker_processes", "max_prepared_transactions"];
+        assert_eq!(lower([200, 7, 10, 0, 64]), two);
+    }
 }

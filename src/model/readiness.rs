@@ -30,6 +30,9 @@ impl CheckState {
         Self::NotApplicable,
     ];
 
+    /// Those of a check that is asked at all.
+    pub const ASKED: [Self; 4] = [Self::Pass, Self::Fail, Self::Unknown, Self::Stale];
+
     /// The value of the label `state`.
     pub const fn as_str(self) -> &'static str {
         match self {

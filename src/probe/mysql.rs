@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use smallvec::smallvec;
-use tokio::time::timeout_at;
 
 use self::canary::Canary;
 use self::login::Login;
@@ -33,7 +32,7 @@ use self::replication::Learned;
 use self::rows::Table;
 use self::session::{Refusal, Session};
 use self::version::Version;
-use super::{Probe, Run, Template, canary_share};
+use super::{Probe, Run, Template, acknowledged};
 use crate::model::{
     CanaryFacts, DatabaseFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet,
     Reply, Shape, TlsFacts, Withheld,
@@ -46,6 +45,8 @@ const DEFAULT_PORT: u16 = 3306;
 /// Bytes that one run reads at most, TLS included. A login and all that is asked are below 20 KiB,
 /// but for sets of transactions with many gaps.
 const MAX_BYTES: u64 = 1 << 20;
+/// Why a server does not acknowledge a canary.
+const DOUBT: &str = "is a semi-synchronous standby missing?";
 
 /// What the targets of one probe have in common.
 struct Shared {
@@ -251,9 +252,9 @@ impl Target {
         };
         let facts = database.canary.insert(CanaryFacts { seen, write: None });
         if let Some(order) = pen.take() {
-            let until = watch.started() + canary_share(self.shared.bounds.timeout);
-            let written = timeout_at(until, canary.write(&order, told, session, watch)).await;
-            facts.write = Some(written.map_err(|_| unacknowledged())??);
+            let (started, timeout) = (watch.started(), self.shared.bounds.timeout);
+            let write = canary.write(&order, told, session, watch);
+            facts.write = Some(acknowledged(write, started, timeout, DOUBT).await??);
         }
         // What was allowed for a write that was refused may still be allowed.
         Ok(facts
@@ -261,12 +262,6 @@ impl Target {
             .as_ref()
             .is_none_or(|write| write.outcome.is_ok()))
     }
-}
-
-/// The run goes without its canary, so that what it learned before is not lost.
-fn unacknowledged() -> Failure {
-    let why = "the canary was not acknowledged (is a semi-synchronous standby missing?)";
-    Failure::new(Reason::TimeoutQuery, why)
 }
 
 /// Sets the bounds of a session: nothing is asked without them.

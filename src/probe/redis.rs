@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use smallvec::smallvec;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use self::canary::Canary;
 use self::info::Answers;
@@ -29,7 +29,7 @@ use self::login::Login;
 use self::query::Query;
 use self::reply::Reply as Answer;
 use self::session::Session;
-use super::{Probe, Run, Template, canary_share};
+use super::{Probe, Run, Template, acknowledged};
 use crate::model::{
     CanaryFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
@@ -40,6 +40,8 @@ use crate::net::{
 const DEFAULT_PORT: u16 = 6379;
 /// Bytes that one run reads at most, TLS included. All that it asks has answers below 10 KiB.
 const MAX_BYTES: u64 = 1 << 20;
+/// Why a server does not acknowledge a canary.
+const DOUBT: &str = "are writes paused for a failover?";
 
 /// What the targets of one probe have in common.
 struct Shared {
@@ -239,9 +241,9 @@ impl Target {
                 && let Some(order) = pen.take()
             {
                 let told = database.replication.as_deref();
-                let until = watch.started() + canary_share(self.shared.timeout);
-                let written = timeout_at(until, canary.write(&order, told, session, watch)).await;
-                facts.write = Some(written.map_err(|_| unacknowledged())??);
+                let (started, timeout) = (watch.started(), self.shared.timeout);
+                let write = canary.write(&order, told, session, watch);
+                facts.write = Some(acknowledged(write, started, timeout, DOUBT).await??);
             }
         }
         Ok(true)
@@ -262,12 +264,6 @@ impl Target {
         session.settle()?;
         Ok((answers, look))
     }
-}
-
-/// The run goes without its canary, so that what it learned before is not lost.
-fn unacknowledged() -> Failure {
-    let why = "the canary was not acknowledged (are writes paused for a failover?)";
-    Failure::new(Reason::TimeoutQuery, why)
 }
 
 /// Ends the phase of the query, unless it was refused.

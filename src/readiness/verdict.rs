@@ -83,7 +83,10 @@ impl Standby {
             Sight::Seen | Sight::Unclear | Sight::Lost => None,
         };
         let (truth, causes) = self.gates(now, |side, state| match (side, state, blind) {
-            (Side::Primary, State::Fail(_), Some(reason)) => Some(State::Unknown(reason)),
+            (Side::Primary, State::Fail(_), Some(reason))
+            | (_, State::Unknown(CheckReason::NoPrimary), Some(reason)) => {
+                Some(State::Unknown(reason))
+            }
             _ => Some(state),
         });
         let state = match (sight, truth) {

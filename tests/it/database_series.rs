@@ -42,6 +42,7 @@ const DATABASE: Shape = Shape {
         database: true,
         replication: true,
         tls_unverified: false,
+        value: false,
     },
 };
 

@@ -36,6 +36,7 @@ mod postgres_reuse;
 mod postgres_server;
 mod process;
 mod prometheus;
+mod prometheus_probe;
 mod redis;
 mod redis_canary;
 mod redis_hostile;

@@ -13,7 +13,7 @@ use hotspare::model::{
     DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts, Failure, GroupMember, HttpFacts, Laps,
     Link, Missed, Observation, PairFigures, Phase, PhaseSet, PingFacts, Reason, ReasonSet,
     ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Target, TargetKey, TlsFacts,
-    TlsVersion, Withheld,
+    TlsVersion, ValueFacts, Withheld,
 };
 use tokio::time::Instant;
 
@@ -284,6 +284,7 @@ pub(crate) const FULL: Shape = Shape {
         replication: true,
         tls_unverified: true,
         version: true,
+        value: true,
     },
 };
 
@@ -328,6 +329,7 @@ pub(crate) fn facts() -> Facts {
             withheld: Some(Withheld::Permission),
             canary: None,
         })),
+        value: Some(ValueFacts::Known(1.25)),
     }
 }
 
@@ -381,6 +383,7 @@ pub(crate) const PAIR_FIGURES: PairFigures = PairFigures {
     slot_retained_bytes: Some(5_000),
     slot_lost: Some(true),
     canary_seen_seq: Some(68),
+    lower_limits: None,
     keys_ratio: Some(0.75),
     rpo_seconds: Some(Duration::from_millis(4_250)),
 };

@@ -173,6 +173,7 @@ async fn an_order_for_another_server_is_not_carried_out() {
         assert_eq!(outcome.reason(), None);
         let write = written(&outcome).expect("ordered");
         assert_eq!(write.outcome, Err(NotWritten::Changed), "{to:?}");
+        assert_eq!(outcome.watch.current(), None, "nothing was sent");
     }
     for switch in [
         "ALTER DATABASE postgres SET default_transaction_read_only = on",
@@ -183,6 +184,7 @@ async fn an_order_for_another_server_is_not_carried_out() {
         assert_eq!(outcome.replication().writable, Some(false));
         let write = written(&outcome).expect("ordered");
         assert_eq!(write.outcome, Err(NotWritten::Changed), "{switch}");
+        assert_eq!(outcome.watch.current(), None, "nothing was sent");
         let back = switch.replace("= on", "= off");
         server.sql(&format!("SET transaction_read_only = off; {back}"));
     }

@@ -480,7 +480,7 @@ fn endless() -> Vec<u8> {
 }
 
 /// What a primary says of its replication.
-const PRIMARY: [Option<&str>; 13] = [
+const PRIMARY: [Option<&str>; 14] = [
     Some("f"),
     Some("off"),
     Some("7"),
@@ -494,6 +494,7 @@ const PRIMARY: [Option<&str>; 13] = [
     None,
     None,
     None,
+    Some("100 8 10 0 64"),
 ];
 
 fn error(code: &str) -> Vec<u8> {
@@ -512,13 +513,13 @@ fn answers_to_nothing() -> Vec<(&'static str, Vec<u8>, Withheld)> {
         ("no code", error(""), Withheld::Error),
         ("no row", table(&[]), Withheld::Error),
         ("a column", table(&[&[Some("1")]]), Withheld::Error),
-        ("14 columns", table(&[&[Some("f"); 14]]), Withheld::Error),
+        ("15 columns", table(&[&[Some("f"); 15]]), Withheld::Error),
         (
-            "13 garbled",
-            table(&[&[Some("\u{1b}[31m"); 13]]),
+            "14 garbled",
+            table(&[&[Some("\u{1b}[31m"); 14]]),
             Withheld::Error,
         ),
-        ("13 missing", table(&[&[None; 13]]), Withheld::Error),
+        ("14 missing", table(&[&[None; 14]]), Withheld::Error),
     ]
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hotspare::model::{
-    Identity, Link as LinkFacts, Position, Reason, ReplicationFacts, Role, Withheld,
+    Identity, Link as LinkFacts, Position, Reason, ReplicationFacts, Role, StandbyLimits, Withheld,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -184,6 +184,33 @@ async fn both_sides_tell_who_they_are_and_where() {
     assert!(link(&standby).silence.is_some() && told.native_lag.is_some());
     assert_eq!(told.slot.as_deref(), Some("north"));
     assert_eq!(told.slots, []);
+}
+
+/// The values that the server itself shows.
+fn shown(server: &PostgresServer) -> StandbyLimits {
+    let show = |name| server.sql(&format!("SHOW {name}"));
+    StandbyLimits(StandbyLimits::NAMES.map(|name| show(name).parse().expect("number")))
+}
+
+#[tokio::test]
+async fn a_standby_that_has_less_than_its_primary_needs_is_told() {
+    let mut pair = Pair::set();
+    let one = pair.primary().await.replication().limits.expect("limits");
+    let two = pair.standby().await.replication().limits.expect("limits");
+    assert_eq!((one, two), (shown(&pair.primary), shown(&pair.standby)));
+    assert_eq!(two.lower_than(&one), [""; 0]);
+
+    pair.primary.stop();
+    pair.primary
+        .configure("max_connections = 101\nmax_locks_per_transaction = 65");
+    pair.primary.start();
+    let one = pair.primary().await.replication().limits.expect("limits");
+    assert_eq!(one, shown(&pair.primary));
+    let lower = ["max_connections", "max_locks_per_transaction"];
+    assert_eq!(two.lower_than(&one), lower);
+    // It runs, and has stopped replaying.
+    let stopped = pair.standby_until(|outcome| outcome.replication().replay_paused == Some(true));
+    assert_eq!(stopped.await.replication().limits, Some(two));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::rows::Table;
 use super::session::{Refusal, Session};
 use crate::model::{
-    Failure, Mark, NotWritten, Order, Phase, ReplicationFacts, Role, Sighting, Withheld, Write,
+    Failure, Mark, NotWritten, Order, Phase, ReplicationFacts, Sighting, Withheld, Write,
 };
 use crate::net::Stopwatch;
 use crate::probe::CanaryName;
@@ -19,16 +19,8 @@ pub(super) struct Canary {
 }
 
 impl Canary {
-    /// Names consist of letters, digits and `_.-`, so that they stand in a statement as they are.
     pub(super) fn new(name: CanaryName) -> Self {
         Self { name }
-    }
-
-    fn look(&self) -> String {
-        let CanaryName { vantage, probe, .. } = &self.name;
-        format!(
-            "SELECT epoch, seq FROM hotspare.canary WHERE vantage = '{vantage}' AND probe = '{probe}'"
-        )
     }
 
     /// Has the same outcome in every format of the binary log: nothing in it depends on the server.
@@ -49,7 +41,7 @@ impl Canary {
     /// Looks for the canary.
     pub(super) async fn see(&self, session: &mut Session) -> Result<Sighting, Failure> {
         let asked = Instant::now().into_std();
-        let answer = session.ask(&self.look(), 1).await;
+        let answer = session.ask(&self.name.look(), 1).await;
         let answered = Instant::now().into_std();
         let mark = match answer {
             Ok(table) => mark(&table),
@@ -79,10 +71,7 @@ impl Canary {
             sent: Instant::now().into_std(),
             outcome: Err(NotWritten::Changed),
         };
-        let as_ordered = told.role == Role::Primary
-            && told.writable == Some(true)
-            && told.incarnation() == order.to;
-        if as_ordered {
+        if order.is_for(told) {
             watch.linger(Phase::QueryWrite);
             write.outcome = match session.ask(MAY_WRITE, 0).await {
                 Ok(_) => {
@@ -128,10 +117,8 @@ fn mark(table: &Table) -> Result<Option<Mark>, Withheld> {
     if table.rows.is_empty() {
         return Ok(None);
     }
-    let epoch = table.text(0, "epoch").and_then(|text| text.parse().ok());
-    let seq = table.text(0, "seq").and_then(|text| text.parse().ok());
-    match (epoch, seq) {
-        (Some(epoch), Some(seq)) => Ok(Some(Mark { epoch, seq })),
-        _ => Err(Withheld::Error),
-    }
+    let column = |name| table.text(0, name);
+    Mark::read(column("epoch").as_deref(), column("seq").as_deref())
+        .map(Some)
+        .ok_or(Withheld::Error)
 }

@@ -1,25 +1,16 @@
-//! The canary's statements. What is quoted here has only letters, digits, `_`, `.` and `-`: the
-//! configuration sees to that.
+//! The canary's statement, and what the server's errors say of it.
 
 use std::time::Duration;
 
-use crate::model::{Epoch, Identity, Mark, NotWritten, Order, Withheld};
+use crate::model::{Identity, NotWritten, Order, Withheld};
 use crate::probe::CanaryName;
 
 /// How long a write waits for another one to the same row, in a run that has time.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Reads the canary: its epoch and number.
-pub(super) fn question(name: &CanaryName) -> String {
-    let CanaryName { vantage, probe, .. } = name;
-    format!(
-        "SELECT epoch, seq FROM hotspare.canary WHERE vantage = '{vantage}' AND probe = '{probe}'"
-    )
-}
-
 /// Writes the canary, if this is still the server that the order is for: the look at it and the
 /// write are one message and so one transaction. A server that is no primary, or read-only, refuses
-/// it.
+/// it. The names stand in it as they are, as in [`CanaryName::look`].
 ///
 /// - It must be a transaction of its own (`now()` is when that began): one that the operator's query
 ///   left open ends later or never, and its canary would be acknowledged and then lost.
@@ -52,16 +43,6 @@ pub(super) fn statement(name: &CanaryName, order: &Order, timeout: Duration) -> 
          ON CONFLICT (vantage, probe) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, \
          written_at = clock_timestamp() RETURNING seq"
     )
-}
-
-/// The canary in a row of the answer.
-pub(super) fn mark(epoch: Option<&str>, seq: Option<&str>) -> Result<Mark, Withheld> {
-    let epoch = epoch.and_then(|text| text.parse::<Epoch>().ok());
-    let seq = seq.and_then(|text| text.parse().ok());
-    match (epoch, seq) {
-        (Some(epoch), Some(seq)) => Ok(Mark { epoch, seq }),
-        _ => Err(Withheld::Error),
-    }
 }
 
 /// Why the server did not let us look.

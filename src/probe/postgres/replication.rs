@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio_postgres::SimpleQueryRow;
 
-use crate::model::{Identity, Link, Position, ReplicationFacts, Role, Slot, Withheld};
+use crate::model::{
+    Identity, Link, Position, ReplicationFacts, Role, Slot, StandbyLimits, Withheld,
+};
 
 /// Works from `PostgreSQL` 12 on, and on either role. It needs no grant but for the receiver's
 /// columns (`pg_read_all_stats`). It never reads `primary_conninfo`, which can hold a password.
@@ -19,6 +21,7 @@ use crate::model::{Identity, Link, Position, ReplicationFacts, Role, Slot, Withh
 ///   server a third of its work. Slots keep their places, so it is always the same ones that go
 ///   beyond the limit.
 /// - The status of a slot exists from version 13 on; by way of JSON its absence is no error.
+/// - The last column has the values of [`StandbyLimits`], in the order of their names.
 pub(super) const QUESTION: &str = "SELECT r.rec, current_setting('transaction_read_only'), \
 (SELECT system_identifier FROM pg_control_system()), \
 CASE WHEN r.rec THEN greatest(w.received_tli, \
@@ -36,11 +39,15 @@ CASE WHEN r.rec THEN nullif(current_setting('primary_slot_name'), '') END, \
   'status', to_jsonb(s)->>'wal_status', 'retained', pg_wal_lsn_diff(CASE WHEN r.rec \
   THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) \
   ELSE pg_current_wal_lsn() END, s.restart_lsn))) \
- FROM (SELECT * FROM pg_get_replication_slots() WHERE slot_type = 'physical' LIMIT 64) s) \
+ FROM (SELECT * FROM pg_get_replication_slots() WHERE slot_type = 'physical' LIMIT 64) s), \
+concat_ws(' ', current_setting('max_connections', true), \
+  current_setting('max_worker_processes', true), current_setting('max_wal_senders', true), \
+  current_setting('max_prepared_transactions', true), \
+  current_setting('max_locks_per_transaction', true)) \
 FROM (SELECT pg_is_in_recovery() AS rec) r LEFT JOIN pg_stat_get_wal_receiver() w ON true";
 
 /// Columns of the answer.
-const COLUMNS: usize = 13;
+const COLUMNS: usize = 14;
 /// Slots that are asked for.
 const MAX_SLOTS: usize = Slot::MOST;
 /// Bytes of a name: what `PostgreSQL` is built with.
@@ -55,8 +62,7 @@ struct SlotRow {
     retained: Option<i64>,
 }
 
-/// What the row says, and what it does not say for want of a grant. `None`: it is not the row that
-/// was asked for.
+/// What the row says, and why it does not say all. `None`: it is not the row that was asked for.
 pub(super) fn read(
     row: &SimpleQueryRow,
     asked: Instant,
@@ -85,6 +91,7 @@ fn parse(
         native_lag,
         slot,
         slots,
+        limits,
     ] = <&[Option<&str>; COLUMNS]>::try_from(columns).ok()?;
     let standby = truth(recovering?)?;
     let mut facts = ReplicationFacts::new(asked, answered);
@@ -113,6 +120,10 @@ fn parse(
             silence: optional(silence, seconds)?,
             initial_sync: false,
         });
+    }
+    facts.limits = limits.and_then(standby_limits);
+    if facts.limits.is_none() {
+        withheld.get_or_insert(Withheld::Error);
     }
     Some((facts, withheld))
 }
@@ -165,6 +176,12 @@ fn switch(text: &str) -> Option<bool> {
     }
 }
 
+/// The values of all the parameters; where one is missing, it is open which.
+fn standby_limits(text: &str) -> Option<StandbyLimits> {
+    let values: Result<Vec<_>, _> = text.split(' ').map(str::parse).collect();
+    values.ok()?.try_into().ok().map(StandbyLimits)
+}
+
 fn name(text: &str) -> Option<Box<str>> {
     (text.len() <= MAX_NAME).then(|| text.into())
 }
@@ -208,6 +225,7 @@ mod tests {
         None,
         Some("north"),
         None,
+        Some("100 8 10 0 64"),
     ];
 
     #[test]
@@ -227,6 +245,31 @@ mod tests {
         assert_eq!(link.silence, Some(Duration::from_millis(250)));
         assert_eq!(facts.native_lag, None);
         assert_eq!(facts.slot.as_deref(), Some("north"));
+        assert_eq!(facts.limits, Some(StandbyLimits([100, 8, 10, 0, 64])));
+    }
+
+    #[test]
+    fn the_limits_are_all_known_or_none_is() {
+        for text in [
+            None,
+            Some(""),
+            Some("100 8 10 0"),
+            Some("100 8 10 0 64 1"),
+            Some("100 8 10  64"),
+            Some("100 8 10 -1 64"),
+            Some("100 8 10 many 64"),
+            Some("4294967296 8 10 0 64"),
+        ] {
+            let mut row = STANDBY;
+            row[13] = text;
+            let (facts, withheld) = parsed(&row).expect("the rest");
+            assert_eq!((facts.limits, withheld), (None, Some(Withheld::Error)));
+            assert_eq!(facts.timeline, Some(2), "{text:?}");
+            // A missing grant is something that the operator can do something about.
+            row[8] = None;
+            let (_, withheld) = parsed(&row).expect("the rest");
+            assert_eq!(withheld, Some(Withheld::Permission), "{text:?}");
+        }
     }
 
     #[test]

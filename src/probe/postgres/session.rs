@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use futures_util::future::join;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_postgres::{Client, Config, Error};
 
 use super::Shared;
@@ -12,14 +12,16 @@ use super::query::{Answer, Carrier, carried, part, rows};
 use super::screen::Screen;
 use super::{failure, replication};
 use crate::model::{
-    CanaryFacts, DatabaseFacts, Failure, NotWritten, Pen, Phase, Reason, ReplicationFacts, Role,
-    Sighting, Withheld, Write,
+    CanaryFacts, DatabaseFacts, Failure, Mark, NotWritten, Pen, Phase, ReplicationFacts, Sighting,
+    Withheld, Write,
 };
 use crate::net::{Stopwatch, Transport};
-use crate::probe::{CanaryName, canary_share};
+use crate::probe::{CanaryName, acknowledged};
 
 /// Characters of the server's version that are kept.
 const MAX_VERSION: usize = 64;
+/// Why a server does not acknowledge a canary.
+const DOUBT: &str = "is a synchronous standby missing?";
 
 /// A session with a server, and the one who carries its messages.
 pub(super) struct Session {
@@ -127,14 +129,11 @@ impl Session {
             return Ok(());
         };
         let sent = Instant::now();
-        let as_ordered = facts.role == Role::Primary
-            && facts.writable == Some(true)
-            && facts.incarnation() == order.to;
-        let outcome = if as_ordered {
+        let outcome = if order.is_for(facts) {
             watch.enter(Phase::QueryWrite);
-            let until = watch.started() + canary_share(shared.timeout);
             let text = canary::statement(name, &order, shared.timeout);
-            let written = self.execute(&text, until).await?;
+            let written = self.execute(&text);
+            let written = acknowledged(written, watch.started(), shared.timeout, DOUBT).await??;
             if written.is_ok() {
                 watch.leave();
             }
@@ -150,26 +149,17 @@ impl Session {
         Ok(())
     }
 
-    async fn execute(
-        &mut self,
-        text: &str,
-        until: Instant,
-    ) -> Result<Result<Instant, NotWritten>, Failure> {
+    async fn execute(&mut self, text: &str) -> Result<Result<Instant, NotWritten>, Failure> {
         let Self {
             client, carrier, ..
         } = self;
-        let written = carried(carrier, rows(client, text));
-        match timeout_at(until, written).await {
-            Ok(Ok(rows)) if rows.is_empty() => Ok(Err(NotWritten::Changed)),
-            Ok(Ok(_)) => Ok(Ok(Instant::now())),
-            Ok(Err(error)) => match failure::answer(&error) {
+        match carried(carrier, rows(client, text)).await {
+            Ok(rows) if rows.is_empty() => Ok(Err(NotWritten::Changed)),
+            Ok(_) => Ok(Ok(Instant::now())),
+            Err(error) => match failure::answer(&error) {
                 Some(answer) => Ok(Err(canary::not_written(answer.code().code()))),
                 None => Err(failure::of_query(&error)),
             },
-            Err(_) => Err(Failure::new(
-                Reason::TimeoutQuery,
-                "the canary was not acknowledged (is a synchronous standby missing?)",
-            )),
         }
     }
 
@@ -206,7 +196,7 @@ async fn replication(client: &Client) -> Told {
 async fn sighting(client: &Client, name: Option<&CanaryName>) -> Option<Sighting> {
     let name = name?;
     let asked = Instant::now();
-    let rows = rows(client, &canary::question(name)).await;
+    let rows = rows(client, &name.look()).await;
     let answered = Instant::now();
     let mark = match rows {
         Err(error) => Err(withheld(&error)),
@@ -214,7 +204,9 @@ async fn sighting(client: &Client, name: Option<&CanaryName>) -> Option<Sighting
             None => Ok(None),
             Some(row) => {
                 let column = |at| row.try_get(at).ok().flatten();
-                canary::mark(column(0), column(1)).map(Some)
+                Mark::read(column(0), column(1))
+                    .map(Some)
+                    .ok_or(Withheld::Error)
             }
         },
     };

@@ -8,8 +8,8 @@ use super::failure;
 use super::reply::{Reply, packed};
 use super::session::Session;
 use crate::model::{
-    Epoch, Failure, Mark, NotWritten, Order, Phase, Reason, ReplicationFacts, Role, Sighting,
-    Withheld, Write,
+    Epoch, Failure, Mark, NotWritten, Order, Phase, Reason, ReplicationFacts, Sighting, Withheld,
+    Write,
 };
 use crate::net::Stopwatch;
 use crate::probe::CanaryName;
@@ -47,7 +47,7 @@ impl Canary {
             sent: sent.into_std(),
             outcome,
         };
-        if !told.is_some_and(|told| is_for(order, told)) {
+        if !told.is_some_and(|told| order.is_for(told)) {
             return Ok(write(Instant::now(), Err(NotWritten::Changed)));
         }
         watch.enter(Phase::QueryWrite);
@@ -77,11 +77,6 @@ impl Canary {
     }
 }
 
-/// Whether the server is, by its own words, the writable primary that the order is for.
-fn is_for(order: &Order, told: &ReplicationFacts) -> bool {
-    told.role == Role::Primary && told.writable == Some(true) && told.incarnation() == order.to
-}
-
 /// What the answer to the question for a canary shows.
 pub(super) fn sighting(answer: &Reply, asked: StdInstant, answered: StdInstant) -> Sighting {
     let mark = match answer {
@@ -100,10 +95,7 @@ pub(super) fn sighting(answer: &Reply, asked: StdInstant, answered: StdInstant) 
 /// Reads `epoch:seq`, and nothing that only looks like it.
 fn mark(value: &[u8]) -> Option<Mark> {
     let (epoch, seq) = std::str::from_utf8(value).ok()?.split_once(':')?;
-    let mark = Mark {
-        epoch: epoch.parse().ok()?,
-        seq: seq.parse().ok()?,
-    };
+    let mark = Mark::read(Some(epoch), Some(seq))?;
     (format!("{}:{}", mark.epoch, mark.seq).as_bytes() == value).then_some(mark)
 }
 

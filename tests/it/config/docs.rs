@@ -120,11 +120,6 @@ fn every_key_within_a_group_is_documented_and_no_other() {
             format!("checks: [{UNKNOWN}]"),
             "checks[0].",
         ),
-        (
-            "#### prometheus",
-            format!("checks: [{{ prometheus: {UNKNOWN} }}]"),
-            "checks[0].prometheus.",
-        ),
     ] {
         let text = format!("groups: [{{ {within} }}]\n");
         let valid = valid(&text, &format!("groups[0].{path}"));
