@@ -36,6 +36,7 @@ pub use plan::{
 };
 pub use problem::{Problem, Problems};
 
+use crate::model::ranking::Quantile;
 use crate::model::{Assumed, Hold, Objectives, PlannedCheck};
 use crate::probe::Check;
 
@@ -139,12 +140,23 @@ pub struct Group {
     /// Its standbys in the order in which they are preferred where nothing else tells them apart;
     /// those that are not named come last, and none before another.
     pub preference: Vec<Arc<str>>,
+    /// Which latency ranks its standbys.
+    pub ranking: Ranking,
     /// What holds its standbys back, in the file's order, also what has expired.
     pub holds: Vec<Hold>,
     /// What is taken for granted in the estimate of how long a failover takes.
     pub assumed: Assumed,
     /// The questions that are asked about each standby, each after those that it builds on.
     pub checks: Vec<PlannedCheck>,
+}
+
+/// Which latency ranks the standbys of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranking {
+    /// The probe that the file names, one of the group's.
+    pub probe: Option<Arc<str>>,
+    /// What is taken of its runs.
+    pub quantile: Quantile,
 }
 
 /// A probe's part in a group.

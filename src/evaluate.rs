@@ -6,6 +6,7 @@ mod clocks;
 mod figures;
 mod group;
 mod primary;
+mod ranking;
 mod rate;
 mod ring;
 mod set;
@@ -22,6 +23,7 @@ use tracing::{debug, info, warn};
 
 pub use self::board::Board;
 pub use self::group::{Brief, Group, Witness};
+pub use self::ranking::Ranking;
 use self::set::Changes;
 pub use self::set::{Member, Set};
 use crate::metrics::{Own, Store, raise_to};

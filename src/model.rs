@@ -13,6 +13,7 @@ mod manager;
 mod pair;
 mod phase;
 mod position;
+pub mod ranking;
 mod readiness;
 mod reason;
 mod report;
@@ -40,6 +41,7 @@ pub use pair::{
 };
 pub use phase::{Laps, Phase, PhaseSet};
 pub use position::Position;
+pub use ranking::{PlannedRanking, RankingReport};
 pub use readiness::{
     CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, TiltCause,
 };

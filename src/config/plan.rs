@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::{Config, Group, GroupProbe, Limits, Probe, Problems, Target};
 use crate::files::Files;
 use crate::model::{
-    self, Assumed, DatabaseSet, Epoch, GroupMember, Hold, Objectives, PlannedCheck, Role,
-    TargetKey, Turn,
+    self, Assumed, DatabaseSet, Epoch, GroupMember, Hold, Objectives, PlannedCheck, PlannedRanking,
+    Role, TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
@@ -168,6 +168,8 @@ pub struct PlannedGroup {
     /// Its standbys in the order in which they are preferred where nothing else tells them apart;
     /// those that are not named come last, and none before another.
     pub preference: Vec<Arc<str>>,
+    /// Which latency ranks its standbys, as far as it is measured from this region.
+    pub ranking: PlannedRanking,
     /// What holds its standbys back, also what has expired.
     pub holds: Vec<Hold>,
     /// What is taken for granted in the estimate of how long a failover takes.
@@ -324,12 +326,53 @@ impl Planner<'_> {
                 databases,
                 objectives: group.objectives,
                 preference: group.preference.clone(),
+                ranking: self.ranking(group, &probes),
                 holds: group.holds.clone(),
                 assumed: group.assumed,
                 checks: group.checks.clone(),
             });
         }
         self.turns();
+    }
+
+    /// The probe that the group names or, if it names none, the first of the best kind with targets
+    /// in every standby; either only if it runs from this region.
+    fn ranking(&self, group: &Group, probes: &HashMap<&Arc<str>, &Probe>) -> PlannedRanking {
+        let none = PlannedRanking {
+            probe: None,
+            quantile: group.ranking.quantile,
+            interval: Duration::ZERO,
+            targets: Vec::new(),
+        };
+        let rankings = group.probes.iter().filter_map(|member| {
+            let probe = probes.get(&member.probe)?;
+            let class = match &group.ranking.probe {
+                Some(named) => (*named == probe.name).then_some(0)?,
+                None => class(probe.check.kind())?,
+            };
+            let targets = group.standbys.iter();
+            let targets: Vec<_> = targets.map(|region| self.targets(member, region)).collect();
+            let everywhere = targets.iter().all(|targets| !targets.is_empty());
+            let ranking = PlannedRanking {
+                probe: Some(Arc::clone(&probe.name)),
+                quantile: group.ranking.quantile,
+                interval: probe.interval,
+                targets,
+            };
+            everywhere.then_some((class, ranking))
+        });
+        let best = rankings.min_by_key(|(class, _)| *class);
+        best.map_or(none, |(_, ranking)| ranking)
+    }
+
+    /// A group's targets in a region under a probe: all, or the one that it names.
+    fn targets(&self, member: &GroupProbe, region: &Arc<str>) -> Vec<TargetKey> {
+        let planned = (0..).zip(&self.plan.targets);
+        let targets = planned.filter(|(_, planned)| {
+            let target = &planned.target;
+            target.target_region == *region && member.has(target)
+        });
+        targets.map(|(key, _)| TargetKey(key)).collect()
     }
 
     /// The targets of a probe that belong to the group: in its regions, and named where it names any.
@@ -344,8 +387,7 @@ impl Planner<'_> {
             } else {
                 continue;
             };
-            let named = member.targets.get(region);
-            if target.probe != member.probe || named.is_some_and(|name| *name != target.name) {
+            if !member.has(target) {
                 continue;
             }
             self.plan.members.push(GroupMember {
@@ -402,6 +444,25 @@ impl Planner<'_> {
 
     fn problem(&self, probe: &Probe, below: &Path, message: &str) -> Problem {
         probe.element.problem(&self.config.places, below, message)
+    }
+}
+
+impl GroupProbe {
+    /// Whether a target in one of the group's regions belongs to the group.
+    fn has(&self, target: &model::Target) -> bool {
+        let named = self.targets.get(&target.target_region);
+        target.probe == self.probe && named.is_none_or(|name| *name == target.name)
+    }
+}
+
+/// How near what a probe of this kind takes is to what callers wait for; lowest first.
+fn class(kind: &str) -> Option<u8> {
+    match kind {
+        "http" => Some(0),
+        "postgres" | "mysql" | "redis" => Some(1),
+        "tcp" => Some(2),
+        "ping" => Some(3),
+        _ => None,
     }
 }
 

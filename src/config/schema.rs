@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::model::duration;
+use crate::model::ranking::Quantile;
 use crate::probe::Check;
 
 /// The keys of the main file.
@@ -82,6 +83,7 @@ pub(super) struct Group {
     pub(super) objectives: Objectives,
     pub(super) jurisdictions: Option<Vec<String>>,
     pub(super) preference: Option<Vec<String>>,
+    pub(super) ranking: Ranking,
     pub(super) assume: Assume,
     /// Each is read by itself, as a [`Hold`].
     pub(super) holds: IgnoredAny,
@@ -96,6 +98,13 @@ pub(super) struct Objectives {
     pub(super) rpo: Option<Duration>,
     #[serde(deserialize_with = "duration::deserialize_option")]
     pub(super) rto: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Ranking {
+    pub(super) probe: Option<String>,
+    pub(super) quantile: Option<Quantile>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -9,8 +9,8 @@ use super::{Plan, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget};
 use crate::metrics::VISIBILITY;
 use crate::model::duration::display;
 use crate::model::{
-    CheckKind, CheckState, DatabaseSet, NoValue, PlannedCheck, ReadyState, Shape, Suppressed,
-    WriteFailure,
+    CheckKind, CheckState, DatabaseSet, NoValue, PlannedCheck, PlannedRanking, ReadyState, Shape,
+    Suppressed, WriteFailure,
 };
 
 /// Series that every target has: attempts, unknown runs, missed slots, up, last run, last success,
@@ -161,6 +161,7 @@ fn group_text(group: &PlannedGroup) -> String {
         };
         let _ = writeln!(text, "  {} ({}) {canary}", database.probe, database.kind);
     }
+    let _ = writeln!(text, "  ranking: {}", ranking(&group.ranking));
     let head = ["CHECK", "PROBE", "GATE", "RISE/FALL", "THRESHOLD"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(group.checks.iter().map(check_row));
@@ -169,6 +170,16 @@ fn group_text(group: &PlannedGroup) -> String {
         let _ = writeln!(text, "  {line}");
     }
     text
+}
+
+/// Which latency has a part in the ranks of the standbys.
+fn ranking(ranking: &PlannedRanking) -> String {
+    let quantile = ranking.quantile.as_str();
+    match &ranking.probe {
+        Some(probe) => format!("{quantile} of {probe}"),
+        None => "without latency: no probe that tells one runs from here against every standby"
+            .to_owned(),
+    }
 }
 
 fn check_row(check: &PlannedCheck) -> [String; 5] {

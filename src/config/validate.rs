@@ -5,6 +5,7 @@ mod groups;
 mod names;
 mod probes;
 mod promises;
+mod ranking;
 mod targets;
 mod tuning;
 

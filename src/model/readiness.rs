@@ -1,6 +1,6 @@
 //! What names the parts of readiness: closed sets, because they become labels.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Reason, Withheld};
 
@@ -46,7 +46,7 @@ impl CheckState {
 }
 
 /// Whether a standby can take over, as the value of the label `state`: exactly one is true at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadyState {
     /// Every gate passes, on what was seen lately.

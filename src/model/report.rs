@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Cause, CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, Unit};
+use super::{
+    Cause, CheckReason, CheckState, GateKind, Promotability, RankingReport, ReadyState, Sight, Unit,
+};
 
 /// A group, judged from this vantage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,6 +21,8 @@ pub struct GroupReport {
     pub primary: Arc<str>,
     /// Its standbys, as the configuration lists them.
     pub standbys: Vec<StandbyReport>,
+    /// How they are ranked; `None` until an order was found three times in a row.
+    pub ranking: Option<RankingReport>,
 }
 
 /// A standby, judged.

@@ -19,9 +19,9 @@ mod table;
 #[cfg(test)]
 mod test_windows;
 
-pub use batches::{Batch, Batches, Grid, Quantile, Window};
-pub use compare::{Comparison, Interval, MIN_BATCHES, Verdict, compare};
-pub use order::{Candidate, Level, Order, Place, Preference, Standing, State, Why, order};
+pub use batches::{Batch, Batches, Grid, Window};
+pub use compare::{Comparison, Interval, MIN_BATCHES, compare};
+pub use order::{Candidate, Level, Order, Place, Preference, Standing, Why, order};
 pub use published::Published;
 pub use rto::{APPLY, ApplyRate, Basis, DECIDE, PROMOTE, Rto, Stage, Time};
-pub use table::{Difference, Row, Rows, Table};
+pub use table::table;

@@ -62,6 +62,7 @@ pub(crate) fn group(name: &str, vantage: &str, standbys: Vec<StandbyReport>) -> 
         timestamp_seconds: now.expect("after 1970").as_secs_f64(),
         primary: "eu-west".into(),
         standbys,
+        ranking: None,
     }
 }
 

@@ -114,6 +114,7 @@ impl Check<'_> {
             objectives,
             outside,
         };
+        let ranking = self.ranking(&asked, &read.ranking);
         let checks = self.checks(&asked);
         Some(Group {
             name: name.unwrap_or_default(),
@@ -121,6 +122,7 @@ impl Check<'_> {
             probes: members,
             objectives,
             preference,
+            ranking,
             holds,
             assumed: assumed(&read.assume),
             checks,
@@ -384,14 +386,14 @@ impl Check<'_> {
 }
 
 /// The names of a probe's targets in a region.
-fn targets_in(probe: &Probe, region: &Arc<str>) -> Vec<Arc<str>> {
+pub(super) fn targets_in(probe: &Probe, region: &Arc<str>) -> Vec<Arc<str>> {
     let targets = probe.targets.iter();
     let targets = targets.filter(|target| target.region == *region);
     targets.map(|target| Arc::clone(&target.name)).collect()
 }
 
 /// Whether a target of a region could not be read, which was reported.
-fn lacks_some(probe: &Probe, region: &Arc<str>) -> bool {
+pub(super) fn lacks_some(probe: &Probe, region: &Arc<str>) -> bool {
     let list = Path::root("targets").key(region);
     let written = match &list.deepest(&probe.element.value).kind {
         ValueKind::Array(list) => list.len(),

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::model::ranking::Quantile;
+
 /// A batch is never shorter, but in a benchmark: it must outlast the time over which a path's latency
 /// hangs together. At a correlation of 0.97 over 10 s, batches of one minute are sure of a difference
 /// between equals in a third of all simulations.
@@ -27,25 +29,14 @@ const PLANNED_RUNS: u32 = 24;
 /// again. 300 runs of five packets each, one run a second, fit.
 const MOST_SAMPLES: usize = 2048;
 
-/// What a batch keeps of its runs. A run that failed is slower than any other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quantile {
-    /// The median.
-    Median,
-    /// The 95th percentile, over batches three times as long.
-    Tail,
-}
-
-impl Quantile {
-    /// The quantile of at least one time; reorders them.
-    fn of(self, micros: &mut [u32]) -> u32 {
-        let last = micros.len() - 1;
-        let at = match self {
-            Self::Median => last / 2,
-            Self::Tail => last * 95 / 100,
-        };
-        *micros.select_nth_unstable(at).1
-    }
+/// The quantile of at least one time; reorders them.
+fn quantile_of(quantile: Quantile, micros: &mut [u32]) -> u32 {
+    let last = micros.len() - 1;
+    let at = match quantile {
+        Quantile::Median => last / 2,
+        Quantile::P95 => last * 95 / 100,
+    };
+    *micros.select_nth_unstable(at).1
 }
 
 /// Where batches begin and end, on the monotonic clock. Candidates that are to be compared share
@@ -67,7 +58,7 @@ impl Grid {
     pub fn new(origin: Instant, quantile: Quantile, interval: Duration) -> Self {
         let shortest = match quantile {
             Quantile::Median => SHORTEST,
-            Quantile::Tail => SHORTEST * 3,
+            Quantile::P95 => SHORTEST * 3,
         };
         let length = interval.saturating_mul(PLANNED_RUNS).max(shortest);
         let fit = u32::try_from(WINDOW.as_secs() / length.as_secs()).unwrap_or(u32::MAX);
@@ -257,7 +248,7 @@ impl Current {
     fn close(&mut self, quantile: Quantile) -> Option<Batch> {
         (self.runs >= MIN_RUNS).then(|| Batch {
             slot: self.slot,
-            micros: quantile.of(&mut self.micros),
+            micros: quantile_of(quantile, &mut self.micros),
             runs: self.runs,
             failed: self.failed,
         })

@@ -1,6 +1,7 @@
 //! Which of two candidates is better, if that can be told.
 
 use super::batches::{Batch, Window, loss, median};
+use crate::model::ranking::Verdict;
 
 /// Batches that two candidates must have in common: two hours of the shortest.
 pub const MIN_BATCHES: usize = 24;
@@ -49,31 +50,6 @@ pub struct Interval {
     pub median: f64,
     /// The upper end.
     pub high: f64,
-}
-
-/// Which of two candidates is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The first.
-    Before,
-    /// The second.
-    After,
-    /// Neither, as far as can be told, or not by enough to matter.
-    Tie,
-    /// They have too few batches in common.
-    TooFew,
-}
-
-impl Verdict {
-    /// The verdict on the same two, the other way round.
-    #[must_use]
-    pub const fn reversed(self) -> Self {
-        match self {
-            Self::Before => Self::After,
-            Self::After => Self::Before,
-            same => same,
-        }
-    }
 }
 
 /// Compares two candidates by the batches that they have in common.

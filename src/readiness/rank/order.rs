@@ -9,35 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::batches::Window;
-use super::compare::{MIN_BATCHES, Verdict, compare, compare_loss};
+use super::compare::{MIN_BATCHES, compare, compare_loss};
+use crate::model::ReadyState;
+use crate::model::ranking::Verdict;
 
 /// A loss of data that is as good as none: a canary is seldom newer.
 const SMALL_RPO: Duration = Duration::from_secs(1);
 
 /// Estimates of the time to recover that differ by less than this factor are equal.
 const RTO_FACTOR: f64 = 2.0;
-
-/// Whether a candidate could take over now; best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// It could.
-    Ready,
-    /// Nobody knows.
-    Unknown,
-    /// It could not.
-    NotReady,
-}
-
-impl State {
-    /// The value of the label `state`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Unknown => "unknown",
-            Self::NotReady => "not_ready",
-        }
-    }
-}
 
 /// What the operator would rather have, all else being equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +39,7 @@ impl Preference {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
     /// Whether it could take over.
-    pub state: State,
+    pub state: ReadyState,
     /// What would be lost.
     pub rpo: Option<Duration>,
     /// How long it would take, at an estimate.
@@ -77,8 +57,8 @@ pub struct Candidate {
     pub name: Arc<str>,
     /// How it stands.
     pub standing: Standing,
-    /// What its runs took.
-    pub window: Window,
+    /// What its runs took. `None` where no latency is compared: all else ranks it.
+    pub window: Option<Window>,
 }
 
 impl Candidate {
@@ -88,7 +68,7 @@ impl Candidate {
     /// Two variants compare as they should if they run at the same places; see [`Window::joined`].
     pub fn variant(name: Arc<str>, targets: &[Window]) -> Option<Self> {
         let standing = Standing {
-            state: State::Unknown,
+            state: ReadyState::Unknown,
             rpo: None,
             rto: None,
             preference: None,
@@ -97,8 +77,13 @@ impl Candidate {
         Some(Self {
             name,
             standing,
-            window: Window::joined(targets)?,
+            window: Some(Window::joined(targets)?),
         })
+    }
+
+    /// How many batches it has that count.
+    pub(super) fn batches(&self) -> usize {
+        self.window.as_ref().map_or(0, Window::len)
     }
 }
 
@@ -215,9 +200,11 @@ pub enum Why {
 pub fn order(candidates: &[Candidate], objective: Option<Duration>, today: SystemTime) -> Order {
     let mut all: Vec<&Candidate> = candidates.iter().collect();
     all.sort_by(|a, b| in_a_row(a, b));
-    let (enough, few): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|c| c.window.len() >= MIN_BATCHES);
-    let newest = enough.iter().filter_map(|c| c.window.newest()).max();
+    let (enough, few): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|c| c.window.is_none() || c.batches() >= MIN_BATCHES);
+    let newest = enough.iter().filter_map(|c| c.window.as_ref()?.newest());
+    let newest = newest.max();
     let mut unranked = few;
     let mut classes = vec![Class {
         members: enough,
@@ -262,7 +249,7 @@ fn without_rank(candidate: &Candidate) -> Place {
         rank: None,
         band: 0,
         why: Why::TooFew {
-            batches: candidate.window.len(),
+            batches: candidate.batches(),
         },
     }
 }
@@ -330,20 +317,23 @@ fn split<'a>(
     today: SystemTime,
 ) -> Split<'a> {
     match level {
-        Level::State => by_key(members, |c| c.standing.state),
+        Level::State => by_key(members, |c| readiness(c.standing.state)),
         Level::Rpo => by_key(members, |c| rpo_band(c.standing.rpo, objective)),
         Level::Rto => dense(members, rto_seconds, |a, b| {
             by_rto(rto_seconds(a), rto_seconds(b))
         }),
         Level::Loss => dense(
             members,
-            |c| c.window.loss().unwrap_or(1.0),
-            |a, b| compare_loss(&a.window, &b.window),
+            |c| c.window.as_ref().and_then(Window::loss).unwrap_or(1.0),
+            |a, b| by_runs(a, b, compare_loss),
         ),
         Level::Latency => dense(
             members,
-            |c| c.window.seconds().unwrap_or(f64::INFINITY),
-            |a, b| compare(&a.window, &b.window).latency,
+            |c| {
+                let seconds = c.window.as_ref().and_then(Window::seconds);
+                seconds.unwrap_or(f64::INFINITY)
+            },
+            |a, b| by_runs(a, b, |a, b| compare(a, b).latency),
         ),
         Level::Preference => by_key(members, |c| {
             let place = c.standing.preference.and_then(|p| p.place(today));
@@ -420,6 +410,22 @@ fn verdicts(
         }
     }
     verdicts
+}
+
+/// The verdict by what runs took; a tie where no latency is compared.
+fn by_runs(a: &Candidate, b: &Candidate, compare: impl Fn(&Window, &Window) -> Verdict) -> Verdict {
+    let both = a.window.as_ref().zip(b.window.as_ref());
+    both.map_or(Verdict::Tie, |(a, b)| compare(a, b))
+}
+
+/// How near a candidate is to being ready, 0 for ready. Whether it could take over is not known
+/// either where the primary is lost and nobody asks any more.
+const fn readiness(state: ReadyState) -> u8 {
+    match state {
+        ReadyState::Ready => 0,
+        ReadyState::Unknown | ReadyState::PrimaryLost => 1,
+        ReadyState::NotReady => 2,
+    }
 }
 
 /// How bad a loss of data is, 0 for none worth the name. One that is not measured is worst.

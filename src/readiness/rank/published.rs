@@ -1,5 +1,7 @@
 //! What is told of an order: only one that lasts.
 
+use std::sync::Arc;
+
 use super::order::Order;
 
 /// Evaluations in a row that must agree.
@@ -43,7 +45,13 @@ impl Published {
             return false;
         }
         self.next = None;
-        self.changes += u64::from(self.current.replace(order).is_some());
+        let ranks = order.ranks();
+        let told = self.current.replace(order);
+        let told = told.map(|told| told.ranks()).unwrap_or_default();
+        let another = |(name, rank): (Arc<str>, Option<u32>)| {
+            rank.is_some() && ranks.get(&name).copied().flatten() != rank
+        };
+        self.changes += u64::from(told.into_iter().any(another));
         true
     }
 
@@ -59,7 +67,8 @@ impl Published {
         self.current.as_ref()
     }
 
-    /// How often the ranks that are told have changed; the first ones are no change.
+    /// How often a candidate that had a rank got another, or none. The first one that it gets is no
+    /// change.
     pub fn changes(&self) -> u64 {
         self.changes
     }

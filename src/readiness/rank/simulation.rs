@@ -20,6 +20,8 @@ use std::time::{Duration, Instant, SystemTime};
 use fastrand::Rng;
 
 use super::*;
+use crate::model::ReadyState;
+use crate::model::ranking::{Quantile, Verdict};
 
 const MEDIAN_SECONDS: f64 = 0.080;
 const NOISE: f64 = 0.05;
@@ -221,13 +223,13 @@ fn candidates(all: &mut [Batches], now: Instant) -> Vec<Candidate> {
     let candidate = |(name, batches): (&str, &mut Batches)| Candidate {
         name: Arc::from(name),
         standing: Standing {
-            state: State::Ready,
+            state: ReadyState::Ready,
             rpo: None,
             rto: None,
             preference: None,
             score: None,
         },
-        window: batches.window(now),
+        window: Some(batches.window(now)),
     };
     ["a", "b", "c"]
         .into_iter()

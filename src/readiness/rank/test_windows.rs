@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Batches, Grid, Quantile, Window};
+use super::{Batches, Grid, Window};
+use crate::model::ranking::Quantile;
 
 /// From run to run.
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);

@@ -92,33 +92,38 @@ fn every_key_is_documented_and_no_other() {
             "groups: [{ zzz_unknown: 1 }]\n".to_owned(),
             "groups[0].",
         ),
+    ] {
+        let valid = valid(&text, path).expect("an unknown key is refused with the valid ones");
+        assert_same(heading, valid, documented(heading));
+    }
+}
+
+#[test]
+fn every_key_within_a_group_is_documented_and_no_other() {
+    const UNKNOWN: &str = "{ zzz_unknown: 1 }";
+    for (heading, within, path) in [
         (
             "### probes of a group",
-            "groups: [{ probes: [{ zzz_unknown: 1 }] }]\n".to_owned(),
-            "groups[0].probes[0].",
+            format!("probes: [{UNKNOWN}]"),
+            "probes[0].",
         ),
         (
             "### objectives",
-            "groups: [{ objectives: { zzz_unknown: 1 } }]\n".to_owned(),
-            "groups[0].objectives.",
+            format!("objectives: {UNKNOWN}"),
+            "objectives.",
         ),
-        (
-            "### holds",
-            "groups: [{ holds: [{ zzz_unknown: 1 }] }]\n".to_owned(),
-            "groups[0].holds[0].",
-        ),
-        (
-            "### assume",
-            "groups: [{ assume: { zzz_unknown: 1 } }]\n".to_owned(),
-            "groups[0].assume.",
-        ),
+        ("### ranking", format!("ranking: {UNKNOWN}"), "ranking."),
+        ("### holds", format!("holds: [{UNKNOWN}]"), "holds[0]."),
+        ("### assume", format!("assume: {UNKNOWN}"), "assume."),
         (
             "### checks of a group",
-            "groups: [{ checks: [{ zzz_unknown: 1 }] }]\n".to_owned(),
-            "groups[0].checks[0].",
+            format!("checks: [{UNKNOWN}]"),
+            "checks[0].",
         ),
     ] {
-        let valid = valid(&text, path).expect("an unknown key is refused with the valid ones");
+        let text = format!("groups: [{{ {within} }}]\n");
+        let valid = valid(&text, &format!("groups[0].{path}"));
+        let valid = valid.expect("an unknown key is refused with the valid ones");
         assert_same(heading, valid, documented(heading));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hotspare::config::summary;
 use hotspare::config::{Plan, PlannedGroup, PlannedSet, PlannedTarget};
-use hotspare::model::TargetKey;
+use hotspare::model::{PlannedRanking, TargetKey};
 
 use super::fixture::{Folder, region};
 
@@ -175,9 +175,9 @@ fn check_lists_groups_and_hints_at_canaries() {
     );
     let groups = &text[text.find("\ngroup ").expect("groups")..];
     // The tables of checks are shown elsewhere to be right.
-    let lines = groups
-        .lines()
-        .filter(|line| !line.contains('/') && !line.contains("  checks:"));
+    let lines = groups.lines().filter(|line| {
+        !line.contains('/') && !line.contains("  checks:") && !line.contains("  ranking:")
+    });
     let groups: String = lines.map(|line| line.to_owned() + "\n").collect();
     assert_eq!(
         groups,
@@ -205,4 +205,68 @@ standbys are behind
     let all = all.replace("primary: a\n", &format!("primary: a\n    {objectives}\n"));
     let text = summary::text(&Folder::with(&all).plan().expect("good"));
     assert!(!text.contains("hint"), "{text}");
+}
+
+fn targets(plan: &Plan, ranking: &PlannedRanking) -> String {
+    let names = |keys: &Vec<TargetKey>| {
+        let names = keys.iter().map(|key| name(plan, *key));
+        names.collect::<Vec<_>>().join("+")
+    };
+    let targets: Vec<_> = ranking.targets.iter().map(names).collect();
+    targets.join(" ")
+}
+
+#[test]
+fn one_probe_of_a_group_ranks_its_standbys() {
+    let plan = plan();
+    let shop = &plan.groups[0].ranking;
+    assert_eq!(
+        shop.probe.as_deref(),
+        Some("orders"),
+        "a database before a ping"
+    );
+    assert_eq!(targets(&plan, shop), "orders/c orders/b2");
+    assert_eq!(shop.interval, Duration::from_secs(10));
+    let group = |probes: &str, ranking: &str| {
+        format!("  - {{ name: x, primary: a, standbys: [b, c], probes: [{probes}]{ranking} }}\n")
+    };
+    let web = "https://10.0.0.9/";
+    let probes = format!(
+        "probes:\n  - {{ name: web, check: {{ http: {{}} }}, targets: {{ b: [\"{web}1\", \"{web}2\"], c: \"{web}\" }} }}\n  - {{ name: part, check: {{ http: {{}} }}, targets: {{ b: \"{web}\" }} }}\n  - {{ name: far, check: {{ http: {{}} }}, from: [b], targets: {{ b: \"{web}\", c: \"{web}\" }} }}\n"
+    );
+    for (names, ranking_of, probe, expected) in [
+        // The best kind wins, and it has to have every standby, from here.
+        (
+            "net, part, far, web",
+            "",
+            Some("web"),
+            "web/b/1+web/b/2 web/c",
+        ),
+        ("net, part, far", "", Some("net"), "net/b net/c"),
+        ("far", "", None, ""),
+        (
+            "net, web",
+            ", ranking: { probe: net }",
+            Some("net"),
+            "net/b net/c",
+        ),
+        ("net, far", ", ranking: { probe: far }", None, ""),
+        (
+            "net, { name: web, targets: { b: b/2 } }",
+            "",
+            Some("web"),
+            "web/b/2 web/c",
+        ),
+    ] {
+        let file = FILE.replace(
+            "probes:\n  - { name: net",
+            &(probes.clone() + "  - { name: net"),
+        );
+        let file = file + &group(names, ranking_of);
+        let plan = Folder::with(&file).plan();
+        let plan = plan.unwrap_or_else(|problems| panic!("{problems}"));
+        let found = &plan.groups[2].ranking;
+        assert_eq!(found.probe.as_deref(), probe, "{names}");
+        assert_eq!(targets(&plan, found), expected, "{names}");
+    }
 }

@@ -394,6 +394,7 @@ fn check_lists_the_checks_of_each_group() {
   objectives: rpo 5s, rto 5m
   orders (postgres) with a canary
   cache (redis) without a canary
+  ranking: median of orders
   checks:
   CHECK           PROBE   GATE    RISE/FALL  THRESHOLD
   reachable       net     hard    2/3        -

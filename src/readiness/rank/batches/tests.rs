@@ -42,7 +42,7 @@ fn a_batch_holds_enough_runs_and_a_window_enough_batches_at_every_interval() {
         assert_eq!(grid.batches(), batches, "{interval} s");
         assert!(grid.interval() >= SECOND * interval);
     }
-    let tail = Grid::new(origin, Quantile::Tail, SECOND);
+    let tail = Grid::new(origin, Quantile::P95, SECOND);
     assert_eq!((tail.length(), tail.batches()), (MINUTE * 15, 36));
     let benchmark = Grid::benchmark(origin, MINUTE);
     assert_eq!((benchmark.length(), benchmark.batches()), (MS * 2400, 25));
@@ -93,7 +93,7 @@ fn a_failed_run_is_slower_than_any_other() {
 fn the_tail_is_the_95th_percentile_with_failures_beyond_it() {
     let origin = Instant::now();
     for (failed, seconds) in [(0, 0.095), (4, 0.095), (6, f64::INFINITY)] {
-        let mut batches = Batches::new(Grid::new(origin, Quantile::Tail, SECOND));
+        let mut batches = Batches::new(Grid::new(origin, Quantile::P95, SECOND));
         for run in 1..=100_u32 {
             let latency = (run <= 100 - failed).then_some(MS * run);
             batches.record(origin + SECOND * run, latency);

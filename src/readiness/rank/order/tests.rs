@@ -5,7 +5,7 @@ use crate::readiness::rank::test_windows::{Shape, window};
 
 fn standing() -> Standing {
     Standing {
-        state: State::Ready,
+        state: ReadyState::Ready,
         rpo: None,
         rto: None,
         preference: None,
@@ -18,10 +18,10 @@ fn candidate(name: &str, millis: f64, standing: Standing) -> Candidate {
     Candidate {
         name: Arc::from(name),
         standing,
-        window: window(&Shape {
+        window: Some(window(&Shape {
             millis: vec![millis; 24],
             ..Shape::default()
-        }),
+        })),
     }
 }
 
@@ -56,7 +56,7 @@ fn behind(other: &str, by: Level) -> Why {
 fn each_level_outweighs_all_that_follow_it() {
     let secs = Duration::from_secs;
     let worst = Standing {
-        state: State::NotReady,
+        state: ReadyState::NotReady,
         rpo: Some(secs(60)),
         rto: Some(secs(900)),
         ..standing()
@@ -76,17 +76,17 @@ fn each_level_outweighs_all_that_follow_it() {
     // Each is better than the one before it at one level, and worse at all that follow.
     let candidates = [
         candidate("a", 10.0, worst),
-        candidate("b", 20.0, of(State::Unknown, 60, 900)),
-        candidate("c", 30.0, of(State::Ready, 60, 900)),
-        candidate("d", 40.0, of(State::Ready, 10, 900)),
-        candidate("e", 50.0, of(State::Ready, 5, 900)),
-        candidate("f", 60.0, of(State::Ready, 1, 900)),
-        candidate("g", 80.0, of(State::Ready, 0, 400)),
-        candidate("h", 70.0, of(State::Ready, 0, 300)),
+        candidate("b", 20.0, of(ReadyState::Unknown, 60, 900)),
+        candidate("c", 30.0, of(ReadyState::Ready, 60, 900)),
+        candidate("d", 40.0, of(ReadyState::Ready, 10, 900)),
+        candidate("e", 50.0, of(ReadyState::Ready, 5, 900)),
+        candidate("f", 60.0, of(ReadyState::Ready, 1, 900)),
+        candidate("g", 80.0, of(ReadyState::Ready, 0, 400)),
+        candidate("h", 70.0, of(ReadyState::Ready, 0, 300)),
         Candidate {
             standing: Standing {
                 preference: first(day(101)),
-                ..of(State::Ready, 0, 350)
+                ..of(ReadyState::Ready, 0, 350)
             },
             ..candidate("i", 71.0, standing())
         },
@@ -114,11 +114,11 @@ fn each_level_outweighs_all_that_follow_it() {
 #[test]
 fn losing_runs_outweighs_latency() {
     let mut lossy = candidate("lossy", 10.0, standing());
-    lossy.window = window(&Shape {
+    lossy.window = Some(window(&Shape {
         millis: vec![10.0; 24],
         failed: vec![1; 24],
         ..Shape::default()
-    });
+    }));
     let order = ordered(&[lossy, candidate("slow", 90.0, standing())]);
     assert_eq!(row(&order), "slow 1, lossy 2");
     assert_eq!(order.places[1].why, behind("slow", Level::Loss));
@@ -222,11 +222,11 @@ fn the_score_and_the_name_order_those_of_one_rank_only() {
 #[test]
 fn too_few_batches_are_no_rank_and_do_not_disturb_the_others() {
     let mut young = candidate("young", 1.0, standing());
-    young.window = window(&Shape {
+    young.window = Some(window(&Shape {
         millis: vec![1.0; 24],
         first: 1,
         ..Shape::default()
-    });
+    }));
     let order = ordered(&[
         young.clone(),
         candidate("b", 20.0, standing()),
@@ -242,11 +242,11 @@ fn too_few_batches_are_no_rank_and_do_not_disturb_the_others() {
 #[test]
 fn those_who_were_never_measured_together_are_not_ordered() {
     let at = |name, skipped: usize, len, millis| Candidate {
-        window: window(&Shape {
+        window: Some(window(&Shape {
             millis: vec![millis; len],
             first: skipped,
             ..Shape::default()
-        }),
+        })),
         ..candidate(name, 1.0, standing())
     };
     let whole = at("whole", 0, 60, 10.0);
@@ -268,20 +268,21 @@ fn one_that_was_measured_at_better_times_only_does_not_come_first() {
         ..Shape::default()
     };
     let old = Candidate {
-        window: window(&shape(100.0, 0)),
+        window: Some(window(&shape(100.0, 0))),
         ..candidate("old", 1.0, standing())
     };
     let young = Candidate {
-        window: window(&shape(150.0, 44)),
+        window: Some(window(&shape(150.0, 44))),
         ..candidate("young", 1.0, standing())
     };
-    assert!(young.window.seconds() < old.window.seconds());
+    let seconds = |candidate: &Candidate| candidate.window.as_ref().and_then(Window::seconds);
+    assert!(seconds(&young) < seconds(&old));
     assert_eq!(row(&ordered(&[young, old])), "old 1, young 2");
 }
 
 #[test]
 fn variants_are_ordered_by_what_their_targets_took() {
-    let of = |millis| candidate("x", millis, standing()).window;
+    let of = |millis| candidate("x", millis, standing()).window.unwrap();
     let green = Candidate::variant(Arc::from("green"), &[of(100.0), of(20.0)]).unwrap();
     let blue = Candidate::variant(Arc::from("blue"), &[of(120.0), of(24.0)]).unwrap();
     let order = ordered(&[blue, green]);
@@ -292,9 +293,10 @@ fn variants_are_ordered_by_what_their_targets_took() {
 /// Any standing, with values that often meet.
 fn standings() -> impl Strategy<Value = Standing> {
     let state = prop_oneof![
-        Just(State::Ready),
-        Just(State::Unknown),
-        Just(State::NotReady)
+        Just(ReadyState::Ready),
+        Just(ReadyState::Unknown),
+        Just(ReadyState::NotReady),
+        Just(ReadyState::PrimaryLost)
     ];
     let seconds = |upper: u64| proptest::option::of((0..upper).prop_map(Duration::from_secs));
     let preference = proptest::option::of((1..3_u32, 99..102_u64)).prop_map(|preference| {
@@ -338,7 +340,7 @@ fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
         let candidate = |(name, (standing, window)): (u8, _)| Candidate {
             name: Arc::from(char::from(name).to_string()),
             standing,
-            window,
+            window: Some(window),
         };
         named.map(candidate).collect()
     })
@@ -406,7 +408,7 @@ proptest! {
         let last = Candidate {
             name: Arc::from("last"),
             standing: Standing {
-                state: State::NotReady,
+                state: ReadyState::NotReady,
                 rpo: None,
                 rto: None,
                 preference: None,

@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::model::ReadyState;
 use crate::readiness::rank::test_windows::{Shape, grid, origin, window};
-use crate::readiness::rank::{Standing, State, order};
+use crate::readiness::rank::{Standing, order};
 
-fn candidate(name: &str, shape: &Shape, state: State) -> Candidate {
+fn candidate(name: &str, shape: &Shape, state: ReadyState) -> Candidate {
     Candidate {
         name: Arc::from(name),
         standing: Standing {
@@ -15,7 +16,7 @@ fn candidate(name: &str, shape: &Shape, state: State) -> Candidate {
             preference: None,
             score: Some(0.75),
         },
-        window: window(shape),
+        window: Some(window(shape)),
     }
 }
 
@@ -31,18 +32,22 @@ fn candidates() -> Vec<Candidate> {
         ..of(10.0, 72, 0)
     };
     vec![
-        candidate("ap-south", &young, State::Unknown),
-        candidate("us-east", &of(95.2, 72, 0), State::Ready),
-        candidate("eu-central", &of(81.5, 72, 0), State::Ready),
-        candidate("eu-north", &of(82.0, 72, 0), State::Ready),
-        candidate("us-west", &of(f64::INFINITY, 72, 30), State::NotReady),
+        candidate("ap-south", &young, ReadyState::Unknown),
+        candidate("us-east", &of(95.2, 72, 0), ReadyState::Ready),
+        candidate("eu-central", &of(81.5, 72, 0), ReadyState::Ready),
+        candidate("eu-north", &of(82.0, 72, 0), ReadyState::Ready),
+        candidate("us-west", &of(f64::INFINITY, 72, 30), ReadyState::NotReady),
     ]
 }
 
-fn table() -> Table {
+fn probe() -> Arc<str> {
+    Arc::from("checkout")
+}
+
+fn standbys() -> Table {
     let candidates = candidates();
     let order = order(&candidates, None, SystemTime::UNIX_EPOCH);
-    Table::new(Rows::Standby, &grid(), &candidates, &order)
+    table(Rows::Standby, Some(probe()), &grid(), &candidates, &order)
 }
 
 #[test]
@@ -55,9 +60,9 @@ RANK  STANDBY     STATE      RPO    RTO    MEDIAN   LOSS     BATCHES  DIFFERENCE
 3     us-west     not_ready  812ms  5m42s  -        100.0 %  72       -                         behind eu-central by state
 -     ap-south    unknown    812ms  5m42s  10.0 ms  0.0 %    12       -                         not ranked: 12 of 24 batches
 
-Equal ones share a rank. Each batch is 5m; 24 in common are needed.
+Equal ones share a rank. Latency is that of checkout. Each batch is 5m; 24 in common are needed.
 ";
-    let text = table().to_string();
+    let text = standbys().to_string();
     let words = |text: &str| -> Vec<String> {
         let lines = text.lines();
         lines
@@ -76,7 +81,7 @@ Equal ones share a rank. Each batch is 5m; 24 in common are needed.
 
 #[test]
 fn the_json_has_what_the_text_has_and_every_comparison() {
-    let json = serde_json::to_value(table()).unwrap();
+    let json = serde_json::to_value(standbys()).unwrap();
     assert_eq!(json["rows_are"], "standby");
     assert_eq!(json["quantile"], "median");
     assert_eq!(json["batch_seconds"], 300.0);
@@ -103,6 +108,37 @@ fn the_json_has_what_the_text_has_and_every_comparison() {
 }
 
 #[test]
+fn what_programs_read_is_what_was_told() {
+    let table = standbys();
+    let json = serde_json::to_string(&table).unwrap();
+    assert_eq!(serde_json::from_str::<Table>(&json).unwrap(), table);
+}
+
+#[test]
+fn without_a_latency_to_compare_all_else_ranks() {
+    let mut candidates = candidates();
+    for candidate in &mut candidates {
+        candidate.window = None;
+    }
+    let order = order(&candidates, None, SystemTime::UNIX_EPOCH);
+    let table = table(Rows::Standby, None, &grid(), &candidates, &order);
+    let row = |row: &Row| format!("{} {:?} {}", row.name, row.rank, row.reason);
+    let rows: Vec<_> = table.rows.iter().map(row).collect();
+    assert_eq!(
+        rows,
+        [
+            "eu-central Some(1) first",
+            "eu-north Some(1) as good as eu-central",
+            "us-east Some(1) as good as eu-central",
+            "ap-south Some(2) behind eu-central by state",
+            "us-west Some(3) behind ap-south by state",
+        ]
+    );
+    assert!(table.differences.is_empty());
+    assert!(table.to_string().contains("No probe tells a latency"));
+}
+
+#[test]
 fn variants_have_no_columns_that_only_a_standby_has() {
     let [fast, slow] = [100.0, 120.0].map(|millis| {
         window(&Shape {
@@ -116,7 +152,7 @@ fn variants_have_no_columns_that_only_a_standby_has() {
         of("v1", &[fast.clone(), fast]),
     ];
     let order = order(&candidates, None, SystemTime::UNIX_EPOCH);
-    let table = Table::new(Rows::Variant, &grid(), &candidates, &order);
+    let table = table(Rows::Variant, Some(probe()), &grid(), &candidates, &order);
     let text = table.to_string();
     assert!(text.starts_with("RANK  VARIANT  MEDIAN  "), "{text}");
     assert!(text.contains("\n1     v1       100.0 ms  "), "{text}");
@@ -132,17 +168,8 @@ fn variants_have_no_columns_that_only_a_standby_has() {
 fn a_benchmark_says_that_it_tells_of_now_only() {
     let grid = Grid::benchmark(origin(), Duration::from_mins(1));
     let order = order(&[], None, SystemTime::UNIX_EPOCH);
-    let text = Table::new(Rows::Standby, &grid, &[], &order).to_string();
+    let text = table(Rows::Standby, Some(probe()), &grid, &[], &order).to_string();
     assert!(text.contains("Each batch is 2s400ms;"), "{text}");
     assert!(text.contains("tell of now only"), "{text}");
-    assert!(!table().to_string().contains("tell of now only"));
-}
-
-#[test]
-fn long_times_are_rounded_and_hostile_ones_do_no_harm() {
-    assert_eq!(long(0.8124), "812ms");
-    assert_eq!(long(59.9999), "1m");
-    assert_eq!(long(342.4), "5m42s");
-    assert_eq!(long(f64::INFINITY), "-");
-    assert_eq!(millis(0.000_04), "0.0 ms");
+    assert!(!standbys().to_string().contains("tell of now only"));
 }
