@@ -202,13 +202,8 @@ impl Http {
     }
 
     fn check_target(&self, destination: &Destination) -> Result<(), String> {
-        if let Host::Ip(ip) = destination.dial.host
-            && self.proxy.is_none()
-            && !self.ip_version.takes(ip)
-        {
-            return Err(format!(
-                "{ip} is not of the family that ip_version or source_address asks for"
-            ));
+        if self.proxy.is_none() {
+            self.ip_version.check(&destination.dial.host)?;
         }
         if destination.tls.is_some() {
             self.tls()?;

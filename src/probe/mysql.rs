@@ -18,7 +18,6 @@ mod version;
 
 pub(super) use self::settings::Settings;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,9 +36,7 @@ use crate::model::{
     CanaryFacts, DatabaseFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet,
     Reply, Shape, TlsFacts, Withheld,
 };
-use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsMode, Wire,
-};
+use crate::net::{Endpoint, Kept, Opened, Route, Stopwatch, TlsMode};
 
 const DEFAULT_PORT: u16 = 3306;
 /// Bytes that one run reads at most, TLS included. A login and all that is asked are below 20 KiB,
@@ -50,9 +47,7 @@ const DOUBT: &str = "is a semi-synchronous standby missing?";
 
 /// What the targets of one probe have in common.
 struct Shared {
-    resolver: Arc<Resolver>,
-    ip_version: IpVersion,
-    dial: Dial,
+    route: Route,
     server_name: Option<String>,
     login: Login,
     bounds: Bounds,
@@ -71,18 +66,9 @@ struct Mysql {
 impl Template for Mysql {
     fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
         let shared = &self.shared;
-        let endpoint = Endpoint::parse(address, Some(DEFAULT_PORT))?;
-        if let Host::Ip(ip) = endpoint.host
-            && !shared.ip_version.takes(ip)
-        {
-            return Err(format!(
-                "{ip} is not of the family that ip_version or source_address asks for"
-            ));
-        }
-        let server_name = match &shared.server_name {
-            Some(name) => Host::parse(name)?.certified_name()?,
-            None => endpoint.host.certified_name()?,
-        };
+        let endpoint = shared.route.endpoint(address, DEFAULT_PORT)?;
+        let name = shared.server_name.as_deref();
+        let server_name = endpoint.host.certified_name(name)?;
         Ok(Arc::new(Target {
             endpoint,
             server_name,
@@ -196,7 +182,8 @@ impl Target {
     ) -> Result<Opened<Client>, Failure> {
         let shared = &*self.shared;
         *facts = Facts::default();
-        let wire = self.connect(facts, watch).await?;
+        let to = &self.endpoint;
+        let wire = shared.route.connect(to, MAX_BYTES, facts, watch).await?;
         let login = &shared.login;
         let (mut session, greeted) = login.perform(wire, &self.server_name, facts, watch).await?;
         let version = Version::new(&greeted);
@@ -210,22 +197,6 @@ impl Target {
             version,
             tls: facts.tls.clone(),
         }))
-    }
-
-    async fn connect(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Wire, Failure> {
-        let Shared {
-            resolver,
-            ip_version,
-            dial,
-            ..
-        } = &*self.shared;
-        let host = &self.endpoint.host;
-        let addresses = resolver.resolve(host, *ip_version, watch).await?;
-        let address = SocketAddr::new(addresses[0], self.endpoint.port);
-        if host.is_name() {
-            facts.addresses = addresses;
-        }
-        dial.connect(address, MAX_BYTES, watch).await
     }
 
     /// Asks what the server is and how far it has come, and sees to the canary. Nothing of it is

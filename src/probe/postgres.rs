@@ -20,7 +20,6 @@ mod tls;
 
 pub(super) use self::settings::Settings;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,10 +34,7 @@ use super::{CanaryName, Probe, Run, Template};
 use crate::model::{
     FactSet, Facts, Failure, Laps, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
-use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsMode, TlsPolicy,
-    Transport, Wire,
-};
+use crate::net::{Endpoint, Kept, Opened, Route, Stopwatch, TlsMode, TlsPolicy, Transport};
 
 const DEFAULT_PORT: u16 = 5432;
 /// Bytes that one run reads at most, TLS included. A login and a small answer are below 10 KiB.
@@ -46,9 +42,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// What the targets of one probe have in common.
 struct Shared {
-    resolver: Arc<Resolver>,
-    ip_version: IpVersion,
-    dial: Dial,
+    route: Route,
     mode: TlsMode,
     tls: Option<TlsPolicy>,
     server_name: Option<String>,
@@ -71,18 +65,9 @@ struct Postgres {
 
 impl Template for Postgres {
     fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
-        let endpoint = Endpoint::parse(address, Some(DEFAULT_PORT))?;
-        if let Host::Ip(ip) = endpoint.host
-            && !self.shared.ip_version.takes(ip)
-        {
-            return Err(format!(
-                "{ip} is not of the family that ip_version or source_address asks for"
-            ));
-        }
-        let server_name = match &self.shared.server_name {
-            Some(name) => Host::parse(name)?.certified_name()?,
-            None => endpoint.host.certified_name()?,
-        };
+        let endpoint = self.shared.route.endpoint(address, DEFAULT_PORT)?;
+        let name = self.shared.server_name.as_deref();
+        let server_name = endpoint.host.certified_name(name)?;
         Ok(Arc::new(Target {
             endpoint,
             server_name,
@@ -138,7 +123,8 @@ impl Target {
 
     async fn open(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Session, Failure> {
         let shared = &*self.shared;
-        let wire = self.connect(facts, watch).await?;
+        let to = &self.endpoint;
+        let wire = shared.route.connect(to, MAX_BYTES, facts, watch).await?;
         let transport = match &shared.tls {
             Some(policy) => tls::secure(policy, wire, &self.server_name, facts, watch).await?,
             None => Transport::Plain(wire),
@@ -177,22 +163,6 @@ impl Target {
             session.write(shared, pen, told, watch).await?;
         }
         shared.query.judge(&answer?)
-    }
-
-    async fn connect(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Wire, Failure> {
-        let Shared {
-            resolver,
-            ip_version,
-            dial,
-            ..
-        } = &*self.shared;
-        let host = &self.endpoint.host;
-        let addresses = resolver.resolve(host, *ip_version, watch).await?;
-        let address = SocketAddr::new(addresses[0], self.endpoint.port);
-        if host.is_name() {
-            facts.addresses = addresses;
-        }
-        dial.connect(address, MAX_BYTES, watch).await
     }
 }
 

@@ -15,7 +15,6 @@ mod settings;
 
 pub(super) use self::settings::Settings;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,9 +32,7 @@ use super::{Probe, Run, Template, acknowledged};
 use crate::model::{
     CanaryFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
-use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsClient, Transport, Wire,
-};
+use crate::net::{Endpoint, Kept, Opened, Route, Stopwatch, TlsClient, Transport};
 
 const DEFAULT_PORT: u16 = 6379;
 /// Bytes that one run reads at most, TLS included. All that it asks has answers below 10 KiB.
@@ -45,9 +42,7 @@ const DOUBT: &str = "are writes paused for a failover?";
 
 /// What the targets of one probe have in common.
 struct Shared {
-    resolver: Arc<Resolver>,
-    ip_version: IpVersion,
-    dial: Dial,
+    route: Route,
     tls: Option<TlsClient>,
     server_name: Option<String>,
     login: Login,
@@ -70,20 +65,11 @@ struct Redis {
 impl Template for Redis {
     fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
         let shared = &self.shared;
-        let endpoint = Endpoint::parse(address, Some(DEFAULT_PORT))?;
-        if let Host::Ip(ip) = endpoint.host
-            && !shared.ip_version.takes(ip)
-        {
-            return Err(format!(
-                "{ip} is not of the family that ip_version or source_address asks for"
-            ));
-        }
-        let tls = match (&shared.tls, &shared.server_name) {
-            (None, _) => None,
-            (Some(client), Some(name)) => {
-                Some((client.clone(), Host::parse(name)?.certified_name()?))
-            }
-            (Some(client), None) => Some((client.clone(), endpoint.host.certified_name()?)),
+        let endpoint = shared.route.endpoint(address, DEFAULT_PORT)?;
+        let name = shared.server_name.as_deref();
+        let tls = match &shared.tls {
+            Some(client) => Some((client.clone(), endpoint.host.certified_name(name)?)),
+            None => None,
         };
         Ok(Arc::new(Target {
             endpoint,
@@ -173,7 +159,8 @@ impl Target {
 
     async fn open(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Session, Failure> {
         let shared = &*self.shared;
-        let wire = self.connect(facts, watch).await?;
+        let to = &self.endpoint;
+        let wire = shared.route.connect(to, MAX_BYTES, facts, watch).await?;
         let transport = match &self.tls {
             None => Transport::Plain(wire),
             Some((client, name)) => {
@@ -189,22 +176,6 @@ impl Target {
             watch.leave();
         }
         Ok(session)
-    }
-
-    async fn connect(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Wire, Failure> {
-        let Shared {
-            resolver,
-            ip_version,
-            dial,
-            ..
-        } = &*self.shared;
-        let host = &self.endpoint.host;
-        let addresses = resolver.resolve(host, *ip_version, watch).await?;
-        let address = SocketAddr::new(addresses[0], self.endpoint.port);
-        if host.is_name() {
-            facts.addresses = addresses;
-        }
-        dial.connect(address, MAX_BYTES, watch).await
     }
 
     /// Asks what the server is and how far it has come, and sees to the canary. Nothing of it is

@@ -12,7 +12,7 @@ use super::login::Login;
 use super::query::{Bounds, Query};
 use super::{Mysql, Shared};
 use crate::model::{Secret, duration};
-use crate::net::{Connection, Dial, IpVersion, TlsMode, TlsPolicy, TlsSettings};
+use crate::net::{Connection, IpVersion, Route, TlsMode, TlsPolicy, TlsSettings};
 use crate::probe::{Context, Problem, Template, secret, tls_policy};
 
 /// Bytes of a query. A server takes less than 16 MiB at once, and less by its settings.
@@ -112,13 +112,14 @@ impl Settings {
             .map_err(|problem| problems.push(problem));
         let tls = tls_policy(self.tls, &self.tls_settings(), context)
             .map_err(|problem| problems.push(problem));
-        let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
+        let resolver = &context.resolver;
+        let route = Route::from_settings(resolver, self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
         let max_age = self.connection.max_age(self.max_connection_age);
         let max_age = max_age.map_err(|why| problems.push(Problem::new("max_connection_age", why)));
-        match (password, tls, dial, max_age) {
-            (Ok(password), Ok(tls), Ok(dial), Ok(max_age)) if problems.is_empty() => {
-                let shared = self.shared(context, self.login(password, tls), dial, max_age);
+        match (password, tls, route, max_age) {
+            (Ok(password), Ok(tls), Ok(route), Ok(max_age)) if problems.is_empty() => {
+                let shared = self.shared(context, self.login(password, tls), route, max_age);
                 Ok(Box::new(Mysql {
                     shared: Arc::new(shared),
                 }))
@@ -206,13 +207,11 @@ impl Settings {
         &self,
         context: &Context,
         login: Login,
-        (dial, ip_version): (Dial, IpVersion),
+        route: Route,
         max_age: Option<Duration>,
     ) -> Shared {
         Shared {
-            resolver: Arc::clone(&context.resolver),
-            ip_version,
-            dial,
+            route,
             server_name: self.server_name.clone(),
             login,
             bounds: Bounds {

@@ -13,7 +13,7 @@ use super::query::Query;
 use super::screen::Limits;
 use super::{Postgres, Shared};
 use crate::model::{Secret, duration};
-use crate::net::{Connection, Dial, IpVersion, TlsMode, TlsPolicy, TlsSettings};
+use crate::net::{Connection, IpVersion, Route, TlsMode, TlsPolicy, TlsSettings};
 use crate::probe::{Context, Problem, Template, secret, tls_policy};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
@@ -131,15 +131,16 @@ impl Settings {
             .map_err(|problem| problems.push(problem));
         let tls = tls_policy(self.tls, &self.tls_settings(), context)
             .map_err(|problem| problems.push(problem));
-        let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
+        let resolver = &context.resolver;
+        let route = Route::from_settings(resolver, self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
         let age = self
             .connection
             .max_age(self.max_connection_age)
             .map_err(|why| problems.push(Problem::new("max_connection_age", why)));
-        match (password, tls, dial, age) {
-            (Ok(password), Ok(tls), Ok(dial), Ok(age)) if problems.is_empty() => {
-                let mut shared = self.shared(context, password, tls, dial);
+        match (password, tls, route, age) {
+            (Ok(password), Ok(tls), Ok(route), Ok(age)) if problems.is_empty() => {
+                let mut shared = self.shared(context, password, tls, route);
                 shared.max_connection_age = age;
                 Ok(Box::new(Postgres {
                     shared: Arc::new(shared),
@@ -218,7 +219,7 @@ impl Settings {
         context: &Context,
         password: Option<Secret>,
         tls: Option<TlsPolicy>,
-        (dial, ip_version): (Dial, IpVersion),
+        route: Route,
     ) -> Shared {
         let mut login = Config::new();
         login
@@ -234,9 +235,7 @@ impl Settings {
             login.password(password.expose());
         }
         Shared {
-            resolver: Arc::clone(&context.resolver),
-            ip_version,
-            dial,
+            route,
             tls,
             mode: self.tls,
             server_name: self.server_name.clone(),
