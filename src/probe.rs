@@ -173,6 +173,29 @@ fn secret(
         .map_err(|why| Problem::of_host(field, why))
 }
 
+/// The password that `password_file` or `password_env` names, if one of them is set, for a protocol in
+/// which a NUL ends a text.
+fn text_password(
+    files: &Files,
+    file: Option<&Path>,
+    env: Option<&str>,
+) -> Result<Option<Secret>, Problem> {
+    let password = secret(files, "password", file, env)?;
+    if password
+        .as_ref()
+        .is_some_and(|text| text.expose().contains('\0'))
+    {
+        let field = if env.is_some() {
+            "password_env"
+        } else {
+            "password_file"
+        };
+        let why = "the password has a NUL character, which no server takes";
+        return Err(Problem::of_host(field, why));
+    }
+    Ok(password)
+}
+
 /// The TLS client that the settings ask for. A problem's field is that of `settings`.
 fn tls_client(settings: &TlsSettings, context: &Context) -> Result<TlsClient, Problem> {
     TlsClient::new(settings, &context.roots, |path| context.files.read(path))
@@ -297,4 +320,22 @@ kinds! {
     Mysql(mysql, canary),
     /// What a client of Redis or Valkey does, and the server's replication.
     Redis(redis, canary),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_of_which_a_part_would_be_sent_is_refused() {
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::write(folder.path().join("cut"), "ri\0ght").expect("write");
+        std::fs::write(folder.path().join("whole"), "right").expect("write");
+        let files = Files::new(None, folder.path().to_owned());
+        let of = |file| text_password(&files, Some(Path::new(file)), None);
+        let whole = of("whole").ok().flatten();
+        assert_eq!(whole.as_ref().map(Secret::expose), Some("right"));
+        let problem = of("cut").expect_err("a problem");
+        assert_eq!((&*problem.field, problem.of_host), ("password_file", true));
+    }
 }

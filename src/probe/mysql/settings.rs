@@ -13,7 +13,7 @@ use super::query::{Bounds, Query};
 use super::{Mysql, Shared};
 use crate::model::{Secret, duration};
 use crate::net::{Connection, IpVersion, Route, TlsMode, TlsPolicy, TlsSettings};
-use crate::probe::{Context, Problem, Template, secret, tls_policy};
+use crate::probe::{Context, Problem, Template, text_password, tls_policy};
 
 /// Bytes of a query. A server takes less than 16 MiB at once, and less by its settings.
 const MAX_QUERY: usize = 1 << 20;
@@ -107,9 +107,9 @@ impl Settings {
         context: &Context,
     ) -> Result<Box<dyn Template>, Vec<Problem>> {
         let mut problems = self.problems();
-        let password = self
-            .password(context)
-            .map_err(|problem| problems.push(problem));
+        let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
+        let password =
+            text_password(&context.files, file, env).map_err(|problem| problems.push(problem));
         let tls = tls_policy(self.tls, &self.tls_settings(), context)
             .map_err(|problem| problems.push(problem));
         let resolver = &context.resolver;
@@ -126,24 +126,6 @@ impl Settings {
             }
             _ => Err(problems),
         }
-    }
-
-    fn password(&self, context: &Context) -> Result<Option<Secret>, Problem> {
-        let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
-        let password = secret(&context.files, "password", file, env)?;
-        if password
-            .as_ref()
-            .is_some_and(|text| text.expose().contains('\0'))
-        {
-            let field = if env.is_some() {
-                "password_env"
-            } else {
-                "password_file"
-            };
-            let why = "the password has a NUL character, which no server takes";
-            return Err(Problem::of_host(field, why));
-        }
-        Ok(password)
     }
 
     /// What is wrong with the settings by themselves, before any file is read.

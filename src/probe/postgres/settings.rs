@@ -14,7 +14,7 @@ use super::screen::Limits;
 use super::{Postgres, Shared};
 use crate::model::{Secret, duration};
 use crate::net::{Connection, IpVersion, Route, TlsMode, TlsPolicy, TlsSettings};
-use crate::probe::{Context, Problem, Template, secret, tls_policy};
+use crate::probe::{Context, Problem, Template, text_password, tls_policy};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
 /// bytes, which [`super::MAX_BYTES`] bounds.
@@ -126,9 +126,9 @@ impl Settings {
         context: &Context,
     ) -> Result<Box<dyn Template>, Vec<Problem>> {
         let mut problems = self.problems();
-        let password = self
-            .password(context)
-            .map_err(|problem| problems.push(problem));
+        let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
+        let password =
+            text_password(&context.files, file, env).map_err(|problem| problems.push(problem));
         let tls = tls_policy(self.tls, &self.tls_settings(), context)
             .map_err(|problem| problems.push(problem));
         let resolver = &context.resolver;
@@ -148,24 +148,6 @@ impl Settings {
             }
             _ => Err(problems),
         }
-    }
-
-    fn password(&self, context: &Context) -> Result<Option<Secret>, Problem> {
-        let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
-        let password = secret(&context.files, "password", file, env)?;
-        if password
-            .as_ref()
-            .is_some_and(|text| text.expose().contains('\0'))
-        {
-            let field = if env.is_some() {
-                "password_env"
-            } else {
-                "password_file"
-            };
-            let why = "the password has a NUL character, which no server takes";
-            return Err(Problem::of_host(field, why));
-        }
-        Ok(password)
     }
 
     /// What is wrong with the settings by themselves, before any file is read.
