@@ -98,12 +98,7 @@ impl Target {
                 latencies: smallvec![latency],
                 facts,
             }),
-            Err(mut failure) => {
-                // A failed handshake tells of the certificate that it failed on.
-                let seen = failure.facts.take().and_then(|facts| facts.tls);
-                facts.tls = facts.tls.or(seen);
-                Err(failure.with_facts(facts))
-            }
+            Err(failure) => Err(failure.with_facts(facts)),
         }
     }
 
@@ -164,9 +159,10 @@ impl Target {
         let transport = match &self.tls {
             None => Transport::Plain(wire),
             Some((client, name)) => {
-                let session = client.handshake(wire, name, &[], watch).await?;
-                facts.tls = Some(Box::new(session.facts));
-                Transport::Tls(Box::new(session.stream))
+                let stream = client
+                    .handshake(wire, name, &[], &mut facts.tls, watch)
+                    .await?;
+                Transport::Tls(Box::new(stream))
             }
         };
         let mut session = Session::new(transport, facts.tls.clone());

@@ -222,19 +222,13 @@ impl Target {
             let local = local.map_err(|e| failure_of(&e, "ask for TLS"))?;
             starttls.ask(&mut wire, local.ip(), watch).await?;
         }
-        let mut session = match client.handshake(wire, name, &[], watch).await {
-            Ok(session) => session,
-            Err(mut failure) => {
-                // Also a refused certificate has its dates.
-                facts.tls = failure.facts.take().and_then(|facts| facts.tls);
-                return Err(failure);
-            }
-        };
-        facts.tls = Some(Box::new(session.facts));
-        converse(&mut session.stream, &self.manner.dialogue, watch).await?;
+        let mut stream = client
+            .handshake(wire, name, &[], &mut facts.tls, watch)
+            .await?;
+        converse(&mut stream, &self.manner.dialogue, watch).await?;
         // The server's log would call a session without an end an attack. The result stands, and
         // nobody waits for a server that makes no room for it.
-        let _ = session.stream.shutdown().now_or_never();
+        let _ = stream.shutdown().now_or_never();
         Ok(())
     }
 }
