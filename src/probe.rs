@@ -16,10 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use smallvec::smallvec;
 use tokio::time::{Instant, timeout_at};
 
 use crate::files::Files;
-use crate::model::{Epoch, Failure, Pen, Reason, Reply, Secret, Shape};
+use crate::model::{Epoch, Facts, Failure, Pen, Reason, Reply, Secret, Shape};
 use crate::net::{Icmp, Resolver, Roots, Stopwatch, TlsClient, TlsMode, TlsPolicy, TlsSettings};
 
 /// One run under way.
@@ -117,6 +118,17 @@ async fn acknowledged<T>(
         let why = format_args!("the canary was not acknowledged ({doubt})");
         Failure::new(Reason::TimeoutQuery, why)
     })
+}
+
+/// The reply of a run that took this long, or its failure, with what it learned either way.
+fn concluded(result: Result<Duration, Failure>, facts: Facts) -> Result<Reply, Failure> {
+    match result {
+        Ok(latency) => Ok(Reply {
+            latencies: smallvec![latency],
+            facts,
+        }),
+        Err(failure) => Err(failure.with_facts(facts)),
+    }
 }
 
 /// Something wrong with a probe's settings.

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use smallvec::smallvec;
 
 use self::canary::Canary;
 use self::login::Login;
@@ -31,7 +30,7 @@ use self::replication::Learned;
 use self::rows::Table;
 use self::session::{Refusal, Session};
 use self::version::Version;
-use super::{Probe, Run, Template, acknowledged};
+use super::{Probe, Run, Template, acknowledged, concluded};
 use crate::model::{
     CanaryFacts, DatabaseFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet,
     Reply, Shape, TlsFacts, Withheld,
@@ -97,13 +96,8 @@ struct Client {
 impl Target {
     async fn exchange(&self, watch: &mut Stopwatch) -> Result<Reply, Failure> {
         let mut facts = Facts::default();
-        match self.visit(&mut facts, watch).await {
-            Ok(latency) => Ok(Reply {
-                latencies: smallvec![latency],
-                facts,
-            }),
-            Err(failure) => Err(failure.with_facts(facts)),
-        }
+        let result = self.visit(&mut facts, watch).await;
+        concluded(result, facts)
     }
 
     /// One visit as a client, which leaves what it learned in `facts` also when it fails. How long
@@ -281,21 +275,14 @@ impl Probe for Target {
                 .with_if(tls, Phase::Tls)
                 .with_if(self.pen.is_some(), Phase::QueryWrite),
             reasons: ReasonSet::CONNECT
+                .and(ReasonSet::DATABASE)
+                .and(ReasonSet::of(&[Reason::TimeoutAuth]))
                 .and_if(named, ReasonSet::RESOLVE)
                 .and_if(tls, ReasonSet::TLS)
                 .and_if(
                     mode.is_some_and(|mode| mode != TlsMode::Prefer),
                     ReasonSet::of(&[Reason::TlsRefused]),
                 )
-                .and(ReasonSet::of(&[
-                    Reason::Auth,
-                    Reason::TimeoutAuth,
-                    Reason::NotAccepting,
-                    Reason::Protocol,
-                    Reason::TooLarge,
-                    Reason::Query,
-                    Reason::TimeoutQuery,
-                ]))
                 .and_if(shared.query.expects(), ReasonSet::of(&[Reason::Answer])),
             facts: FactSet {
                 addresses: named,

@@ -24,13 +24,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use smallvec::smallvec;
 use tokio_postgres::Config;
 
 use self::query::Query;
 use self::screen::{Limits, Screen};
 use self::session::Session;
-use super::{CanaryName, Probe, Run, Template};
+use super::{CanaryName, Probe, Run, Template, concluded};
 use crate::model::{
     FactSet, Facts, Failure, Laps, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
@@ -91,13 +90,8 @@ struct Target {
 impl Target {
     async fn exchange(&self, watch: &mut Stopwatch) -> Result<Reply, Failure> {
         let mut facts = Facts::default();
-        match self.visit(&mut facts, watch).await {
-            Ok(()) => Ok(Reply {
-                latencies: smallvec![latency(&watch.laps())],
-                facts,
-            }),
-            Err(failure) => Err(failure.with_facts(facts)),
-        }
+        let result = self.visit(&mut facts, watch).await;
+        concluded(result.map(|()| latency(&watch.laps())), facts)
     }
 
     /// One visit as a client, which leaves what it learned in `facts` also when it fails.
@@ -201,21 +195,14 @@ impl Probe for Target {
                 .with_if(tls, Phase::Tls)
                 .with_if(self.pen.is_some(), Phase::QueryWrite),
             reasons: ReasonSet::CONNECT
+                .and(ReasonSet::DATABASE)
+                .and(ReasonSet::of(&[Reason::TimeoutAuth]))
                 .and_if(named, ReasonSet::RESOLVE)
                 .and_if(tls, ReasonSet::TLS)
                 .and_if(
                     tls && self.shared.mode != TlsMode::Prefer,
                     ReasonSet::of(&[Reason::TlsRefused]),
                 )
-                .and(ReasonSet::of(&[
-                    Reason::Auth,
-                    Reason::TimeoutAuth,
-                    Reason::NotAccepting,
-                    Reason::Protocol,
-                    Reason::TooLarge,
-                    Reason::Query,
-                    Reason::TimeoutQuery,
-                ]))
                 .and_if(
                     self.shared.query.expects(),
                     ReasonSet::of(&[Reason::Answer]),

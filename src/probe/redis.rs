@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use smallvec::smallvec;
 use tokio::time::Instant;
 
 use self::canary::Canary;
@@ -28,7 +27,7 @@ use self::login::Login;
 use self::query::Query;
 use self::reply::Reply as Answer;
 use self::session::Session;
-use super::{Probe, Run, Template, acknowledged};
+use super::{Probe, Run, Template, acknowledged, concluded};
 use crate::model::{
     CanaryFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
@@ -93,13 +92,8 @@ struct Target {
 impl Target {
     async fn exchange(&self, watch: &mut Stopwatch) -> Result<Reply, Failure> {
         let mut facts = Facts::default();
-        match self.visit(&mut facts, watch).await {
-            Ok(latency) => Ok(Reply {
-                latencies: smallvec![latency],
-                facts,
-            }),
-            Err(failure) => Err(failure.with_facts(facts)),
-        }
+        let result = self.visit(&mut facts, watch).await;
+        concluded(result, facts)
     }
 
     /// One visit as a client, which leaves what it learned in `facts` also when it fails. How long
@@ -261,21 +255,14 @@ impl Probe for Target {
                 .with_if(shared.login.is_needed(), Phase::Auth)
                 .with_if(self.pen.is_some(), Phase::QueryWrite),
             reasons: ReasonSet::CONNECT
+                .and(ReasonSet::DATABASE)
                 .and_if(named, ReasonSet::RESOLVE)
                 .and_if(tls, ReasonSet::TLS)
                 .and_if(
                     shared.login.is_needed(),
                     ReasonSet::of(&[Reason::TimeoutAuth]),
                 )
-                .and_if(shared.query.expects(), ReasonSet::of(&[Reason::Answer]))
-                .and(ReasonSet::of(&[
-                    Reason::Auth,
-                    Reason::NotAccepting,
-                    Reason::Protocol,
-                    Reason::TooLarge,
-                    Reason::Query,
-                    Reason::TimeoutQuery,
-                ])),
+                .and_if(shared.query.expects(), ReasonSet::of(&[Reason::Answer])),
             facts: FactSet {
                 addresses: named,
                 tls,
