@@ -42,5 +42,6 @@ mod redis_hostile;
 mod redis_server;
 mod replication;
 mod rules;
+mod scripted;
 mod server;
 mod soak;
