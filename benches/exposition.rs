@@ -40,6 +40,8 @@ const BARE: Shape = Shape {
         database: false,
         replication: false,
         tls_unverified: false,
+        value: false,
+        manager: false,
     },
 };
 

@@ -1,8 +1,12 @@
 //! The single owner of what changes: takes observations, keeps the series, notes changes of state.
 
+mod board;
 mod canary;
+mod clocks;
 mod figures;
+mod group;
 mod primary;
+mod rate;
 mod ring;
 mod set;
 
@@ -16,14 +20,19 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+pub use self::board::Board;
+pub use self::group::{Brief, Group, Witness};
 use self::set::Changes;
 pub use self::set::{Member, Set};
-use crate::metrics::{Own, Store};
-use crate::model::{Observation, Sample, SetKey, Target, TargetKey};
+use crate::metrics::{Own, Store, raise_to};
+use crate::model::{Observation, Sample, SetKey, Target, TargetKey, TiltCause};
 
 /// How often observations are taken in. Taking them in batches costs a lane no wake-up of this
 /// task for each run; an observation is at most so old when it is seen.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How often the clocks are compared, and counted what time alone has changed.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// How far the first round is.
 #[derive(Debug)]
@@ -85,15 +94,18 @@ pub struct Evaluation {
     sets: Vec<Set>,
     /// The sets that a target is a member of.
     sets_of: HashMap<TargetKey, Vec<usize>>,
+    board: Arc<Board>,
+    source_region: Arc<str>,
 }
 
 impl Evaluation {
-    /// An evaluation of the targets, in the order of their keys, and of the sets that they are
-    /// members of. `stamp` is set to the time whenever something was taken in.
+    /// An evaluation of the targets, in the order of their keys, of the sets that they are members
+    /// of, and of the groups on the board, from this region.
     pub fn new(
-        stamp: IntGauge,
+        source_region: Arc<str>,
         targets: Vec<Target>,
         sets: Vec<Set>,
+        board: Arc<Board>,
         series: Arc<Store>,
         own: Arc<Own>,
         progress: Arc<Progress>,
@@ -104,8 +116,11 @@ impl Evaluation {
                 sets_of.entry(target).or_default().push(index);
             }
         }
+        let stamp = &own.evaluation_timestamp_seconds;
         Self {
-            stamp,
+            stamp: stamp.with_label_values(&[&*source_region]),
+            source_region,
+            board,
             sets,
             sets_of,
             states: vec![State::NotSeen; targets.len()],
@@ -119,6 +134,7 @@ impl Evaluation {
     /// Runs until every sender of observations is gone and all that they sent is taken in.
     pub async fn run(mut self, mut observations: mpsc::Receiver<Observation>) {
         let lag = self.own.event_loop_lag_seconds.with_label_values(&["main"]);
+        let mut next_second = Instant::now();
         loop {
             let closed = observations.is_closed();
             while let Ok(observation) = observations.try_recv() {
@@ -126,12 +142,33 @@ impl Evaluation {
             }
             let now = Instant::now();
             self.expire(now.into_std());
+            if next_second <= now {
+                self.second();
+                next_second = now + SECOND;
+            }
             self.stamp.set(seconds_since_epoch());
             if closed {
                 return;
             }
             tokio::time::sleep_until(now + TICK).await;
             lag.observe((Instant::now() - (now + TICK)).as_secs_f64());
+        }
+    }
+
+    /// Looks at the clocks, and counts what time alone has changed.
+    fn second(&self) {
+        let reading = clocks::read();
+        let tilt = self.board.tick(reading, SystemTime::now());
+        let tilted = tilt.until(reading.monotonic).is_some();
+        let region = &*self.source_region;
+        let gauge = self.own.tilt.with_label_values(&[region]);
+        if gauge.get() == 0 && tilted {
+            warn!("the clocks of this host cannot be trusted: nothing is judged for a while");
+        }
+        gauge.set(i64::from(tilted));
+        for (cause, count) in TiltCause::ALL.into_iter().zip(tilt.causes()) {
+            let labels = [region, cause.as_str()];
+            raise_to(&self.own.tilts_total.with_label_values(&labels), count);
         }
     }
 
@@ -142,6 +179,7 @@ impl Evaluation {
         }
         if let Observation::Sample(sample) = observation {
             self.note(sample);
+            self.board.observe(sample);
             self.pair(sample);
         }
     }
@@ -151,6 +189,7 @@ impl Evaluation {
         for index in self.sets_of.get(&sample.target).into_iter().flatten() {
             let set = &mut self.sets[*index];
             let changes = set.observe(sample);
+            self.board.compare(sample, set, &changes);
             if !show(&self.series, set.key(), changes) {
                 self.own.samples_dropped_total.inc();
             }

@@ -19,6 +19,7 @@ mod process;
 mod rows;
 mod series;
 mod sets;
+mod standbys;
 mod store;
 
 pub use accept::{accepts_gzip, negotiate};

@@ -2,17 +2,20 @@
 
 mod beat;
 mod canary;
+mod cause;
 mod check;
 mod database;
 pub mod duration;
 mod facts;
 mod group;
 mod gtid;
+mod manager;
 mod pair;
 mod phase;
 mod position;
 mod readiness;
 mod reason;
+mod report;
 mod sample;
 mod secret;
 pub mod size;
@@ -20,21 +23,28 @@ mod target;
 
 pub use beat::Beat;
 pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
-pub use check::{Beyond, Bound, CheckKind, PlannedCheck, PrometheusQuery, Unit};
+pub use cause::Cause;
+pub use check::{Beyond, Bound, CheckKind, PlannedCheck, Unit};
 pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,
     Withheld,
 };
-pub use facts::{DnsFacts, FactSet, Facts, HttpFacts, PingFacts, TlsFacts, TlsVersion};
-pub use group::{Assumed, Hold, Objectives};
+pub use facts::{
+    DnsFacts, FactSet, Facts, HttpFacts, NoValue, PingFacts, TlsFacts, TlsVersion, ValueFacts,
+};
+pub use group::{Assumed, Hold, Objectives, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
+pub use manager::{ManagerFacts, Objection};
 pub use pair::{
     DatabaseSet, GroupMember, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure,
 };
 pub use phase::{Laps, Phase, PhaseSet};
 pub use position::Position;
-pub use readiness::{CheckReason, CheckState, GateKind, ReadyState, TiltCause};
+pub use readiness::{
+    CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, TiltCause,
+};
 pub use reason::{Reason, ReasonSet};
+pub use report::{CheckReport, GroupReport, HoldReport, SightReport, StageReport, StandbyReport};
 pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
 pub use secret::Secret;
 pub use target::{Target, TargetKey, Turn};

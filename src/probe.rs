@@ -1,11 +1,19 @@
 //! What a probe is, and the list of kinds. A kind is one file in `probe/` and one line here.
 
-// Written out, so that rustfmt finds them.
+// What several kinds have in common.
+mod api;
+mod destination;
+mod headers;
+mod https;
+
+// The kinds, written out, so that rustfmt finds them.
 mod dns;
 mod http;
 mod mysql;
+mod patroni;
 mod ping;
 mod postgres;
+mod prometheus;
 mod redis;
 mod tcp;
 
@@ -303,7 +311,7 @@ impl Check {
     pub fn speaks_tls(&self, address: &str) -> bool {
         const HTTPS: &str = "https:";
         match self {
-            Self::Http(_) => address
+            Self::Http(_) | Self::Prometheus(_) | Self::Patroni(_) => address
                 .get(..HTTPS.len())
                 .is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTPS)),
             Self::Tcp(settings) => settings.tls.is_some(),
@@ -332,6 +340,10 @@ kinds! {
     Mysql(mysql, canary),
     /// What a client of Redis or Valkey does, and the server's replication.
     Redis(redis, canary),
+    /// A query to a Prometheus server.
+    Prometheus(prometheus),
+    /// What the HA manager Patroni says of its server.
+    Patroni(patroni),
 }
 
 #[cfg(test)]

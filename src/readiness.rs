@@ -32,4 +32,4 @@ pub use standby::{Check, Disorder, Look, Side, Standby};
 pub use tilt::{Jolt, Reading, Tilt};
 pub use truth::Truth;
 pub use verdict::{Cause, Causes, Verdict};
-pub use viability::{Hearing, LastSight, Patience, Promotability, Promotion, Sight};
+pub use viability::{Hearing, LastSight, Patience, Promotion, sight_of};

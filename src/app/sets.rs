@@ -1,29 +1,43 @@
-//! The groups of the plan, with places for the figures of their databases.
+//! The databases of the plan's groups, with places for their figures.
 
 use crate::config::{Plan, PlannedSet};
 use crate::evaluate::{Member, Set};
 use crate::metrics::Store;
 use crate::model::{Epoch, PairKey, TargetKey};
 
-/// Gives every set and every member of a group its series, and makes what judges it. The canaries are of the life `epoch`.
-pub(super) fn sets(plan: &Plan, store: &Store, epoch: Epoch) -> Result<Vec<Set>, String> {
+/// Gives every set and every member of a group its series, and makes what judges it, with the places
+/// of its standbys. The canaries are of the life `epoch`.
+pub(super) fn sets(
+    plan: &Plan,
+    store: &Store,
+    epoch: Epoch,
+) -> Result<(Vec<Set>, Vec<Vec<PairKey>>), String> {
     for member in &plan.members {
         store.insert_member(member)?;
     }
     let sets = plan.sets.iter();
-    sets.map(|planned| set(plan, planned, store, epoch))
-        .collect()
+    let sets: Result<Vec<_>, _> = sets
+        .map(|planned| set(plan, planned, store, epoch))
+        .collect();
+    Ok(sets?.into_iter().unzip())
 }
 
-fn set(plan: &Plan, planned: &PlannedSet, store: &Store, epoch: Epoch) -> Result<Set, String> {
+fn set(
+    plan: &Plan,
+    planned: &PlannedSet,
+    store: &Store,
+    epoch: Epoch,
+) -> Result<(Set, Vec<PairKey>), String> {
     let key = store.insert_set(&planned.set)?;
     let mut members = vec![member(plan, planned.primary, None)];
+    let mut pairs = Vec::new();
     for (region, target) in &planned.standbys {
         let pair = store.insert_pair(key, region)?;
+        pairs.push(pair);
         members.push(member(plan, *target, Some(pair)));
     }
     let (interval, timeout) = (planned.interval, planned.timeout);
-    Ok(Set::new(key, members, interval, timeout, epoch))
+    Ok((Set::new(key, members, interval, timeout, epoch), pairs))
 }
 
 fn member(plan: &Plan, target: TargetKey, pair: Option<PairKey>) -> Member {

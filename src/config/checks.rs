@@ -32,8 +32,8 @@ pub struct DefaultCheck {
 /// The bound of a check before anyone has tuned it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DefaultBound {
-    /// On which side of the limit values are bad.
-    pub beyond: Beyond,
+    /// On which side of the limit values are bad; `None`: on the one whose limit is set.
+    pub beyond: Option<Beyond>,
     /// What it is measured in.
     pub unit: Unit,
     /// The limit.
@@ -188,6 +188,8 @@ pub const DEFAULTS: &[DefaultCheck] = &[
     replicated(&["redis"], "keys", CheckKind::Keys { least: 1000 })
         .below(Unit::Ratio, Limit::At(0.5))
         .on(&["link"]),
+    check(&["prometheus"], "value", CheckKind::Value).either(Unit::Number),
+    check(&["patroni"], "manager", CheckKind::Manager).scored(),
     check(
         NONE,
         "jurisdiction",
@@ -257,14 +259,19 @@ impl DefaultCheck {
     }
 
     const fn above(self, unit: Unit, limit: Limit) -> Self {
-        self.bounded(Beyond::Above, unit, limit)
+        self.bounded(Some(Beyond::Above), unit, limit)
     }
 
     const fn below(self, unit: Unit, limit: Limit) -> Self {
-        self.bounded(Beyond::Below, unit, limit)
+        self.bounded(Some(Beyond::Below), unit, limit)
     }
 
-    const fn bounded(mut self, beyond: Beyond, unit: Unit, limit: Limit) -> Self {
+    /// Bad on the side whose limit somebody sets.
+    const fn either(self, unit: Unit) -> Self {
+        self.bounded(None, unit, Limit::Unset)
+    }
+
+    const fn bounded(mut self, beyond: Option<Beyond>, unit: Unit, limit: Limit) -> Self {
         self.bound = Some(DefaultBound {
             beyond,
             unit,
@@ -301,12 +308,15 @@ impl DefaultCheck {
     pub(super) fn planned(
         &self,
         probe: Arc<str>,
-        limit: Option<f64>,
+        limit: Option<(Beyond, f64)>,
         objectives: Objectives,
     ) -> Option<PlannedCheck> {
         let bound = match self.bound {
             None => None,
-            Some(bound) => Some(bound.planned(limit.or(bound.limit.of(objectives))?)),
+            Some(bound) => {
+                let own = || bound.beyond.zip(bound.limit.of(objectives));
+                Some(bound.planned(limit.or_else(own)?))
+            }
         };
         Some(PlannedCheck {
             name: self.name.into(),
@@ -334,9 +344,9 @@ impl Limit {
 
 impl DefaultBound {
     /// With this limit; without the warning if that is beyond it.
-    fn planned(self, limit: f64) -> Bound {
+    fn planned(self, (beyond, limit): (Beyond, f64)) -> Bound {
         let bound = Bound {
-            beyond: self.beyond,
+            beyond,
             unit: self.unit,
             limit,
             warn: None,
@@ -376,8 +386,13 @@ mod tests {
             let own = DEFAULTS.iter().filter(|check| check.of.contains(kind));
             let roots = own.filter(|check| check.parents.is_empty());
             let roots: Vec<_> = roots.collect();
+            // That the standby is bad is another manager's opinion.
+            let gate = match *kind {
+                "patroni" => GateKind::Scored,
+                _ => GateKind::Hard,
+            };
             assert!(
-                matches!(roots.as_slice(), [root] if root.gate == GateKind::Hard),
+                matches!(roots.as_slice(), [root] if root.gate == gate),
                 "{kind}: {roots:?}"
             );
         }
@@ -389,7 +404,7 @@ mod tests {
             if let Some(DefaultBound {
                 limit: Limit::At(limit),
                 warn: Some(warn),
-                beyond,
+                beyond: Some(beyond),
                 unit,
             }) = check.bound
             {

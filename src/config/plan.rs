@@ -1,6 +1,6 @@
 //! From a configuration to probes that can run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +70,9 @@ pub struct Plan {
     pub regions: usize,
     /// What it may use.
     pub limits: Limits,
+    /// The folder of what it must not forget, an absolute path; none is set in most files, since
+    /// systemd names one.
+    pub state_dir: Option<PathBuf>,
     /// The targets that are probed from this region. A target's place is its `TargetKey`.
     pub targets: Vec<PlannedTarget>,
     /// Every probe, also those that do not run from this region.
@@ -156,6 +159,8 @@ pub struct PlannedGroup {
     pub primary: Arc<str>,
     /// The regions that can take over.
     pub standbys: Vec<Arc<str>>,
+    /// How many regions judge it: those from which any of its probes run.
+    pub vantages: u64,
     /// Its database probes.
     pub databases: Vec<PlannedDatabase>,
     /// What it promises.
@@ -198,6 +203,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             region: Arc::clone(&config.region),
             regions: config.regions.len(),
             limits: config.limits,
+            state_dir: config.state_dir.clone(),
             targets: Vec::new(),
             probes: Vec::new(),
             sets: Vec::new(),
@@ -314,6 +320,7 @@ impl Planner<'_> {
                 name: Arc::clone(&group.name),
                 primary: Arc::clone(&group.primary),
                 standbys: group.standbys.clone(),
+                vantages: vantages(group, &probes),
                 databases,
                 objectives: group.objectives,
                 preference: group.preference.clone(),
@@ -396,6 +403,14 @@ impl Planner<'_> {
     fn problem(&self, probe: &Probe, below: &Path, message: &str) -> Problem {
         probe.element.problem(&self.config.places, below, message)
     }
+}
+
+/// How many regions any probe of the group runs from.
+fn vantages(group: &Group, probes: &HashMap<&Arc<str>, &Probe>) -> u64 {
+    let of_group = group.probes.iter();
+    let of_group = of_group.filter_map(|member| probes.get(&member.probe));
+    let regions: HashSet<_> = of_group.flat_map(|probe| &probe.from).collect();
+    regions.len() as u64
 }
 
 fn summary(probe: &Probe) -> PlannedProbe {

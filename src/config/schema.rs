@@ -16,8 +16,15 @@ use crate::model::duration;
 use crate::probe::Check;
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 7] = [
-    "region", "regions", "defaults", "limits", "include", "probes", "groups",
+pub(super) const MAIN: [&str; 8] = [
+    "region",
+    "regions",
+    "defaults",
+    "limits",
+    "state_dir",
+    "include",
+    "probes",
+    "groups",
 ];
 /// The keys of an included file.
 pub(super) const INCLUDED: [&str; 3] = ["regions", "probes", "groups"];
@@ -111,8 +118,8 @@ pub(super) struct Hold {
     pub(super) until: Option<SystemTime>,
 }
 
-/// The tuning of a check that comes by itself, or a check that asks a Prometheus server. Values are
-/// text until it is known what they are measured in.
+/// The tuning of a check that comes by itself. Values are text until it is known what they are
+/// measured in.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct GroupCheck {
@@ -127,7 +134,6 @@ pub(super) struct GroupCheck {
     pub(super) quantile: Option<f64>,
     #[serde(deserialize_with = "duration::deserialize_option")]
     pub(super) over: Option<Duration>,
-    pub(super) prometheus: Option<Prometheus>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -136,15 +142,6 @@ pub(super) enum Gate {
     Hard,
     Scored,
     Off,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Prometheus {
-    pub(super) url: Option<String>,
-    pub(super) query: Option<String>,
-    #[serde(deserialize_with = "duration::deserialize_option")]
-    pub(super) max_age: Option<Duration>,
 }
 
 /// A moment as RFC 3339 has it: with a date, a time and the offset from UTC.

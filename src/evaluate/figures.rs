@@ -26,6 +26,8 @@ pub(super) fn both_sides(
         return;
     }
     slot(figures, standby, primary);
+    let limits = standby.limits.zip(primary.limits);
+    figures.lower_limits = limits.map(|(own, needed)| own.lower_than(&needed));
     figures.keys_ratio = keys_ratio(standby.keys, primary.keys);
     if !one_history(standby, primary) {
         return;

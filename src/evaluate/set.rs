@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::canary::Canary;
 use super::figures;
 use super::primary::{Primary, Verdict};
+use super::rate::WriteRate;
 use super::ring::Ring;
 use crate::model::{
     Epoch, PairFigures, PairKey, Pen, ReplicationFacts, Role, Sample, SetFigures, SetKey, TargetKey,
@@ -27,6 +28,8 @@ pub struct Member {
 pub(super) struct Changes {
     /// The figures of the set.
     pub(super) set: Option<SetFigures>,
+    /// Whether the run was the known primary's.
+    pub(super) of_primary: bool,
     /// The figures of the pairs that changed.
     pub(super) pairs: Vec<(PairKey, PairFigures)>,
     /// How long canaries took to be seen that were seen now: at most so long after they were
@@ -43,6 +46,7 @@ pub struct Set {
     members: Vec<Seat>,
     primary: Primary,
     ring: Ring,
+    writes: WriteRate,
     canary: Option<Canary>,
     figures: SetFigures,
 }
@@ -83,6 +87,7 @@ impl Set {
             members: seats.collect(),
             primary: Primary::default(),
             ring: Ring::default(),
+            writes: WriteRate::default(),
             canary: canary.then(|| Canary::new(epoch, interval)),
             figures: SetFigures::default(),
         }
@@ -93,9 +98,18 @@ impl Set {
         self.key
     }
 
+    /// What the known primary said, if it was seen lately.
+    pub(super) fn primary(&self) -> Option<&ReplicationFacts> {
+        self.members[self.primary.known()?].look.as_deref()
+    }
+
+    /// Bytes a second that the primary seldom exceeds; `None`: not known.
+    pub(super) fn write_rate(&self) -> Option<f64> {
+        self.writes.high()
+    }
+
     /// The figures now.
-    #[cfg(test)]
-    fn figures(&self) -> &SetFigures {
+    pub(super) fn figures(&self) -> &SetFigures {
         &self.figures
     }
 
@@ -116,6 +130,7 @@ impl Set {
         self.written(place, sample);
         self.seen(place, sample, &mut changes);
         if self.primary.known() == Some(place) {
+            changes.of_primary = true;
             self.pair_all(&mut changes);
         } else {
             self.standby(place, &mut changes);
@@ -166,6 +181,7 @@ impl Set {
             && let Some(position) = &look.position
         {
             self.ring.note(look.asked, position);
+            self.writes.note(look.asked, position);
         }
         for place in 0..self.members.len() {
             if place != primary {

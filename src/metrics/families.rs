@@ -3,7 +3,7 @@
 use super::engine::{INITIAL_SYNC, KEYS, REPLAY, TIMELINES};
 use super::rows::families;
 use super::series::Series;
-use crate::model::{Role, Withheld};
+use crate::model::{NoValue, Role, ValueFacts, Withheld};
 
 families! {
     of Series;
@@ -164,6 +164,37 @@ families! {
     /// Whether the last run's response was authoritative; NaN without a response.
     Gauge dns_authoritative: |s, rows| if s.shape.facts.dns {
         rows.value(s.dns.map(|dns| dns.authoritative));
+    };
+
+    /// The number that the last run's query came to; NaN without one.
+    Gauge prometheus_value: |s, rows| if s.shape.facts.value {
+        rows.value(s.value.and_then(ValueFacts::known));
+    };
+
+    /// Why the last run's answer had no number; NaN without an answer.
+    Gauge prometheus_value_missing: |s, rows| if s.shape.facts.value {
+        for reason in NoValue::ALL {
+            let missing = s.value.map(|value| value == ValueFacts::Unknown(reason));
+            rows.with("reason", reason.as_str(), missing);
+        }
+    };
+
+    /// Whether the HA manager had been told to leave its cluster alone in the last run; NaN if it did
+    /// not answer.
+    Gauge manager_paused: |s, rows| if s.shape.facts.manager {
+        rows.value(s.manager.map(|manager| manager.paused));
+    };
+
+    /// Whether the HA manager may make its server the primary, as it is configured; NaN if it did not
+    /// answer in the last run.
+    Gauge manager_failover_allowed: |s, rows| if s.shape.facts.manager {
+        rows.value(s.manager.map(|manager| manager.failover_allowed));
+    };
+
+    /// How long the HA manager had not reached the store of its cluster in the last run; NaN if it did
+    /// not tell.
+    Gauge manager_store_silence_seconds: |s, rows| if s.shape.facts.manager {
+        rows.value(s.manager.and_then(|manager| manager.store_silence));
     };
 
     /// The database last seen.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::buckets::{Buckets, Histogram};
-use super::engine::{BYTES, Engine, KEYS, REPLAY, SLOTS, TRANSACTIONS};
+use super::engine::{BYTES, Engine, KEYS, REPLAY, SLOTS, TIMELINES, TRANSACTIONS};
 use super::page::push_label;
 use super::rows::{Subject, families};
 use super::sets::SetSeries;
-use crate::model::PairFigures;
+use crate::model::{PairFigures, StandbyLimits};
 
 /// One standby's figures.
 #[derive(Debug)]
@@ -114,6 +114,15 @@ families! {
     /// Whether the standby's slot lost log that the standby needs, or is about to.
     Gauge replication_slot_lost: |p, rows| if p.engine.among(SLOTS) {
         rows.value(p.figures.slot_lost);
+    };
+
+    /// Whether a parameter of the standby is smaller than that of its primary, so that the standby
+    /// could not start or would stop replaying; NaN if they are not known of both.
+    Gauge db_parameter_too_low: |p, rows| if p.engine.among(TIMELINES) {
+        for parameter in StandbyLimits::NAMES {
+            let lower = p.figures.lower_limits.as_ref();
+            rows.with("parameter", parameter, lower.map(|lower| lower.contains(&parameter)));
+        }
     };
 
     /// The standby's keys per key of the primary; NaN while the primary has none.

@@ -50,7 +50,7 @@ impl Rows<'_> {
     /// A row with more labels, rendered, with a comma before.
     pub(super) fn more(&mut self, more: &[&str], value: impl Into<Value>) {
         self.begin();
-        let mut labels = [""; 6];
+        let mut labels = [""; 8];
         labels[0] = self.labels;
         for (to, from) in labels[1..].iter_mut().zip(more) {
             *to = from;

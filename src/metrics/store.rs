@@ -11,10 +11,11 @@ use super::pairs::PairSeries;
 use super::rows::{Family, Subject};
 use super::series::Series;
 use super::sets::SetSeries;
-use super::{families, members, pairs, sets};
+use super::standbys::StandbySeries;
+use super::{families, members, pairs, sets, standbys};
 use crate::model::{
-    DatabaseSet, GroupMember, Observation, PairFigures, PairKey, Sample, SetFigures, SetKey, Shape,
-    Target, TargetKey,
+    DatabaseSet, GroupMember, GroupReport, Observation, PairFigures, PairKey, Sample, SetFigures,
+    SetKey, Shape, StandbyPlace, Target, TargetKey,
 };
 
 /// The labels that hotspare itself puts on series, and those that mean something to Prometheus.
@@ -51,7 +52,8 @@ struct Inner {
     sets: Vec<SetSeries>,
     pairs: Vec<PairSeries>,
     members: Vec<MemberSeries>,
-    /// Of all four: their first or last label tells them apart.
+    standbys: Vec<StandbySeries>,
+    /// Of all five: their first or last label tells them apart.
     labels: HashSet<Arc<str>>,
 }
 
@@ -134,6 +136,35 @@ impl Store {
         Ok(())
     }
 
+    /// Adds a standby of a group: its series exist from now on.
+    ///
+    /// The error says that it is there already.
+    pub fn insert_standby(&self, standby: &StandbyPlace) -> Result<(), String> {
+        let series = StandbySeries::new(standby);
+        let mut inner = self.lock();
+        if !inner.labels.insert(Arc::clone(&series.labels)) {
+            return Err(format!("the standby {{{}}} is there twice", series.labels));
+        }
+        inner.standbys.push(series);
+        Ok(())
+    }
+
+    /// Replaces what is said of every standby. False if they are not the standbys of this store, in
+    /// the order in which they were added.
+    #[must_use]
+    pub fn judged(&self, groups: Vec<GroupReport>) -> bool {
+        let mut inner = self.lock();
+        let mut series = inner.standbys.iter_mut();
+        let all = groups.into_iter().all(|group| {
+            let mut reports = group.standbys.into_iter();
+            reports.all(|report| {
+                let next = series.next();
+                next.is_some_and(|series| series.judged(&group.group, report))
+            })
+        });
+        all && series.next().is_none()
+    }
+
     /// Replaces the figures of a set. False if it is not of this store.
     pub fn set_figures(&self, set: SetKey, figures: SetFigures) -> bool {
         let mut inner = self.lock();
@@ -198,6 +229,7 @@ impl Store {
         self.table(sets::FAMILIES, |inner| &inner.sets, page, &mut full);
         self.table(pairs::FAMILIES, |inner| &inner.pairs, page, &mut full);
         self.table(members::FAMILIES, |inner| &inner.members, page, &mut full);
+        self.table(standbys::FAMILIES, |inner| &inner.standbys, page, &mut full);
     }
 
     fn table<S: Subject>(

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::DatabaseFacts;
+use super::{DatabaseFacts, ManagerFacts};
 
 /// Everything that a run learned about its target beside how long it took.
 ///
@@ -25,6 +25,10 @@ pub struct Facts {
     pub dns: Option<DnsFacts>,
     /// What a database said of itself.
     pub database: Option<Box<DatabaseFacts>>,
+    /// What a query came to whose answer is a number.
+    pub value: Option<ValueFacts>,
+    /// What an HA manager said of the server that it manages.
+    pub manager: Option<ManagerFacts>,
 }
 
 /// Which groups of facts a target's runs can bring: what its fact series start with.
@@ -50,6 +54,10 @@ pub struct FactSet {
     pub database: bool,
     /// What a database tells of replication.
     pub replication: bool,
+    /// [`ValueFacts`].
+    pub value: bool,
+    /// [`ManagerFacts`].
+    pub manager: bool,
     /// The session is encrypted but the certificate is not verified, by configuration.
     pub tls_unverified: bool,
 }
@@ -132,4 +140,52 @@ pub struct DnsFacts {
     pub min_ttl_seconds: Option<u32>,
     /// Whether the server said that it is an authority for the name.
     pub authoritative: bool,
+}
+
+/// What a query came to whose answer is a number. A server that answers without one works: the run
+/// succeeds, and it is the number that is not known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ValueFacts {
+    /// The number, which is finite.
+    Known(f64),
+    /// Why there is none.
+    Unknown(NoValue),
+}
+
+impl ValueFacts {
+    /// The number, if it is known.
+    pub const fn known(self) -> Option<f64> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Why the answer to a query has no number that could be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoValue {
+    /// It has no sample: there is no such series, or none that is new enough.
+    Empty,
+    /// Its one sample is not a finite number.
+    NotANumber,
+    /// Its one sample is older than it may be.
+    Old,
+    /// It has several samples: the query should say which one, or aggregate them.
+    Many,
+}
+
+impl NoValue {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Empty, Self::NotANumber, Self::Old, Self::Many];
+
+    /// The value of the label `reason`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::NotANumber => "not_a_number",
+            Self::Old => "old",
+            Self::Many => "many",
+        }
+    }
 }

@@ -12,6 +12,22 @@ pub struct Objectives {
     pub rto: Option<Duration>,
 }
 
+/// A standby of a group, seen from this daemon's region: what names its series, and what is known of
+/// it without looking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StandbyPlace {
+    /// The group's name.
+    pub group: Arc<str>,
+    /// The standby's region.
+    pub standby: Arc<str>,
+    /// The region in which this daemon runs.
+    pub source_region: Arc<str>,
+    /// How many regions judge it.
+    pub vantages: u64,
+    /// What the group promises.
+    pub objectives: Objectives,
+}
+
 /// How long the parts of a failover take that nothing measures, for the estimate of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Assumed {

@@ -97,6 +97,9 @@ pub struct PairFigures {
     pub slot_retained_bytes: Option<u64>,
     /// Whether the standby's slot lost log that it needs, or is about to.
     pub slot_lost: Option<bool>,
+    /// The parameters that the standby has smaller than its primary, so that it could not start or
+    /// would stop replaying (`PostgreSQL`).
+    pub lower_limits: Option<Vec<&'static str>>,
     /// The number of the newest canary that the standby shows.
     pub canary_seen_seq: Option<u64>,
     /// The standby's keys per key of the primary (Redis); none while the primary has no keys.

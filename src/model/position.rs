@@ -29,6 +29,14 @@ impl Position {
         }
     }
 
+    /// The bytes before this position. `None`: no position in bytes.
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Lsn(bytes) | Self::Offset(bytes) => Some(*bytes),
+            _ => None,
+        }
+    }
+
     /// Bytes from `other` to this position, none if it is not behind. `None`: no positions in bytes.
     pub fn bytes_beyond(&self, other: &Self) -> Option<u64> {
         match (self, other) {

@@ -1,9 +1,12 @@
 //! What names the parts of readiness: closed sets, because they become labels.
 
+use serde::Serialize;
+
 use super::{Reason, Withheld};
 
 /// What a check says, as the value of the label `state`: exactly one is true at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CheckState {
     /// It was seen to be good, often enough and lately.
     Pass,
@@ -27,6 +30,9 @@ impl CheckState {
         Self::NotApplicable,
     ];
 
+    /// Those of a check that is asked at all.
+    pub const ASKED: [Self; 4] = [Self::Pass, Self::Fail, Self::Unknown, Self::Stale];
+
     /// The value of the label `state`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,7 +46,8 @@ impl CheckState {
 }
 
 /// Whether a standby can take over, as the value of the label `state`: exactly one is true at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReadyState {
     /// Every gate passes, on what was seen lately.
     Ready,
@@ -70,10 +77,21 @@ impl ReadyState {
             Self::PrimaryLost => "primary_lost",
         }
     }
+
+    /// The state in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not ready",
+            Self::Unknown => "unknown",
+            Self::PrimaryLost => "primary lost",
+        }
+    }
 }
 
 /// What a check counts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum GateKind {
     /// It has to pass for the standby to be ready.
     Hard,
@@ -97,8 +115,39 @@ impl GateKind {
     }
 }
 
+/// Whether a standby may be promoted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Promotability {
+    /// The primary is there: nobody asks.
+    NotAsked,
+    /// Everything that can still be seen is good, and the loss was within the objective.
+    Viable,
+    /// Something is not.
+    NotViable,
+    /// It cannot be told; also whether the primary is lost at all.
+    Unknown,
+}
+
+/// How a group's primary is seen from this vantage, with the standbys for witnesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// It is reached.
+    Seen,
+    /// It cannot be told whether it is reached.
+    Unclear,
+    /// It is not reached, and a standby hears it: this vantage is cut off.
+    OneSided,
+    /// It is not reached, and whether a standby hears it is not known.
+    Unwitnessed,
+    /// It is not reached, and no standby hears it either.
+    Lost,
+}
+
 /// What made this daemon distrust its own clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TiltCause {
     /// The wall clock was set.
     ClockStep,
@@ -127,8 +176,8 @@ macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
         /// Why a check does not pass. The set is closed: what a person needs beyond it (the value,
         /// the threshold, the target's own words) goes to the API, never into a label.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum CheckReason { $($(#[$doc])* $name,)* }
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        pub enum CheckReason { $($(#[$doc])* #[serde(rename = $label)] $name,)* }
 
         impl CheckReason {
             /// Every reason.
@@ -220,6 +269,8 @@ reasons! {
     Error = "error",
     /// The canary's writer does not get its writes acknowledged, so that nothing can be looked for.
     Writer = "writer",
+    /// The primary was not seen lately, so that there is nothing to compare with.
+    NoPrimary = "no_primary",
     /// There is no figure: an empty answer, or one that is no number.
     NoValue = "no_value",
     /// The figure is older than it may be.

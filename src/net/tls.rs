@@ -141,7 +141,7 @@ impl TlsClient {
     }
 
     /// Does the handshake, in the phase [`Phase::Tls`], and leaves what it told in `seen`. Also a
-    /// refused certificate has its dates; nothing is left where it did not get so far.
+    /// refused certificate has its dates; where it did not get so far, `seen` stays as it is.
     pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
@@ -159,11 +159,12 @@ impl TlsClient {
             watch.leave();
         }
         let facts = recorder.facts();
-        *seen = match &result {
-            Ok(stream) => Some(Box::new(established(facts, stream.get_ref().1))),
+        match &result {
+            Ok(stream) => *seen = Some(Box::new(established(facts, stream.get_ref().1))),
             // What was known before stays known through a server that is down.
-            Err(_) => facts.verified.is_some().then(|| Box::new(facts)),
-        };
+            Err(_) if facts.verified.is_none() => {}
+            Err(_) => *seen = Some(Box::new(facts)),
+        }
         result.map_err(|error| tls_failure(&error))
     }
 }

@@ -6,7 +6,6 @@
 //! for, no redirect, so that a run shows what a new client meets.
 
 mod decode;
-mod destination;
 mod expect;
 mod redirect;
 mod request;
@@ -14,22 +13,20 @@ mod run;
 mod settings;
 mod status;
 
-use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use http::Method;
 use url::Url;
 
-use self::destination::{Destination, Names, server_name};
 use self::expect::Expectations;
 use self::request::Prototype;
 use self::settings::Decompress;
 pub(super) use self::settings::Settings;
-use super::{Context, Probe, Problem, Run, Template, tls_client};
+use super::destination::{Destination, Names};
+use super::https::Https;
+use super::{Context, Probe, Problem, Run, Template};
 use crate::model::{FactSet, Phase, PhaseSet, Reason, ReasonSet, Shape};
-use crate::net::{
-    Addresses, Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings,
-};
+use crate::net::{Addresses, Dial, Endpoint, IpVersion, Resolver, Stopwatch};
 
 /// Redirects that can be followed at most.
 const MAX_REDIRECTS: u8 = 10;
@@ -44,10 +41,7 @@ struct Http {
     prototype: Prototype,
     expectations: Expectations,
     names: Names,
-    /// Made when the first target needs it: a host without certificate authorities can probe plain
-    /// http.
-    tls: OnceLock<Result<TlsClient, String>>,
-    roots: Arc<Roots>,
+    tls: Https,
     resolver: Arc<Resolver>,
     dial: Dial,
     proxy: Option<Endpoint>,
@@ -65,9 +59,10 @@ impl Settings {
         let mut problems = Vec::new();
         let expectations = Expectations::new(self, &mut problems);
         let prototype = Prototype::new(self, &context.files, &mut problems);
-        let names = self.names(&mut problems);
+        let server_name = self.tls.server_name.as_deref();
+        let names = Names::new(self.host.as_deref(), server_name, &mut problems);
         let proxy = self.proxy(&mut problems);
-        let tls = self.tls_client(context, &mut problems);
+        let tls = Https::new(&self.tls, context, &mut problems);
         let (dial, ip_version) = self.dial(&mut problems);
         self.check(&expectations, &prototype, &mut problems);
         if !problems.is_empty() {
@@ -78,7 +73,6 @@ impl Settings {
             expectations,
             names,
             tls,
-            roots: Arc::clone(&context.roots),
             resolver: Arc::clone(&context.resolver),
             dial,
             proxy,
@@ -90,23 +84,6 @@ impl Settings {
             decompress: self.decompress,
             skips_verification: self.tls.insecure_skip_verify,
         })))
-    }
-
-    fn names(&self, problems: &mut Vec<Problem>) -> Names {
-        let mut names = Names::default();
-        if let Some(text) = &self.host {
-            match host_of(text) {
-                Ok(authority) => names.host = Some(authority),
-                Err(why) => problems.push(Problem::new("host", why)),
-            }
-        }
-        if let Some(text) = &self.tls.server_name {
-            match server_name(text) {
-                Ok(name) => names.server = Some(name),
-                Err(why) => problems.push(Problem::new("tls.server_name", why)),
-            }
-        }
-        names
     }
 
     fn proxy(&self, problems: &mut Vec<Problem>) -> Option<Endpoint> {
@@ -122,23 +99,6 @@ impl Settings {
         let message = format!("{why}; expected http://host:port");
         problems.push(Problem::new("proxy", message));
         None
-    }
-
-    /// The TLS client, if the settings say anything about it: their faults must show now.
-    fn tls_client(
-        &self,
-        context: &Context,
-        problems: &mut Vec<Problem>,
-    ) -> OnceLock<Result<TlsClient, String>> {
-        let cell = OnceLock::new();
-        if self.tls == TlsSettings::default() {
-            return cell;
-        }
-        match tls_client(&self.tls, context) {
-            Ok(client) => drop(cell.set(Ok(client))),
-            Err(problem) => problems.push(problem.below("tls")),
-        }
-        cell
     }
 
     fn dial(&self, problems: &mut Vec<Problem>) -> (Dial, IpVersion) {
@@ -177,36 +137,13 @@ impl Settings {
     }
 }
 
-fn host_of(text: &str) -> Result<http::uri::Authority, String> {
-    let endpoint = Endpoint::parse(text, Some(80))
-        .map_err(|why| format!("{why}; expected a name like shop.example.com"))?;
-    let text = match endpoint.host {
-        Host::Ip(IpAddr::V6(_)) if !text.starts_with('[') => format!("[{text}]"),
-        _ => text.to_owned(),
-    };
-    text.parse()
-        .map_err(|_| format!("`{text}` is not the name of a host"))
-}
-
 impl Http {
-    /// The TLS client of the probe, or why there is none.
-    fn tls(&self) -> Result<&TlsClient, &str> {
-        self.tls
-            .get_or_init(|| {
-                let nothing = |_: &std::path::Path| Err("no file is configured".to_owned());
-                TlsClient::new(&TlsSettings::default(), &self.roots, nothing)
-                    .map_err(|(_, why)| why)
-            })
-            .as_ref()
-            .map_err(String::as_str)
-    }
-
     fn check_target(&self, destination: &Destination) -> Result<(), String> {
         if self.proxy.is_none() {
             self.ip_version.check(&destination.dial.host)?;
         }
         if destination.tls.is_some() {
-            self.tls()?;
+            self.tls.client()?;
         } else if self.proxy.is_some() && self.names.host.is_some() {
             return Err(
                 "`host` cannot be used for plain http through a proxy: it goes by the URL"
@@ -214,7 +151,7 @@ impl Http {
             );
         } else if self.follow_redirects > 0 {
             // A redirect may need it, and a run is no place to read files.
-            let _ = self.tls();
+            let _ = self.tls.client();
         }
         Ok(())
     }

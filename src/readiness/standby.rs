@@ -173,6 +173,11 @@ impl Standby {
         self.checks[place].judgement.last_conclusive()
     }
 
+    /// The value of the last result of the check in `place`, and the bound that it was held against.
+    pub fn figures(&self, place: usize) -> (Option<f64>, Option<f64>) {
+        (self.checks[place].value, self.checks[place].threshold)
+    }
+
     /// What the checks say at `now`, in their places.
     pub fn states(&self, now: Instant) -> impl Iterator<Item = State> {
         self.watched(now).map(|(_, state)| state)

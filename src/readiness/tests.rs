@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use smallvec::SmallVec;
 
 use super::*;
-use crate::model::{CheckReason, CheckState, GateKind, ReadyState};
+use crate::model::{CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight};
 
 #[expect(clippy::disallowed_methods, reason = "any instant will do")]
 pub(super) fn start() -> Instant {

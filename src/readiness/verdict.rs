@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use super::standby::Watched;
-use super::{Side, Sight, Standby, State, Truth};
-use crate::model::{CheckReason, GateKind, ReadyState};
+use super::{Side, Standby, State, Truth};
+use crate::model::{CheckReason, GateKind, ReadyState, Sight};
 
 /// Causes that are told of one verdict. A person reads the first, and a page has room for no more.
 const TOLD: usize = 5;
@@ -83,7 +83,10 @@ impl Standby {
             Sight::Seen | Sight::Unclear | Sight::Lost => None,
         };
         let (truth, causes) = self.gates(now, |side, state| match (side, state, blind) {
-            (Side::Primary, State::Fail(_), Some(reason)) => Some(State::Unknown(reason)),
+            (Side::Primary, State::Fail(_), Some(reason))
+            | (_, State::Unknown(CheckReason::NoPrimary), Some(reason)) => {
+                Some(State::Unknown(reason))
+            }
             _ => Some(state),
         });
         let state = match (sight, truth) {

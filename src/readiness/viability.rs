@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Causes, Side, Standby, State, Truth};
-use crate::model::{CheckReason, Link};
+use crate::model::{CheckReason, Link, Promotability, Sight};
 
 /// Whether a standby hears its primary. It is a witness: where a vantage cannot reach the primary and
 /// the standby hears it, the vantage is cut off and the primary lives.
@@ -71,42 +71,25 @@ impl Hearing {
     }
 }
 
-/// How a group's primary is seen from this vantage, with the standby for a witness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
-    /// It is reached.
-    Seen,
-    /// It cannot be told whether it is reached.
-    Unclear,
-    /// It is not reached, and the standby hears it: this vantage is cut off.
-    OneSided,
-    /// It is not reached, and whether the standby hears it is not known.
-    Unwitnessed,
-    /// It is not reached, and the standby does not hear it either.
-    Lost,
-}
-
-impl Sight {
-    /// Judges by the checks that reach for the primary, and by what the standby hears.
-    ///
-    /// One check that passes is enough to see it. For it to be out of sight all of them have to fail,
-    /// except those that depend on others or are not applicable.
-    pub fn of(reaches: impl IntoIterator<Item = State>, hearing: Hearing) -> Self {
-        let (mut fails, mut unclear) = (false, false);
-        for state in reaches {
-            match state {
-                State::Pass => return Self::Seen,
-                State::Fail(_) => fails = true,
-                State::Unknown(CheckReason::Dependency) | State::NotApplicable => {}
-                State::Unknown(_) | State::Stale => unclear = true,
-            }
+/// Judges by the checks that reach for the primary, and by what the standby hears.
+///
+/// One check that passes is enough to see it. For it to be out of sight all of them have to fail,
+/// except those that depend on others or are not applicable.
+pub fn sight_of(reaches: impl IntoIterator<Item = State>, hearing: Hearing) -> Sight {
+    let (mut fails, mut unclear) = (false, false);
+    for state in reaches {
+        match state {
+            State::Pass => return Sight::Seen,
+            State::Fail(_) => fails = true,
+            State::Unknown(CheckReason::Dependency) | State::NotApplicable => {}
+            State::Unknown(_) | State::Stale => unclear = true,
         }
-        match hearing {
-            _ if unclear || !fails => Self::Unclear,
-            Hearing::Hears => Self::OneSided,
-            Hearing::Unknown => Self::Unwitnessed,
-            Hearing::Silent => Self::Lost,
-        }
+    }
+    match hearing {
+        _ if unclear || !fails => Sight::Unclear,
+        Hearing::Hears => Sight::OneSided,
+        Hearing::Unknown => Sight::Unwitnessed,
+        Hearing::Silent => Sight::Lost,
     }
 }
 
@@ -122,19 +105,6 @@ pub struct LastSight {
     pub rpo: Option<Duration>,
     /// Bytes; `None` if they were not known then.
     pub loss_bytes: Option<u64>,
-}
-
-/// Whether a standby may be promoted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Promotability {
-    /// The primary is there: nobody asks.
-    NotAsked,
-    /// Everything that can still be seen is good, and the loss was within the objective.
-    Viable,
-    /// Something is not.
-    NotViable,
-    /// It cannot be told; also whether the primary is lost at all.
-    Unknown,
 }
 
 /// The judgement on a promotion.
@@ -255,7 +225,7 @@ mod tests {
             (&[fail], Silent, Sight::Lost),
             (&[fail, hidden, State::NotApplicable], Silent, Sight::Lost),
         ] {
-            let said = Sight::of(reaches.iter().copied(), hearing);
+            let said = sight_of(reaches.iter().copied(), hearing);
             assert_eq!(said, sight, "{reaches:?} {hearing:?}");
         }
     }

@@ -42,6 +42,8 @@ const DATABASE: Shape = Shape {
         database: true,
         replication: true,
         tls_unverified: false,
+        value: false,
+        manager: false,
     },
 };
 

@@ -3,9 +3,9 @@
 mod answers;
 mod faults;
 mod names;
-mod pki;
+pub(crate) mod pki;
 mod redirects;
-mod server;
+pub(crate) mod server;
 mod settings;
 mod tls;
 
@@ -22,7 +22,7 @@ use serde_json::Value;
 /// How long a test waits for what must happen at once: a guard against hanging, never a measure.
 const GUARD: Duration = Duration::from_mins(1);
 
-fn context(resolver: Resolver, folder: &Path) -> Context {
+pub(crate) fn context(resolver: Resolver, folder: &Path) -> Context {
     Context {
         resolver: Arc::new(resolver),
         icmp: Arc::new(Icmp::new()),
@@ -34,12 +34,20 @@ fn context(resolver: Resolver, folder: &Path) -> Context {
 }
 
 /// The host's own resolver; only names of `/etc/hosts` are asked of it.
-fn hosts() -> Resolver {
+pub(crate) fn hosts() -> Resolver {
     Resolver::from_system().expect("the host's files")
 }
 
 fn prepare(settings: Value, context: &Context) -> Result<Box<dyn Template>, Vec<Problem>> {
-    let check = Value::from_iter([("http", settings)]);
+    prepare_kind("http", settings, context)
+}
+
+pub(crate) fn prepare_kind(
+    kind: &str,
+    settings: Value,
+    context: &Context,
+) -> Result<Box<dyn Template>, Vec<Problem>> {
+    let check = Value::from_iter([(kind, settings)]);
     let check: Check = serde_json::from_value(check).expect("settings");
     check.prepare(context)
 }
@@ -56,23 +64,23 @@ fn probe(settings: Value, address: &str) -> Arc<dyn Probe> {
 }
 
 /// What one run came to.
-struct Ran {
-    result: Result<Reply, Failure>,
-    laps: Laps,
+pub(crate) struct Ran {
+    pub(crate) result: Result<Reply, Failure>,
+    pub(crate) laps: Laps,
 }
 
 impl Ran {
-    fn reply(self) -> Reply {
+    pub(crate) fn reply(self) -> Reply {
         self.result.expect("a good answer")
     }
 
-    fn failure(self) -> Failure {
+    pub(crate) fn failure(self) -> Failure {
         self.result.expect_err("a failure")
     }
 
     /// Asserts the failure's reason and a part of its detail.
     #[track_caller]
-    fn failed(self, reason: Reason, detail: &str) -> Failure {
+    pub(crate) fn failed(self, reason: Reason, detail: &str) -> Failure {
         let failure = self.failure();
         assert_eq!(failure.reason, reason, "{failure}");
         assert!(failure.detail.contains(detail), "{failure}");
@@ -84,7 +92,7 @@ impl Ran {
     }
 }
 
-async fn run(probe: &Arc<dyn Probe>) -> Ran {
+pub(crate) async fn run(probe: &Arc<dyn Probe>) -> Ran {
     let mut watch = Stopwatch::start();
     let result = tokio::time::timeout(GUARD, probe.run(&mut watch))
         .await

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hotspare::config::summary;
 use hotspare::metrics::{Format, Store, encode};
-use hotspare::model::{Observation, Phase, PhaseSet, Reason, Suppressed, Withheld, WriteFailure};
+use hotspare::model::{
+    CheckReason, NoValue, Observation, Phase, PhaseSet, Reason, Suppressed, Withheld, WriteFailure,
+};
 
 use crate::page::{FULL, Family, facts, filled, insert, parse, reply, run, set, target};
 
@@ -87,13 +89,17 @@ fn section(heading: &str) -> &'static str {
 fn the_reference_has_every_reason() {
     let failures: Vec<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
     let withheld = Withheld::ALL.map(Withheld::as_str);
+    let missing = NoValue::ALL.map(NoValue::as_str);
     let writes = WriteFailure::ALL.map(WriteFailure::as_str);
     let suppressed = Suppressed::ALL.map(Suppressed::as_str);
+    let checks: Vec<_> = CheckReason::ALL.iter().map(|r| r.as_str()).collect();
     for (heading, reasons) in [
         ("Reasons of failures", &failures[..]),
         ("Reasons of withheld facts", &withheld),
+        ("Reasons of missing values", &missing),
         ("Reasons of canaries that were not written", &writes),
         ("Reasons of canaries that were suppressed", &suppressed),
+        ("Reasons of checks", &checks),
     ] {
         assert!(!reasons.is_empty());
         for reason in reasons {

@@ -50,6 +50,11 @@ impl Prometheus {
         }
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The values of an instant query's result, by the label asked for.
     pub(crate) fn query(&self, query: &str, label: &str) -> Vec<(String, f64)> {
         let encoded: String = query

@@ -1,5 +1,4 @@
-//! The checks of a group: those that come by themselves, as they are tuned, and those that are
-//! added.
+//! The checks of a group: they come by themselves, and may be tuned.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,17 +39,11 @@ type Name = (Arc<str>, &'static str);
 impl Check<'_> {
     pub(super) fn checks(&mut self, asked: &Asked<'_>) -> Vec<PlannedCheck> {
         let mut tunings = BTreeMap::new();
-        let mut added: Vec<PlannedCheck> = Vec::new();
         for element in self.elements(asked.element, "checks") {
             let read: Option<schema::GroupCheck> =
                 strict::read(&element.value, &element.path, self.places, self.problems);
             let Some(read) = read else { continue };
-            if element.has("prometheus") {
-                let taken: Vec<_> = added.iter().map(|check| Arc::clone(&check.name)).collect();
-                added.extend(self.prometheus(&element, read, &taken));
-            } else {
-                self.tuning(asked, element, &read, &mut tunings);
-            }
+            self.tuning(asked, element, &read, &mut tunings);
         }
         let probes = asked.probes.iter().filter_map(|(_, probe)| *probe);
         let owners = probes.map(Owner::Probe).chain([Owner::Group]);
@@ -61,7 +54,6 @@ impl Check<'_> {
                 checks.extend(self.planned(asked, owner, default, tuning));
             }
         }
-        checks.extend(added);
         self.pointless(asked, &checks);
         checks
     }
@@ -140,9 +132,7 @@ impl Check<'_> {
             Owner::Group if of_a_probe => {
                 format!("`{name}` is a check of probes: name the `probe`")
             }
-            Owner::Group => {
-                format!("a group has no check `{name}` of its own, and it asks no `prometheus`")
-            }
+            Owner::Group => format!("a group has no check `{name}` of its own"),
         };
         let mut problem = element.problem(self.places, &Path::root("check"), message);
         let valid: Vec<_> = asked.defaults(owner).map(|default| default.name).collect();
@@ -166,8 +156,10 @@ impl Check<'_> {
     ) -> Option<PlannedCheck> {
         let limit = tuning.and_then(|tuning| tuning.limit);
         let Some(mut check) = default.planned(owner.name(), limit, asked.objectives) else {
-            if let Some(tuning) = tuning {
-                self.no_limit(asked, default, tuning);
+            match tuning {
+                Some(tuning) => self.no_limit(asked, default, tuning),
+                None if default.kind == CheckKind::Value => self.unjudged(asked, owner),
+                None => {}
             }
             return None;
         };
@@ -193,8 +185,9 @@ impl Check<'_> {
             let path = Path::root("objectives").key(objective);
             self.problems.names(0, &asked.element.path.join(&path))
         };
-        let reported =
-            tuning.element.has("above") || objective.is_some() && (unread("rpo") || unread("rto"));
+        let reported = tuning.element.has("above")
+            || tuning.element.has("below")
+            || objective.is_some() && (unread("rpo") || unread("rto"));
         if reported || tuning.gate == Some(GateKind::Off) {
             return;
         }
@@ -203,9 +196,25 @@ impl Check<'_> {
             Some(objective) => {
                 format!("`{name}` has no limit: set `above`, or the group's `{objective}`")
             }
+            None if default.bound.is_some_and(|bound| bound.beyond.is_none()) => {
+                format!("`{name}` has no limit: set `above` or `below`")
+            }
             None => format!("`{name}` has no limit: set `above`"),
         };
         self.add(&tuning.element, &Path::root("check"), message);
+    }
+
+    /// Warns of a probe whose number is only shown.
+    fn unjudged(&mut self, asked: &Asked<'_>, owner: Owner<'_>) {
+        let name = owner.name();
+        let message = format!("nothing judges what the probe `{name}` answers: it has no limit");
+        let problem = asked
+            .element
+            .problem(self.places, &Path::root("probes"), message);
+        let help = format!(
+            "add {{ probe: {name}, check: value, above: … }}, or with `below`, to the group's checks"
+        );
+        self.warnings.push(problem.help(help));
     }
 
     /// Warns of a limit that a standby is beyond although nothing is wrong. Between two looks, a
@@ -259,11 +268,7 @@ impl Check<'_> {
             let message = "no probe of the group tells what would be lost: it has no database";
             self.warn(asked.element, &path, message);
         }
-        let looks = |check: &PlannedCheck| {
-            let measured =
-                !check.probe.is_empty() || matches!(check.kind, CheckKind::Prometheus(_));
-            measured && check.gate == GateKind::Hard
-        };
+        let looks = |check: &PlannedCheck| !check.probe.is_empty() && check.gate == GateKind::Hard;
         if !checks.iter().any(looks) && !self.problems.names(0, &asked.element.path) {
             let message = "no gate of the group measures anything: its standbys would be ready \
                            whatever state they are in";

@@ -1,33 +1,28 @@
-//! What an entry of a group's `checks` says: the tuning of a check that comes by itself, or a
-//! question to a Prometheus server.
+//! What an entry of a group's `checks` says: the tuning of a check that comes by itself.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
-use super::super::checks::{DEFAULTS, DefaultCheck, count};
+use super::super::checks::{DefaultCheck, count};
 use super::super::load::Element;
 use super::super::place::Path;
 use super::super::schema;
 use super::Check;
-use super::names::valid_name;
 use crate::model::duration::display;
-use crate::model::{Beyond, Bound, CheckKind, GateKind, PlannedCheck, PrometheusQuery, Unit};
+use crate::model::{Beyond, Bound, CheckKind, GateKind, PlannedCheck, Unit};
 
 /// Answers in a row that `rise` and `fall` may ask for.
 const IN_A_ROW: RangeInclusive<i64> = 1..=100;
 /// The longest look back.
 const MAX_OVER: Duration = Duration::from_hours(24);
-const DEFAULT_MAX_AGE: Duration = Duration::from_mins(5);
 
 /// What is set of a check that comes by itself. `None`: nothing, or nothing that could be read.
 pub(super) struct Tuning {
     pub(super) element: Element,
     pub(super) gate: Option<GateKind>,
-    pub(super) limit: Option<f64>,
+    /// On which side, and from when on, values are bad.
+    pub(super) limit: Option<(Beyond, f64)>,
     rise: Option<NonZeroU32>,
     fall: Option<NonZeroU32>,
     warn: Option<f64>,
@@ -55,18 +50,21 @@ impl Check<'_> {
         interval: Option<Duration>,
     ) -> Tuning {
         let (quantile, over) = self.window(&element, read, &default.kind, interval);
-        let bound = default.bound.map(|bound| (bound.beyond, bound.unit));
-        let (limit, warn) = match bound {
+        let (limit, warn) = match default.bound {
             None => {
                 self.no_threshold(&element, default.name);
                 (None, None)
             }
-            Some((beyond, unit)) => {
-                self.wrong_side(&element, default.name, beyond);
-                (
-                    self.value(&element, beyond.as_str(), limit_of(read, beyond), unit),
-                    self.value(&element, "warn", read.warn.as_deref(), unit),
-                )
+            Some(bound) => {
+                let unit = bound.unit;
+                let beyond = self.side(&element, default.name, bound.beyond);
+                let limit = beyond.and_then(|beyond| {
+                    let text = limit_of(read, beyond);
+                    let limit = self.value(&element, beyond.as_str(), text, unit);
+                    Some((beyond, limit?))
+                });
+                let warn = self.value(&element, "warn", read.warn.as_deref(), unit);
+                (limit, warn)
             }
         };
         Tuning {
@@ -186,132 +184,30 @@ impl Check<'_> {
         }
     }
 
-    fn wrong_side(&mut self, element: &Element, name: &str, beyond: Beyond) {
-        let (right, wrong) = match beyond {
-            Beyond::Above => ("above", "below"),
-            Beyond::Below => ("below", "above"),
-        };
-        if element.has(wrong) {
-            let message = format!("`{name}` is bad {right} its limit: write `{right}`");
-            self.add(element, &Path::root(wrong), message);
-        }
-    }
-
-    /// A check that asks a Prometheus server. `taken` are the names of those before it.
-    pub(super) fn prometheus(
-        &mut self,
-        element: &Element,
-        read: schema::GroupCheck,
-        taken: &[Arc<str>],
-    ) -> Option<PlannedCheck> {
-        let name = self.own_name(element, read.check.as_deref(), taken);
-        if element.has("probe") {
-            let message = "what a Prometheus server answers is of no probe: leave `probe` out";
-            self.add(element, &Path::root("probe"), message);
-        }
-        for key in ["quantile", "over"] {
-            if element.has(key) {
-                let message = format!("this check has no `{key}`: the query says it");
-                self.add(element, &Path::root(key), message);
+    /// On which side of its limit the check is bad: on the given one, or where the limit is set.
+    fn side(&mut self, element: &Element, name: &str, given: Option<Beyond>) -> Option<Beyond> {
+        let (above, below) = (element.has("above"), element.has("below"));
+        let message = match given {
+            Some(Beyond::Above) if below => {
+                format!("`{name}` is bad above its limit: write `above`")
             }
-        }
-        let bound = self.only_bound(element, &read);
-        let rise = self.in_a_row(element, "rise", read.rise);
-        let fall = self.in_a_row(element, "fall", read.fall);
-        let query = self.query(element, read.prometheus?);
-        Some(PlannedCheck {
-            name: name?,
-            probe: "".into(),
-            kind: CheckKind::Prometheus(Arc::new(query?)),
-            bound: Some(bound?),
-            gate: read.gate.map_or(GateKind::Hard, Into::into),
-            rise: rise.unwrap_or(count(2)),
-            fall: fall.unwrap_or(count(3)),
-            parents: &[],
-        })
-    }
-
-    /// A name that no other check has.
-    fn own_name(
-        &mut self,
-        element: &Element,
-        name: Option<&str>,
-        taken: &[Arc<str>],
-    ) -> Option<Arc<str>> {
-        let Some(name) = name else {
-            self.missing(element, "check");
-            return None;
+            Some(Beyond::Below) if above => {
+                format!("`{name}` is bad below its limit: write `below`")
+            }
+            None if above && below => {
+                "both `above` and `below` are set: a check has one limit".to_owned()
+            }
+            Some(_) => return given,
+            None if above => return Some(Beyond::Above),
+            None => return below.then_some(Beyond::Below),
         };
-        let fault = if let Err(why) = valid_name(name) {
-            why
-        } else if DEFAULTS.iter().any(|default| default.name == name) {
-            format!(
-                "`{name}` is a check that is not asked of a Prometheus server: choose another name"
-            )
-        } else if taken.iter().any(|taken| **taken == *name) {
-            format!("the check `{name}` is listed twice")
+        let wrong = if given == Some(Beyond::Below) {
+            "above"
         } else {
-            return Some(name.into());
+            "below"
         };
-        self.add(element, &Path::root("check"), fault);
-        None
-    }
-
-    /// The bound of a check that has exactly one of `above` and `below`.
-    fn only_bound(&mut self, element: &Element, read: &schema::GroupCheck) -> Option<Bound> {
-        let beyond = match (element.has("above"), element.has("below")) {
-            (true, false) => Beyond::Above,
-            (false, true) => Beyond::Below,
-            (both, _) => {
-                let message = if both {
-                    "both `above` and `below` are set: a check has one limit"
-                } else {
-                    "the key `above` or `below` is missing"
-                };
-                self.add(element, &Path::default(), message);
-                return None;
-            }
-        };
-        let unit = Unit::Number;
-        let limit = self.value(element, beyond.as_str(), limit_of(read, beyond), unit);
-        let warn = self.value(element, "warn", read.warn.as_deref(), unit);
-        let mut bound = Bound {
-            beyond,
-            unit,
-            limit: limit?,
-            warn: None,
-        };
-        if let Some(warn) = warn {
-            self.warns(element, &mut bound, warn);
-        }
-        Some(bound)
-    }
-
-    fn query(&mut self, element: &Element, read: schema::Prometheus) -> Option<PrometheusQuery> {
-        let element = &element.inner("prometheus")?;
-        for (key, given) in [("url", read.url.is_some()), ("query", read.query.is_some())] {
-            if !given {
-                self.missing(element, key);
-            }
-        }
-        if let Some(Err(why)) = read.url.as_deref().map(server) {
-            self.add(element, &Path::root("url"), why);
-        }
-        if read
-            .query
-            .as_deref()
-            .is_some_and(|query| query.trim().is_empty())
-        {
-            self.add(element, &Path::root("query"), "the query is empty");
-        }
-        if read.max_age.is_some_and(|age| age.is_zero()) {
-            self.add(element, &Path::root("max_age"), "must be above 0");
-        }
-        Some(PrometheusQuery {
-            url: read.url?.trim_end_matches('/').into(),
-            query: read.query?.into(),
-            max_age: read.max_age.unwrap_or(DEFAULT_MAX_AGE),
-        })
+        self.add(element, &Path::root(wrong), message);
+        given
     }
 }
 
@@ -320,20 +216,4 @@ fn limit_of(read: &schema::GroupCheck, beyond: Beyond) -> Option<&str> {
         Beyond::Above => read.above.as_deref(),
         Beyond::Below => read.below.as_deref(),
     }
-}
-
-/// Checks where a Prometheus server is said to be. The error does not repeat it: it may hold a
-/// password.
-fn server(text: &str) -> Result<(), String> {
-    let url = Url::parse(text).map_err(|why| format!("no URL: {why}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("must begin with http:// or https://".to_owned());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user or password".to_owned());
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("is where the server is, without `?` and `#`".to_owned());
-    }
-    Ok(())
 }

@@ -12,6 +12,7 @@ use super::settings::Settings;
 use super::status::Statuses;
 use crate::model::{Failure, Reason};
 use crate::probe::Problem;
+use crate::probe::headers::header_name;
 
 /// Bytes that a compiled pattern may have, and as many for its cache.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -261,12 +262,6 @@ fn version(source: &VersionSource, problems: &mut Vec<Problem>) -> Option<Versio
     source
         .map_err(|why| problems.push(Problem::new(field, why)))
         .ok()
-}
-
-/// A header's name, or what is wrong with it.
-pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("`{name}` is not the name of a header"))
 }
 
 fn compile(text: &str) -> Result<Regex, String> {

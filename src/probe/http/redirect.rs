@@ -6,8 +6,8 @@ use http::header::LOCATION;
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
-use super::destination::{Destination, Names};
 use crate::model::{Failure, Reason};
+use crate::probe::destination::{Destination, Names};
 
 /// Whether the answer sends the client elsewhere.
 pub(super) fn is_redirect(status: StatusCode) -> bool {

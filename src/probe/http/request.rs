@@ -1,22 +1,18 @@
 //! The request of a probe, made once and copied for every run.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, CONTENT_ENCODING,
-    CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE,
+    CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, USER_AGENT,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
 
-use super::destination::Destination;
-use super::expect::header_name;
-use super::settings::{Decompress, SecretSource, Settings};
+use super::settings::{Decompress, Settings};
 use crate::files::Files;
-use crate::model::Secret;
-use crate::probe::{Problem, secret};
+use crate::probe::Problem;
+use crate::probe::destination::Destination;
+use crate::probe::headers::Wanted;
 
 /// How the request names its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,17 +40,7 @@ impl Prototype {
     pub(super) fn new(settings: &Settings, files: &Files, problems: &mut Vec<Problem>) -> Self {
         let body = body(settings, files, problems);
         let method = method(settings, body.is_some(), problems);
-        let mut headers = own_headers(settings);
-        configured_headers(settings, files, &mut headers, problems);
-        match authorization(settings, files) {
-            Ok(Some(_)) if headers.contains_key(AUTHORIZATION) => problems.push(Problem::new(
-                "secret_headers.authorization",
-                "set either this header or username or bearer_token_file",
-            )),
-            Ok(Some(value)) => drop(headers.insert(AUTHORIZATION, value)),
-            Ok(None) => (),
-            Err(problem) => problems.push(problem),
-        }
+        let mut headers = wanted(settings).read(files, problems);
         let proxy_authorization = headers.remove(PROXY_AUTHORIZATION);
         if proxy_authorization.is_some() && settings.proxy.is_none() {
             problems.push(Problem::new(
@@ -124,23 +110,21 @@ impl Prototype {
     }
 }
 
-/// What hotspare says of itself. `Host` has its place here, to be first in every request.
-fn own_headers(settings: &Settings) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(HOST, HeaderValue::from_static(""));
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!("hotspare/", env!("CARGO_PKG_VERSION"))),
-    );
-    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    let encoding = match settings.decompress {
-        Decompress::None => "identity",
-        Decompress::Gzip => "gzip",
-    };
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
-    // One connection, one request: the server need not wait for another.
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    headers
+/// What the settings say of the headers.
+fn wanted(settings: &Settings) -> Wanted<'_> {
+    Wanted {
+        encoding: match settings.decompress {
+            Decompress::None => "identity",
+            Decompress::Gzip => "gzip",
+        },
+        headers: &settings.headers,
+        secret_headers: &settings.secret_headers,
+        username: settings.username.as_deref(),
+        password_file: settings.password_file.as_deref(),
+        password_env: settings.password_env.as_deref(),
+        bearer_token_file: settings.bearer_token_file.as_deref(),
+        bearer_token_env: settings.bearer_token_env.as_deref(),
+    }
 }
 
 /// The headers that a destination may see which the operator did not name.
@@ -201,121 +185,4 @@ fn body(settings: &Settings, files: &Files, problems: &mut Vec<Problem>) -> Opti
             None
         }
     }
-}
-
-fn configured_headers(
-    settings: &Settings,
-    files: &Files,
-    headers: &mut HeaderMap,
-    problems: &mut Vec<Problem>,
-) {
-    for (name, text) in &settings.headers {
-        let header = allowed_name(name, false)
-            .and_then(|name| Ok((name, value(text).map_err(str::to_owned)?)));
-        match header {
-            Ok((name, value)) => drop(headers.insert(name, value)),
-            Err(why) => problems.push(Problem::new(format!("headers.{name}"), why)),
-        }
-    }
-    for (name, source) in &settings.secret_headers {
-        let field = || format!("secret_headers.{name}");
-        let header = allowed_name(name, true)
-            .map_err(|why| Problem::new(field(), why))
-            .and_then(|name| match read(source, files) {
-                Ok(value) => Ok((name, value)),
-                Err(why) => Err(Problem::of_host(field(), why)),
-            });
-        match header {
-            Ok((name, value)) => drop(headers.insert(name, value)),
-            Err(problem) => problems.push(problem),
-        }
-    }
-}
-
-fn read(source: &SecretSource, files: &Files) -> Result<HeaderValue, String> {
-    let secret = match source {
-        SecretSource::File(path) => files.secret(Some(path), None)?,
-        SecretSource::Env(name) => files.secret(None, Some(name))?,
-    };
-    let mut value = value(secret.as_ref().map_or("", Secret::expose))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn value(text: &str) -> Result<HeaderValue, &'static str> {
-    HeaderValue::from_bytes(text.as_bytes())
-        .map_err(|_| "the value has a line end or another character that a header cannot have")
-}
-
-fn allowed_name(name: &str, secret: bool) -> Result<HeaderName, String> {
-    let name = header_name(name)?;
-    let instead = match &name {
-        n if n == HOST => "use `host`",
-        n if n == AUTHORIZATION && !secret => {
-            "use username and password_file, bearer_token_file, or secret_headers"
-        }
-        n if n == PROXY_AUTHORIZATION && !secret => "use secret_headers",
-        n if n == ACCEPT_ENCODING => "use `decompress`",
-        n if [
-            CONNECTION,
-            CONTENT_LENGTH,
-            EXPECT,
-            TE,
-            TRAILER,
-            TRANSFER_ENCODING,
-            UPGRADE,
-        ]
-        .contains(n)
-            || n == "keep-alive" =>
-        {
-            "the probe sets it itself"
-        }
-        _ => return Ok(name),
-    };
-    Err(format!("this header cannot be set here: {instead}"))
-}
-
-/// The value of `Authorization`, if the settings have credentials.
-fn authorization(settings: &Settings, files: &Files) -> Result<Option<HeaderValue>, Problem> {
-    let password = secret(
-        files,
-        "password",
-        settings.password_file.as_deref(),
-        settings.password_env.as_deref(),
-    )?;
-    let token = secret(
-        files,
-        "bearer_token",
-        settings.bearer_token_file.as_deref(),
-        settings.bearer_token_env.as_deref(),
-    )?;
-    let text = match (&settings.username, password, token) {
-        (None, None, None) => return Ok(None),
-        (Some(user), _, _) if user.contains(':') => {
-            return Err(Problem::new("username", "a user name cannot have a colon"));
-        }
-        (Some(user), Some(password), None) => {
-            let pair = format!("{user}:{}", password.expose());
-            format!("Basic {}", STANDARD.encode(pair))
-        }
-        (None, None, Some(token)) => format!("Bearer {}", token.expose()),
-        (Some(_), None, None) => {
-            return Err(Problem::new(
-                "password_file",
-                "username needs a password_file",
-            ));
-        }
-        (None, Some(_), _) => {
-            return Err(Problem::new("username", "password_file needs a username"));
-        }
-        (Some(_), _, Some(_)) => {
-            return Err(Problem::new(
-                "bearer_token_file",
-                "set either username or bearer_token_file",
-            ));
-        }
-    };
-    let mut value = value(&text).map_err(|why| Problem::of_host("bearer_token_file", why))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
 }

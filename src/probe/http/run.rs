@@ -7,13 +7,13 @@ use http::Method;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 
-use super::destination::Destination;
 use super::request::Form;
 use super::settings::Decompress;
 use super::{Http, Target, decode, redirect};
 use crate::model::{Facts, Failure, Latencies, Reason, Reply, TlsFacts};
 use crate::net::http::{Answer, Exchange, tunnel, wire_cap};
 use crate::net::{Host, Stopwatch, TlsClient, Wire};
+use crate::probe::destination::Destination;
 
 const H2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
@@ -207,7 +207,8 @@ impl Http {
     /// The client certificate is for the target alone.
     fn tls_for(&self, hop: &Hop<'_>) -> Result<Cow<'_, TlsClient>, Failure> {
         let client = self
-            .tls()
+            .tls
+            .client()
             .map_err(|why| Failure::new(Reason::LocalResources, why))?;
         Ok(if hop.trusted {
             Cow::Borrowed(client)

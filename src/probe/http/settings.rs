@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::expect::{JsonRule, VersionSource};
 use super::status::Statuses;
 use crate::net::{Addresses, IpVersion, TlsSettings};
+use crate::probe::headers::SecretSource;
 
 /// The settings of `check: { http: … }`.
 ///
@@ -112,16 +113,6 @@ impl Default for Settings {
             proxy: None,
         }
     }
-}
-
-/// Where a secret value comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SecretSource {
-    /// A file.
-    File(PathBuf),
-    /// An environment variable.
-    Env(String),
 }
 
 /// The compression that a probe asks for.

@@ -103,7 +103,9 @@ impl Time {
         self.joined(next, Duration::saturating_add)
     }
 
-    fn beside(self, other: Self) -> Self {
+    /// Both at once: the longer of the two.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
         self.joined(other, Duration::max)
     }
 

@@ -117,11 +117,6 @@ fn every_key_is_documented_and_no_other() {
             "groups: [{ checks: [{ zzz_unknown: 1 }] }]\n".to_owned(),
             "groups[0].checks[0].",
         ),
-        (
-            "#### prometheus",
-            "groups: [{ checks: [{ prometheus: { zzz_unknown: 1 } }] }]\n".to_owned(),
-            "groups[0].checks[0].prometheus.",
-        ),
     ] {
         let valid = valid(&text, path).expect("an unknown key is refused with the valid ones");
         assert_same(heading, valid, documented(heading));
@@ -164,7 +159,7 @@ fn every_section_can_be_set_by_the_variables_that_are_documented() {
             );
         }
     }
-    assert_eq!(variables.len(), 8);
+    assert_eq!(variables.len(), 9);
 }
 
 /// The examples of a page.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use hotspare::config::checks::{DEFAULTS, DefaultCheck, Limit, Need};
 use hotspare::config::{Plan, PlannedGroup, summary};
-use hotspare::model::{CheckKind, GateKind, Hold, PlannedCheck};
+use hotspare::model::{Beyond, CheckKind, GateKind, Hold, PlannedCheck};
 
 use super::fixture::Folder;
 
@@ -31,6 +31,10 @@ groups:
     standbys: [b, c]
     probes: [net, port, mail, plain, web, names, orders, cache, pool]
 "#;
+
+/// One more probe, before the groups.
+const CAPACITY: &str = "  - { name: capacity, check: { prometheus: { query: q } }, targets: { b: \"http://10.0.0.2:9090\" } }
+groups:";
 
 const OBJECTIVES: &str = "    objectives: { rpo: 5s, rto: 5m }\n";
 
@@ -202,26 +206,45 @@ fn a_check_is_tuned_in_everything_that_is_its_own() {
 }
 
 #[test]
-fn a_prometheus_server_is_asked_what_is_listed() {
-    let group = group(
-        "    checks:
-      - { check: capacity, prometheus: { url: \"http://prom:9090/\", query: \"sum(up)\", max_age: 2m }, below: 1.0, warn: 1.2 }
-      - { check: queue, prometheus: { url: \"https://prom/p\", query: q }, above: 5, gate: scored, rise: 1, fall: 1 }
-",
+fn the_number_of_a_query_is_bad_on_the_side_whose_limit_is_set() {
+    for (tuning, expected) in [
+        (
+            "below: 1.0, warn: 1.2",
+            "capacity/value hard 2/3 below 1, warn 1.2",
+        ),
+        (
+            "above: 5, gate: scored, rise: 1, fall: 1",
+            "capacity/value scored 1/1 above 5",
+        ),
+    ] {
+        let file = FILE
+            .replace("groups:", CAPACITY)
+            .replace("pool]", "pool, capacity]");
+        let checks = format!("    checks: [{{ probe: capacity, check: value, {tuning} }}]\n");
+        let plan = Folder::with(&(file + &checks)).plan().expect("good");
+        let check = find(&plan.groups[0], "capacity", "value");
+        assert_eq!(described(check), expected);
+        assert_eq!(check.kind, CheckKind::Value);
+        assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+    }
+}
+
+#[test]
+fn a_query_whose_number_nothing_judges_is_warned_of() {
+    let file = FILE
+        .replace("groups:", CAPACITY)
+        .replace("pool]", "pool, capacity]");
+    let plan = Folder::with(&file).plan().expect("good");
+    let messages: Vec<_> = plan.warnings.iter().map(|w| &*w.message).collect();
+    assert_eq!(
+        messages,
+        ["nothing judges what the probe `capacity` answers: it has no limit"]
     );
-    let [capacity, queue] = &group.checks[group.checks.len() - 2..] else {
-        panic!("two more checks");
-    };
-    assert_eq!(described(capacity), "/capacity hard 2/3 below 1, warn 1.2");
-    assert_eq!(described(queue), "/queue scored 1/1 above 5");
-    let query = |check: &PlannedCheck| match &check.kind {
-        CheckKind::Prometheus(query) => {
-            format!("{} {} {:?}", query.url, query.query, query.max_age)
-        }
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(query(capacity), "http://prom:9090 sum(up) 120s");
-    assert_eq!(query(queue), "https://prom/p q 300s");
+    let names = plan.groups[0].checks.iter().map(|check| &*check.name);
+    assert!(!names.collect::<Vec<_>>().contains(&"value"));
+    let off = "    checks: [{ probe: capacity, check: value, gate: off }]\n";
+    let plan = Folder::with(&(file + off)).plan().expect("good");
+    assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
 }
 
 #[test]
@@ -347,9 +370,6 @@ fn a_group_whose_gates_measure_nothing_is_warned_of() {
           whatever state they are in | "
         ]
     );
-    let capacity = "{ check: capacity, prometheus: { url: \"http://prom\", query: up }, below: 1 }";
-    let more = alone.replace("gate: scored }", &format!("gate: scored }}, {capacity}"));
-    assert_eq!(warnings(&more), [""; 0]);
 }
 
 #[test]
@@ -363,7 +383,6 @@ fn check_lists_the_checks_of_each_group() {
     checks:
       - { probe: net, check: latency, above: 250ms, over: 1h }
       - { probe: cache, check: apply, gate: off }
-      - { check: capacity, prometheus: { url: \"http://prom\", query: up }, below: 1.0 }
 ";
     let plan = Folder::with(&[&small, more].concat()).plan().expect("good");
     let text = summary::text(&plan);
@@ -375,7 +394,7 @@ fn check_lists_the_checks_of_each_group() {
   objectives: rpo 5s, rto 5m
   orders (postgres) with a canary
   cache (redis) without a canary
-  checks, which nothing judges yet:
+  checks:
   CHECK           PROBE   GATE    RISE/FALL  THRESHOLD
   reachable       net     hard    2/3        -
   loss            net     scored  2/3        above 5%, warn 1%, over 5m
@@ -402,8 +421,7 @@ fn check_lists_the_checks_of_each_group() {
   keys            cache   hard    2/3        below 50%, from 1000 keys on
   jurisdiction    -       hard    1/1        -
   hold            -       hard    1/1        -
-  rto             -       scored  1/1        above 5m
-  capacity        -       hard    2/3        below 1"
+  rto             -       scored  1/1        above 5m"
     );
 }
 
@@ -428,7 +446,10 @@ fn cells(check: &DefaultCheck) -> String {
         "scored"
     };
     let threshold = check.bound.map_or_else(String::new, |bound| {
-        let (beyond, unit) = (bound.beyond.as_str(), bound.unit);
+        let (beyond, unit) = (
+            bound.beyond.map_or("above` or `below", Beyond::as_str),
+            bound.unit,
+        );
         let limit = match bound.limit {
             Limit::At(limit) => format!("`{beyond}: {}`", unit.display(limit)),
             Limit::Rpo => format!("`{beyond}`: `objectives.rpo`"),

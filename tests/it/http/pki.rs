@@ -17,36 +17,36 @@ use tokio_rustls::TlsAcceptor;
 use super::server::{Server, answer_one, finish, read_request};
 
 /// An authority that only the tests know.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key.
-pub(super) struct Identity {
-    pub(super) certificate: rcgen::Certificate,
-    pub(super) key: KeyPair,
+pub(crate) struct Identity {
+    pub(crate) certificate: rcgen::Certificate,
+    pub(crate) key: KeyPair,
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::named("hotspare test authority")
     }
 
-    pub(super) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let mut params = named(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("key");
         Self(CertifiedIssuer::self_signed(params, key).expect("authority"))
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    pub(super) fn issue(&self, names: &[&str]) -> Identity {
+    pub(crate) fn issue(&self, names: &[&str]) -> Identity {
         self.issue_until(names, 2100)
     }
 
     /// A certificate that expires on the first of January of the year.
-    pub(super) fn issue_until(&self, names: &[&str], year: i32) -> Identity {
+    pub(crate) fn issue_until(&self, names: &[&str], year: i32) -> Identity {
         let mut params = named("hotspare test server", names);
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().expect("key");
@@ -57,7 +57,7 @@ impl Authority {
 
 impl Identity {
     /// A certificate that vouches for itself, marked as an authority.
-    pub(super) fn own_authority(names: &[&str]) -> Self {
+    pub(crate) fn own_authority(names: &[&str]) -> Self {
         let mut params = named("hotspare test appliance", names);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("key");
@@ -81,16 +81,16 @@ fn named(common_name: &str, names: &[&str]) -> CertificateParams {
 }
 
 /// What a TLS server offers and asks for.
-pub(super) struct Tls<'a> {
-    pub(super) identity: &'a Identity,
-    pub(super) alpn: &'a [&'a [u8]],
+pub(crate) struct Tls<'a> {
+    pub(crate) identity: &'a Identity,
+    pub(crate) alpn: &'a [&'a [u8]],
     /// The authority of the clients that may come.
-    pub(super) clients: Option<&'a Authority>,
-    pub(super) versions: &'static [&'static rustls::SupportedProtocolVersion],
+    pub(crate) clients: Option<&'a Authority>,
+    pub(crate) versions: &'static [&'static rustls::SupportedProtocolVersion],
 }
 
 impl<'a> Tls<'a> {
-    pub(super) fn new(identity: &'a Identity) -> Self {
+    pub(crate) fn new(identity: &'a Identity) -> Self {
         Self {
             identity,
             alpn: &[b"h2", b"http/1.1"],
@@ -124,19 +124,19 @@ impl<'a> Tls<'a> {
 
     /// A server that answers with the body, in HTTP/2 where that is agreed on. It notes the server
     /// name that it was asked for before each request.
-    pub(super) async fn answering(&self, body: &'static str) -> Server {
+    pub(crate) async fn answering(&self, body: &'static str) -> Server {
         let length = body.len();
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
         self.start(answer, body, true).await
     }
 
     /// A server that sends the answer in HTTP/1.
-    pub(super) async fn sending(&self, answer: String) -> Server {
+    pub(crate) async fn sending(&self, answer: String) -> Server {
         self.start(answer, "", true).await
     }
 
     /// The same, but the session just stops.
-    pub(super) async fn cutting(&self, answer: &str) -> Server {
+    pub(crate) async fn cutting(&self, answer: &str) -> Server {
         self.start(answer.to_owned(), "", false).await
     }
 

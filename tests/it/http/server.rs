@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// A server on a port of its own that ends with the test.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
@@ -22,11 +22,11 @@ impl Drop for Server {
 }
 
 /// Where a script notes what it was asked.
-pub(super) type Seen = Arc<Mutex<Vec<String>>>;
+pub(crate) type Seen = Arc<Mutex<Vec<String>>>;
 
 impl Server {
     /// Runs the script for every connection, all at once.
-    pub(super) async fn start<F, Fut>(script: F) -> Self
+    pub(crate) async fn start<F, Fut>(script: F) -> Self
     where
         F: Fn(TcpStream, Seen) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -34,7 +34,7 @@ impl Server {
         Self::start_on("127.0.0.1:0", script).await
     }
 
-    pub(super) async fn start_on<F, Fut>(address: &str, script: F) -> Self
+    pub(crate) async fn start_on<F, Fut>(address: &str, script: F) -> Self
     where
         F: Fn(TcpStream, Seen) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
@@ -60,7 +60,7 @@ impl Server {
     }
 
     /// Gives every request the same answer, then closes.
-    pub(super) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::start(move |stream, seen| {
             let answer = answer.clone();
@@ -69,18 +69,18 @@ impl Server {
         .await
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// The requests so far: each head, and the body that its `Content-Length` announces.
-    pub(super) fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().expect("unpoisoned").clone()
     }
 }
 
 /// Reads a request, notes it, answers, and waits for the other side to close.
-pub(super) async fn answer_one<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn answer_one<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     seen: &Seen,
     answer: &[u8],
@@ -94,13 +94,13 @@ pub(super) async fn answer_one<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Closes this side and takes what still comes, so that nothing is reset.
-pub(super) async fn finish<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+pub(crate) async fn finish<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let _ = stream.shutdown().await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
 /// Reads one request with its body; `None` when the client went away.
-pub(super) async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
+pub(crate) async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<String> {
     let mut bytes = Vec::new();
     let mut wanted = usize::MAX;
     while bytes.len() < wanted {

@@ -1,10 +1,13 @@
 //! Where a request goes: whom to dial, whom to expect there and what to ask for.
 
+use std::net::IpAddr;
+
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 use url::Url;
 
+use super::Problem;
 use crate::net::{Endpoint, Host};
 
 /// One URL, taken apart for the connection.
@@ -29,6 +32,37 @@ pub(super) struct Names {
     pub(super) host: Option<Authority>,
     /// For TLS.
     pub(super) server: Option<ServerName<'static>>,
+}
+
+impl Names {
+    /// The names that settings have in `host` and `tls.server_name`.
+    pub(super) fn new(
+        host: Option<&str>,
+        server: Option<&str>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut names = Self::default();
+        match host.map(host_of).transpose() {
+            Ok(authority) => names.host = authority,
+            Err(why) => problems.push(Problem::new("host", why)),
+        }
+        match server.map(server_name).transpose() {
+            Ok(name) => names.server = name,
+            Err(why) => problems.push(Problem::new("tls.server_name", why)),
+        }
+        names
+    }
+}
+
+fn host_of(text: &str) -> Result<Authority, String> {
+    let endpoint = Endpoint::parse(text, Some(80))
+        .map_err(|why| format!("{why}; expected a name like shop.example.com"))?;
+    let text = match endpoint.host {
+        Host::Ip(IpAddr::V6(_)) if !text.starts_with('[') => format!("[{text}]"),
+        _ => text.to_owned(),
+    };
+    text.parse()
+        .map_err(|_| format!("`{text}` is not the name of a host"))
 }
 
 impl Destination {
@@ -118,7 +152,7 @@ fn own_authority(url: &Url) -> Result<Authority, String> {
 }
 
 /// The name to verify for a host, which may be an address in brackets.
-pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, String> {
+fn server_name(host: &str) -> Result<ServerName<'static>, String> {
     let bare = host
         .strip_prefix('[')
         .and_then(|h| h.strip_suffix(']'))

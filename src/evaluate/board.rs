@@ -1,0 +1,100 @@
+//! What is known of every group: changed by the evaluation, read by whoever asks.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use super::group::{Compared, Group};
+use super::set::{Changes, Set};
+use crate::model::{GroupReport, Sample, TargetKey};
+use crate::readiness::{Reading, Tilt};
+
+/// The groups, as judged.
+///
+/// A reader holds the lock while it makes its reports, some microseconds for each standby; the
+/// evaluation, which is no probe, waits so long.
+#[derive(Debug)]
+pub struct Board {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    groups: Vec<Group>,
+    /// The groups that want to see a target's runs.
+    groups_of: HashMap<TargetKey, Vec<usize>>,
+    tilt: Tilt,
+}
+
+impl Board {
+    /// The groups, of which nothing was seen yet.
+    pub fn new(groups: Vec<Group>) -> Self {
+        let mut groups_of: HashMap<TargetKey, Vec<usize>> = HashMap::new();
+        for (index, group) in groups.iter().enumerate() {
+            for target in group.targets() {
+                groups_of.entry(target).or_default().push(index);
+            }
+        }
+        let inner = Inner {
+            groups,
+            groups_of,
+            tilt: Tilt::default(),
+        };
+        Self {
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// What is to be said of every group at `now`, which is `today` on the wall clock.
+    pub fn reports(&self, now: Instant, today: SystemTime) -> Vec<GroupReport> {
+        let inner = self.lock();
+        let groups = inner.groups.iter();
+        groups.map(|group| group.report(now, today)).collect()
+    }
+
+    /// Takes in a run.
+    pub(super) fn observe(&self, sample: &Sample) {
+        let inner = &mut *self.lock();
+        for group in inner.groups_of.get(&sample.target).into_iter().flatten() {
+            inner.groups[*group].observe(sample);
+        }
+    }
+
+    /// Takes in what a run changed in what is known of a database from both sides.
+    pub(super) fn compare(&self, sample: &Sample, set: &Set, changes: &Changes) {
+        let inner = &mut *self.lock();
+        let seen = Compared {
+            sample,
+            of_primary: changes.of_primary,
+            primary: set.primary(),
+            write_rate: set.write_rate(),
+            set: set.figures(),
+        };
+        for group in inner.groups_of.get(&sample.target).into_iter().flatten() {
+            for (pair, figures) in &changes.pairs {
+                inner.groups[*group].compare(*pair, figures, seen);
+            }
+        }
+    }
+
+    /// Takes a reading of the clocks, and counts what time alone has changed. It is due once a
+    /// second. Tells what the clocks are worth now.
+    pub(super) fn tick(&self, reading: Reading, today: SystemTime) -> Tilt {
+        let inner = &mut *self.lock();
+        let now = reading.monotonic;
+        if let Some(jolt) = inner.tilt.read(reading) {
+            for group in &mut inner.groups {
+                group.tilt(jolt, now);
+            }
+        }
+        for group in &mut inner.groups {
+            group.tick(now, today);
+        }
+        inner.tilt.clone()
+    }
+
+    /// A panic while the lock was held leaves a judgement that ages like any other.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

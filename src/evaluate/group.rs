@@ -1,0 +1,250 @@
+//! A group: how its primary is seen, and what its standbys are worth.
+//!
+//! What is seen comes in by [`Group::observe`] and [`Group::compare`], and changes the checks. What
+//! is said of it is made by [`Group::report`] when somebody asks, so that no answer is older than the
+//! question.
+
+mod candidate;
+mod compared;
+mod database;
+mod estimate;
+mod history;
+mod question;
+mod reach;
+mod seen;
+#[cfg(test)]
+mod test_samples;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use self::candidate::Candidate;
+use self::database::Database;
+use self::reach::Reach;
+use crate::model::{
+    Assumed, GroupReport, Hold, Objectives, PairFigures, PairKey, PlannedCheck, ReplicationFacts,
+    Sample, SetFigures, Sight, TargetKey,
+};
+use crate::readiness::{Disorder, Hearing, Jolt, sight_of};
+
+/// A group as it is to be judged from here.
+#[derive(Clone, Debug)]
+pub struct Brief {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The region of this daemon.
+    pub source_region: Arc<str>,
+    /// The region that serves.
+    pub primary: Arc<str>,
+    /// The regions that can take over.
+    pub standbys: Vec<Arc<str>>,
+    /// What it promises.
+    pub objectives: Objectives,
+    /// What is taken for granted in the estimate of how long a failover takes.
+    pub assumed: Assumed,
+    /// What holds its standbys back, also what has expired.
+    pub holds: Vec<Hold>,
+    /// The questions that are asked about each standby, each after those that it builds on.
+    pub checks: Vec<PlannedCheck>,
+    /// The probes that answer them, as far as they run from here.
+    pub probes: Vec<Witness>,
+}
+
+/// A probe of a group, and whom it looks at.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub kind: &'static str,
+    /// From the start of one run to the start of the next.
+    pub interval: Duration,
+    /// The deadline of a run.
+    pub timeout: Duration,
+    /// Its targets in the primary's region.
+    pub primary: Vec<TargetKey>,
+    /// Its targets in the region of each standby.
+    pub standbys: Vec<Vec<TargetKey>>,
+    /// Whether it speaks TLS with the targets of each standby.
+    pub tls: Vec<bool>,
+    /// Of a database: each standby beside the primary.
+    pub pairs: Vec<PairKey>,
+}
+
+/// Whose run it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// The primary's.
+    Primary,
+    /// That of a target of the standby in this place.
+    Standby { place: usize, nth: usize },
+}
+
+/// What a look at a database brought, of both sides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Compared<'a> {
+    /// The run.
+    pub(super) sample: &'a Sample,
+    /// Whether it was the primary's.
+    pub(super) of_primary: bool,
+    /// What the primary said, if it was seen lately.
+    pub(super) primary: Option<&'a ReplicationFacts>,
+    /// Bytes a second that the primary seldom exceeds.
+    pub(super) write_rate: Option<f64>,
+    /// The set's figures.
+    pub(super) set: &'a SetFigures,
+}
+
+/// A group, as judged.
+#[derive(Debug)]
+pub struct Group {
+    brief: Brief,
+    reaches: Vec<Reach>,
+    standbys: Vec<Candidate>,
+    /// Until when this daemon's clocks cannot be trusted.
+    tilted_until: Option<Instant>,
+}
+
+impl Group {
+    /// A group of which nothing was seen before `now`.
+    ///
+    /// The error says what is wrong with the list of checks.
+    pub fn new(brief: Brief, now: Instant) -> Result<Self, Disorder> {
+        let places = 0..brief.standbys.len();
+        let standbys = places.map(|place| Candidate::new(&brief, place, now));
+        Ok(Self {
+            standbys: standbys.collect::<Result<_, _>>()?,
+            reaches: brief.probes.iter().map(Reach::new).collect(),
+            brief,
+            tilted_until: None,
+        })
+    }
+
+    /// The targets whose runs it wants to see.
+    pub(super) fn targets(&self) -> impl Iterator<Item = TargetKey> + '_ {
+        self.brief.probes.iter().flat_map(|probe| {
+            let standbys = probe.standbys.iter().flatten();
+            probe.primary.iter().chain(standbys).copied()
+        })
+    }
+
+    /// Takes in a run.
+    pub(super) fn observe(&mut self, sample: &Sample) {
+        for (at, probe) in self.brief.probes.iter().enumerate() {
+            match part(probe, sample.target) {
+                Some(Part::Primary) => {
+                    self.reaches[at].observe(sample);
+                    for standby in &mut self.standbys {
+                        standby.primary_seen(at, sample);
+                    }
+                }
+                Some(Part::Standby { place, nth }) => {
+                    self.standbys[place].observe(at, nth, sample);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Takes in what a look at a database brought of a standby beside its primary.
+    pub(super) fn compare(&mut self, pair: PairKey, figures: &PairFigures, seen: Compared<'_>) {
+        for (at, probe) in self.brief.probes.iter().enumerate() {
+            if let Some(place) = probe.pairs.iter().position(|of| *of == pair) {
+                self.standbys[place].compare(at, figures, seen);
+            }
+        }
+    }
+
+    /// Takes in what is known without a run, and counts what time alone has changed. It is due once
+    /// a second.
+    pub(super) fn tick(&mut self, now: Instant, today: SystemTime) {
+        for standby in &mut self.standbys {
+            standby.tick(&self.brief, now, today);
+        }
+    }
+
+    /// Takes in that this daemon's clocks cannot be trusted.
+    pub(super) fn tilt(&mut self, jolt: Jolt, now: Instant) {
+        self.tilted_until = self.tilted_until.max(Some(jolt.until));
+        for standby in &mut self.standbys {
+            standby.tilt(jolt, now);
+        }
+        for reach in &mut self.reaches {
+            reach.slept(jolt.slept);
+        }
+    }
+
+    /// What is to be said at `now`, which is `today` on the wall clock.
+    pub fn report(&self, now: Instant, today: SystemTime) -> GroupReport {
+        let standbys = self.standbys.iter().enumerate();
+        let standbys = standbys.map(|(place, standby)| {
+            let sight = self.sight(place, now);
+            standby.report(&self.brief, sight, now, today)
+        });
+        GroupReport {
+            group: Arc::clone(&self.brief.name),
+            source_region: Arc::clone(&self.brief.source_region),
+            timestamp_seconds: seconds(today),
+            primary: Arc::clone(&self.brief.primary),
+            standbys: standbys.collect(),
+        }
+    }
+
+    /// How the primary is seen, with the standbys for witnesses of which that in `place` counts
+    /// most.
+    ///
+    /// A group fails over as one: where one of its databases is lost, the primary is. A group
+    /// without databases has nobody to ask.
+    fn sight(&self, place: usize, now: Instant) -> Sight {
+        if self.tilted_until.is_some_and(|until| now < until) {
+            return Sight::Unclear;
+        }
+        let databases = self.standbys[place].databases.iter();
+        let of_databases = databases
+            .map(|database| {
+                let reaches = self.reaches[database.probe].states(now);
+                sight_of(reaches, self.hearing(database, now))
+            })
+            .max_by_key(|sight| match sight {
+                Sight::Seen => 0,
+                Sight::Unclear => 1,
+                Sight::OneSided => 2,
+                Sight::Unwitnessed => 3,
+                Sight::Lost => 4,
+            });
+        of_databases.unwrap_or_else(|| {
+            let reaches = self.reaches.iter().flat_map(|reach| reach.states(now));
+            sight_of(reaches, Hearing::Unknown)
+        })
+    }
+
+    /// Whether the primary of a database is heard: any standby that hears it is enough, and for its
+    /// silence the word of the one that is asked about.
+    fn hearing(&self, database: &Database, now: Instant) -> Hearing {
+        let others = self.standbys.iter().flat_map(|other| &other.databases);
+        let mut same = others.filter(|other| other.probe == database.probe);
+        if same.any(|other| other.hearing(now) == Hearing::Hears) {
+            return Hearing::Hears;
+        }
+        database.hearing(now)
+    }
+}
+
+fn part(probe: &Witness, target: TargetKey) -> Option<Part> {
+    if probe.primary.contains(&target) {
+        return Some(Part::Primary);
+    }
+    let mut standbys = probe.standbys.iter().enumerate();
+    standbys.find_map(|(place, targets)| {
+        let nth = targets.iter().position(|of| *of == target)?;
+        Some(Part::Standby { place, nth })
+    })
+}
+
+/// Seconds since 1970.
+fn seconds(at: SystemTime) -> f64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}

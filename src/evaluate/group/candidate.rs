@@ -1,0 +1,311 @@
+//! One standby: its checks, and what they are judged by.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::database::Database;
+use super::history::History;
+use super::question::Question;
+use super::seen::{self, Since};
+use super::{Brief, Compared, compared, estimate, seconds};
+use crate::model::{
+    CheckKind, CheckReason, CheckReport, HoldReport, PairFigures, Sample, Sight, SightReport,
+    StandbyReport,
+};
+use crate::readiness::{Disorder, Jolt, LastSight, Look, Outcome, Standby, Verdict};
+
+/// A standby of a group, as judged.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    region: Arc<str>,
+    standby: Standby,
+    questions: Vec<Question>,
+    /// When each question was last answered, on the wall clock: for people.
+    answered: Vec<Option<SystemTime>>,
+    /// Of each question that looks back.
+    histories: HashMap<usize, History>,
+    /// The version that each probe last read at the primary, and when.
+    versions: HashMap<usize, (Box<str>, Instant)>,
+    /// For how long the standby has had another.
+    differs: HashMap<usize, Since>,
+    pub(super) databases: Vec<Database>,
+    /// The longest time to live of the answers of its DNS servers.
+    pub(super) ttl: Option<Duration>,
+}
+
+impl Candidate {
+    pub(super) fn new(brief: &Brief, place: usize, now: Instant) -> Result<Self, Disorder> {
+        let mut questions: Vec<Question> = Vec::with_capacity(brief.checks.len());
+        let mut checks = Vec::with_capacity(brief.checks.len());
+        for planned in &brief.checks {
+            let question = Question::new(planned, brief, place);
+            checks.push(question.check(&questions, brief, place));
+            questions.push(question);
+        }
+        let histories = questions.iter().enumerate();
+        let histories = histories.filter_map(|(at, question)| match question.planned.kind {
+            CheckKind::PacketLoss { over } | CheckKind::Latency { over, .. } => {
+                Some((at, History::new(over)))
+            }
+            _ => None,
+        });
+        let probes = brief.probes.iter().enumerate();
+        let databases = probes.filter(|(_, probe)| !probe.standbys[place].is_empty());
+        Ok(Self {
+            region: Arc::clone(&brief.standbys[place]),
+            standby: Standby::new(checks, now)?,
+            answered: vec![None; questions.len()],
+            histories: histories.collect(),
+            versions: HashMap::new(),
+            differs: HashMap::new(),
+            databases: databases
+                .filter_map(|(at, probe)| Database::new(at, probe))
+                .collect(),
+            ttl: None,
+            questions,
+        })
+    }
+
+    /// Takes in a run of a probe against the primary.
+    pub(super) fn primary_seen(&mut self, probe: usize, sample: &Sample) {
+        let version = sample.facts().and_then(|facts| facts.version.clone());
+        if let Some(version) = version {
+            self.versions.insert(probe, (version, sample.ended));
+        }
+    }
+
+    /// Takes in a run of a probe against the standby's `nth` target.
+    pub(super) fn observe(&mut self, probe: usize, nth: usize, sample: &Sample) {
+        for database in self.databases.iter_mut().filter(|of| of.probe == probe) {
+            database.observe(sample);
+        }
+        let dns = sample.facts().and_then(|facts| facts.dns);
+        if let Some(ttl) = dns.and_then(|dns| dns.min_ttl_seconds) {
+            self.ttl = Some(Duration::from_secs(ttl.into()));
+        }
+        for at in 0..self.questions.len() {
+            if self.questions[at].probe != Some(probe) {
+                continue;
+            }
+            if let Some(history) = self.histories.get_mut(&at) {
+                history.record(sample);
+            }
+            let look = match self.questions[at].planned.kind {
+                CheckKind::Version => Some(self.version(at, probe, sample)),
+                _ => seen::look(&self.questions[at].planned, sample, self.histories.get(&at)),
+            };
+            self.answer(at, nth, look, sample.at);
+        }
+    }
+
+    /// For how long the standby has run another version than the primary.
+    fn version(&mut self, at: usize, probe: usize, sample: &Sample) -> Look {
+        let question = &self.questions[at];
+        let now = sample.ended;
+        let Some(ours) = sample.facts().and_then(|facts| facts.version.as_deref()) else {
+            return seen::unknown(CheckReason::NoValue, now);
+        };
+        let theirs = self.versions.get(&probe);
+        let Some((theirs, _)) = theirs.filter(|(_, read)| question.is_fresh(*read, now)) else {
+            return seen::unknown(CheckReason::NoPrimary, now);
+        };
+        let since = self.differs.entry(at).or_default();
+        let differs = since.note(**theirs != *ours, now).as_secs_f64();
+        seen::beyond(&question.planned, differs, CheckReason::Mismatch, now)
+    }
+
+    /// Takes in what a look at a database brought of this standby beside the primary.
+    pub(super) fn compare(&mut self, probe: usize, figures: &PairFigures, seen: Compared<'_>) {
+        for database in self.databases.iter_mut().filter(|of| of.probe == probe) {
+            database.compare(figures, seen);
+        }
+        for at in 0..self.questions.len() {
+            let question = &self.questions[at];
+            if question.probe != Some(probe) {
+                continue;
+            }
+            let check = &question.planned;
+            let look = match check.kind {
+                CheckKind::SinglePrimary => compared::single_primary(seen),
+                _ if seen.of_primary => compared::both(check, figures, seen),
+                _ => compared::against_before(check, figures, seen.sample),
+            };
+            self.answer(at, 0, look, seen.sample.at);
+        }
+    }
+
+    /// Takes in what is known without a run, and counts what time alone has changed.
+    pub(super) fn tick(&mut self, brief: &Brief, now: Instant, today: SystemTime) {
+        for at in 0..self.questions.len() {
+            let check = &self.questions[at].planned;
+            let outcome = match &check.kind {
+                CheckKind::Jurisdiction { outside } => {
+                    let outside = outside.contains(&self.region);
+                    bad_if(outside, CheckReason::Jurisdiction)
+                }
+                CheckKind::Hold => {
+                    let held = brief
+                        .holds
+                        .iter()
+                        .any(|hold| hold.holds(&self.region, today));
+                    bad_if(held, CheckReason::Hold)
+                }
+                // Nobody tells of drills yet.
+                CheckKind::DrillAge => Outcome::Error(CheckReason::NoValue),
+                CheckKind::Rto => {
+                    let rto = estimate::rto(brief, self).total().known();
+                    let look = rto.map_or_else(
+                        || seen::unknown(CheckReason::NoValue, now),
+                        |rto| seen::bounded(check, rto.as_secs_f64(), now),
+                    );
+                    self.answer(at, 0, Some(look), today);
+                    continue;
+                }
+                _ => continue,
+            };
+            self.answer(at, 0, Some(Look::new(outcome, now)), today);
+        }
+        self.standby.tick(now);
+    }
+
+    fn answer(&mut self, at: usize, nth: usize, look: Option<Look>, today: SystemTime) {
+        let Some(look) = look.and_then(|look| self.questions[at].answer(nth, look)) else {
+            return;
+        };
+        if !matches!(look.outcome, Outcome::Error(_)) {
+            self.answered[at] = Some(today);
+        }
+        self.standby.observe(at, look, look.seen);
+    }
+
+    /// Takes in that this daemon's clocks cannot be trusted.
+    pub(super) fn tilt(&mut self, jolt: Jolt, now: Instant) {
+        self.standby.tilt(jolt.until, jolt.slept, now);
+    }
+
+    /// What is to be said of it at `now`.
+    pub(super) fn report(
+        &self,
+        brief: &Brief,
+        sight: Sight,
+        now: Instant,
+        today: SystemTime,
+    ) -> StandbyReport {
+        let Verdict { state, causes } = self.standby.verdict(sight, now);
+        let checks = self.checks(now);
+        let reasons = causes.told.iter().map(|cause| CheckReport {
+            state: cause.state.label(),
+            reason: cause.state.reason(),
+            ..checks[cause.check].clone()
+        });
+        let last_sight = self.last_sight();
+        let objective = brief.objectives.rpo.unwrap_or(Duration::MAX);
+        let promotion = self
+            .standby
+            .promotion(sight, last_sight.as_ref(), objective, now);
+        let score = self.standby.score(now);
+        let rto = estimate::rto(brief, self);
+        StandbyReport {
+            standby: Arc::clone(&self.region),
+            state,
+            primary_sight: sight,
+            promotion: promotion.state,
+            reasons: reasons.collect(),
+            more_reasons: causes.more,
+            score_ratio: score.map(|score| score.ratio),
+            score_coverage_ratio: score.map(|score| score.coverage),
+            rpo_seconds: self.rpo().map(|rpo| rpo.as_secs_f64()),
+            rpo_bytes: self.loss_bytes(),
+            rto_seconds: rto.total().known().map(|rto| rto.as_secs_f64()),
+            rto_stages: estimate::stages(&rto),
+            rank: None,
+            holds: self.holds(brief, today),
+            last_sight: last_sight.map(|last| SightReport {
+                timestamp_seconds: seconds(last.at),
+                rpo_seconds: last.rpo.map(|rpo| rpo.as_secs_f64()),
+                loss_bytes: last.loss_bytes,
+            }),
+            checks,
+        }
+    }
+
+    fn checks(&self, now: Instant) -> Vec<CheckReport> {
+        let states = self.standby.states(now).enumerate();
+        states
+            .map(|(at, state)| {
+                let (value, threshold) = self.standby.figures(at);
+                let planned = &self.questions[at].planned;
+                let last = self.standby.last_conclusive(at);
+                let age = last.map(|last| now.saturating_duration_since(last).as_secs_f64());
+                CheckReport {
+                    check: Arc::clone(&planned.name),
+                    probe: Arc::clone(&planned.probe),
+                    gate: planned.gate,
+                    state: state.label(),
+                    reason: state.reason(),
+                    value,
+                    threshold,
+                    unit: planned.bound.map(|bound| bound.unit),
+                    age_seconds: age,
+                    last_conclusive_timestamp_seconds: self.answered[at].map(seconds),
+                    transitions: self.standby.transitions(at),
+                }
+            })
+            .collect()
+    }
+
+    /// Seconds of writes that would be lost: of the database that would lose most. `None`: of one of
+    /// them it is not known.
+    fn rpo(&self) -> Option<Duration> {
+        let each = self.databases.iter().map(Database::rpo);
+        each.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    fn loss_bytes(&self) -> Option<u64> {
+        let databases = self.databases.iter().filter(|of| of.in_bytes);
+        let each: Option<Vec<u64>> = databases.map(|of| of.figures.loss_bytes).collect();
+        each.filter(|each| !each.is_empty())
+            .map(|each| each.into_iter().sum())
+    }
+
+    /// When all databases were last seen from both sides, and what would have been lost: the oldest
+    /// of these times, the longest of these losses, the sum of bytes.
+    fn last_sight(&self) -> Option<LastSight> {
+        let each = self.databases.iter().map(|database| database.last_sight);
+        each.reduce(|one, other| {
+            let (one, other) = (one?, other?);
+            let bytes = match (one.loss_bytes, other.loss_bytes) {
+                (Some(one), Some(other)) => Some(one.saturating_add(other)),
+                (one, other) => one.or(other),
+            };
+            Some(LastSight {
+                seen: one.seen.min(other.seen),
+                at: one.at.min(other.at),
+                rpo: one.rpo.zip(other.rpo).map(|(one, other)| one.max(other)),
+                loss_bytes: bytes,
+            })
+        })
+        .flatten()
+    }
+
+    fn holds(&self, brief: &Brief, today: SystemTime) -> Vec<HoldReport> {
+        let holds = brief.holds.iter();
+        holds
+            .filter(|hold| hold.holds(&self.region, today))
+            .map(|hold| HoldReport {
+                kind: "maintenance",
+                reason: Arc::clone(&hold.reason),
+                expiry_timestamp_seconds: seconds(hold.until),
+            })
+            .collect()
+    }
+}
+
+fn bad_if(bad: bool, reason: CheckReason) -> Outcome {
+    if bad {
+        Outcome::Bad(reason)
+    } else {
+        Outcome::Ok
+    }
+}

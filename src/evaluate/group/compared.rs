@@ -1,0 +1,206 @@
+//! From a look at a database from both sides to looks at a standby's checks.
+
+use std::time::Instant;
+
+use super::Compared;
+use super::seen::{beyond, bounded, unknown};
+use crate::model::{CheckKind, CheckReason, PairFigures, PlannedCheck, Sample};
+use crate::readiness::{Look, Outcome};
+
+/// What a look at the primary beside a standby says of a check that needs both; `None`: nothing.
+pub(super) fn both(
+    check: &PlannedCheck,
+    figures: &PairFigures,
+    seen: Compared<'_>,
+) -> Option<Look> {
+    let at = seen.sample.ended;
+    let known = |outcome: Option<Outcome>| {
+        outcome.map_or_else(
+            || unknown(without(seen), at),
+            |outcome| Look::new(outcome, at),
+        )
+    };
+    let counted = |count: Option<u64>, reason| {
+        count.map_or_else(
+            || unknown(without(seen), at),
+            |count| beyond(check, float(count), reason, at),
+        )
+    };
+    let look = match &check.kind {
+        CheckKind::Identity => known(
+            figures
+                .identity_mismatch
+                .map(|mismatch| bad_if(mismatch, CheckReason::Identity)),
+        ),
+        CheckKind::LossBytes { writes } => {
+            let check = roomier(
+                check,
+                writes
+                    .zip(seen.write_rate)
+                    .map(|(time, rate)| time.as_secs_f64() * rate),
+            );
+            figures.loss_bytes.map_or_else(
+                || unknown(without(seen), at),
+                |bytes| bounded(&check, float(bytes), at),
+            )
+        }
+        CheckKind::LossTransactions => {
+            counted(figures.missing_transactions, CheckReason::Threshold)
+        }
+        CheckKind::Slot => slot(figures, seen),
+        CheckKind::Errant => none_of(figures.errant_transactions, CheckReason::Diverged, seen),
+        CheckKind::Unrecoverable => none_of(
+            figures.unrecoverable_transactions,
+            CheckReason::Missing,
+            seen,
+        ),
+        CheckKind::Config => {
+            let lower = figures.lower_limits.as_ref();
+            none_of(
+                lower.map(|lower| lower.len() as u64),
+                CheckReason::Mismatch,
+                seen,
+            )
+        }
+        CheckKind::Keys { least } => keys(check, *least, figures, seen),
+        _ => return None,
+    };
+    Some(look)
+}
+
+/// What a look at a standby says of a check that holds it against what the primary had before.
+pub(super) fn against_before(
+    check: &PlannedCheck,
+    figures: &PairFigures,
+    sample: &Sample,
+) -> Option<Look> {
+    let at = sample.ended;
+    let database = sample.facts()?.database.as_deref()?;
+    let facts = database.replication.as_deref();
+    let paused = facts.is_some_and(|facts| facts.replay_paused == Some(true));
+    let reason = if paused {
+        CheckReason::Paused
+    } else {
+        CheckReason::Threshold
+    };
+    let look = match &check.kind {
+        CheckKind::Apply => figures.apply_bytes.map_or_else(
+            || unknown(CheckReason::NoValue, at),
+            |bytes| beyond(check, float(bytes), reason, at),
+        ),
+        CheckKind::Lag => figures.lag_ring.map_or_else(
+            || unknown(CheckReason::NoPrimary, at),
+            |lag| beyond(check, lag.as_secs_f64(), reason, at),
+        ),
+        CheckKind::Canary => {
+            let mark = database.canary.as_ref()?.seen.mark;
+            match mark {
+                Err(withheld) => unknown(withheld.into(), at),
+                Ok(_) => canary(check, figures, reason, at),
+            }
+        }
+        _ => return None,
+    };
+    Some(look)
+}
+
+/// A writer that is dead makes no standby late, and a filter makes one late that lacks nothing else.
+fn canary(check: &PlannedCheck, figures: &PairFigures, late: CheckReason, at: Instant) -> Look {
+    let (Some(_), Some(loss)) = (figures.lag_canary, figures.rpo_seconds) else {
+        return unknown(CheckReason::Writer, at);
+    };
+    let lacks_nothing_else = figures.lag_ring.is_some_and(|lag| lag.is_zero());
+    let reason = if lacks_nothing_else {
+        CheckReason::Filtered
+    } else {
+        late
+    };
+    beyond(check, loss.as_secs_f64(), reason, at)
+}
+
+/// Whether exactly one member is writable, as far as they were seen. More are bad at first sight,
+/// whosever run showed it; that it is one is said once in a round, with the primary's run.
+pub(super) fn single_primary(seen: Compared<'_>) -> Option<Look> {
+    let at = seen.sample.ended;
+    let outcome = match seen.set.writable {
+        writable if writable > 1 => Outcome::Bad(CheckReason::SplitBrain),
+        _ if !seen.of_primary => return None,
+        1 => Outcome::Ok,
+        _ if seen.primary.is_some() => Outcome::Bad(CheckReason::Role),
+        _ => Outcome::Error(CheckReason::NoPrimary),
+    };
+    Some(Look {
+        value: Some(float(seen.set.writable)),
+        ..Look::new(outcome, at)
+    })
+}
+
+/// Why there is nothing to compare.
+fn without(seen: Compared<'_>) -> CheckReason {
+    if seen.primary.is_none() {
+        CheckReason::NoPrimary
+    } else {
+        CheckReason::NoValue
+    }
+}
+
+fn bad_if(bad: bool, reason: CheckReason) -> Outcome {
+    if bad {
+        Outcome::Bad(reason)
+    } else {
+        Outcome::Ok
+    }
+}
+
+/// The check with a limit of at least `least`.
+fn roomier(check: &PlannedCheck, least: Option<f64>) -> PlannedCheck {
+    let mut check = check.clone();
+    if let (Some(bound), Some(least)) = (&mut check.bound, least) {
+        bound.limit = bound.limit.max(least);
+    }
+    check
+}
+
+/// A count that has to be zero.
+fn none_of(count: Option<u64>, reason: CheckReason, seen: Compared<'_>) -> Look {
+    let at = seen.sample.ended;
+    match count {
+        None => unknown(without(seen), at),
+        Some(count) => Look {
+            value: Some(float(count)),
+            threshold: Some(0.0),
+            ..Look::new(bad_if(count > 0, reason), at)
+        },
+    }
+}
+
+/// A standby that uses no slot has none to lose.
+fn slot(figures: &PairFigures, seen: Compared<'_>) -> Look {
+    let at = seen.sample.ended;
+    if seen.primary.is_none() {
+        return unknown(CheckReason::NoPrimary, at);
+    }
+    let lost = figures.slot_lost.unwrap_or(false);
+    Look::new(bad_if(lost, CheckReason::Missing), at)
+}
+
+/// A primary with few keys says nothing by the standby's lack of some.
+fn keys(check: &PlannedCheck, least: u64, figures: &PairFigures, seen: Compared<'_>) -> Look {
+    let at = seen.sample.ended;
+    let Some(primary) = seen.primary else {
+        return unknown(CheckReason::NoPrimary, at);
+    };
+    match (primary.keys, figures.keys_ratio) {
+        (Some(keys), _) if keys < least => Look::new(Outcome::Ok, at),
+        (_, Some(ratio)) => bounded(check, ratio, at),
+        _ => unknown(CheckReason::NoValue, at),
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a figure for people; beyond 2^53 it is rounded"
+)]
+fn float(count: u64) -> f64 {
+    count as f64
+}

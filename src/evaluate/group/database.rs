@@ -1,0 +1,99 @@
+//! What was last seen of one database of a standby.
+
+use std::time::{Duration, Instant};
+
+use super::{Compared, Witness};
+use crate::model::{Link, PairFigures, ReplicationFacts, Sample};
+use crate::readiness::rank::ApplyRate;
+use crate::readiness::{Hearing, LastSight, Patience, Terms};
+
+/// A database probe's view of one standby.
+#[derive(Debug)]
+pub(super) struct Database {
+    /// The probe, by its place.
+    pub(super) probe: usize,
+    /// Whether positions are counted in bytes, so that what waits to be applied is known.
+    pub(super) in_bytes: bool,
+    patience: Patience,
+    /// The standby's link, and when it was told.
+    link: Option<(Link, Instant)>,
+    pub(super) figures: PairFigures,
+    /// When both sides were last seen, and what was known then.
+    pub(super) last_sight: Option<LastSight>,
+    /// How fast the standby applies what it has received.
+    pub(super) applies: ApplyRate,
+}
+
+impl Database {
+    /// The view of the probe in this place; `None` if it is no database.
+    pub(super) fn new(at: usize, probe: &Witness) -> Option<Self> {
+        let silence = match probe.kind {
+            "postgres" | "mysql" => Patience::STREAMED,
+            "redis" => Patience::REDIS,
+            _ => return None,
+        };
+        Some(Self {
+            probe: at,
+            in_bytes: probe.kind != "mysql",
+            patience: Patience {
+                silence,
+                fresh: Terms::fresh_for(probe.interval, probe.timeout),
+            },
+            link: None,
+            figures: PairFigures::default(),
+            last_sight: None,
+            applies: ApplyRate::default(),
+        })
+    }
+
+    /// Takes in a run against the standby.
+    pub(super) fn observe(&mut self, sample: &Sample) {
+        let database = sample.facts().and_then(|facts| facts.database.as_deref());
+        let Some(facts) = database.and_then(|database| database.replication.as_deref()) else {
+            return;
+        };
+        let link = facts.link.unwrap_or_default();
+        self.link = Some((link, facts.answered));
+        self.applied(facts);
+    }
+
+    fn applied(&mut self, facts: &ReplicationFacts) {
+        let (Some(received), Some(position)) = (&facts.received, &facts.position) else {
+            return;
+        };
+        let (Some(waiting), Some(applied)) = (received.bytes_beyond(position), position.bytes())
+        else {
+            return;
+        };
+        self.applies.look(facts.answered, applied, waiting);
+    }
+
+    /// Takes in what the two sides are to each other. What would be lost is kept as it is once the
+    /// primary is out of sight.
+    pub(super) fn compare(&mut self, figures: &PairFigures, seen: Compared<'_>) {
+        self.figures = figures.clone();
+        let (rpo, loss_bytes) = (self.rpo(), figures.loss_bytes);
+        let known = rpo.is_some() || loss_bytes.is_some();
+        if seen.of_primary && seen.primary.is_some() && known {
+            self.last_sight = Some(LastSight {
+                seen: seen.sample.ended,
+                at: seen.sample.at,
+                rpo,
+                loss_bytes,
+            });
+        }
+    }
+
+    /// Seconds of writes that would be lost: by the canary or, where it tells nothing, by the
+    /// primary's positions.
+    pub(super) fn rpo(&self) -> Option<Duration> {
+        self.figures.rpo_seconds.or(self.figures.lag_ring)
+    }
+
+    /// Whether the standby hears the primary.
+    pub(super) fn hearing(&self, now: Instant) -> Hearing {
+        self.link.map_or(Hearing::Unknown, |(link, told)| {
+            Hearing::of(link, told, self.patience, now)
+        })
+    }
+}
