@@ -5,6 +5,7 @@
 
 mod check;
 mod logs;
+mod rank;
 mod sql;
 
 use std::io::Write;
@@ -38,6 +39,8 @@ enum Command {
     Run(RunArguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
     Check(ConfigArguments),
+    /// Rank the standbys of a group, or the variants of a probe, by how they are measured.
+    Rank(rank::Arguments),
     /// Print what to run in a database before it is probed: the user, its grants, the canary's
     /// table.
     Sql(sql::Arguments),
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
     }
 }
