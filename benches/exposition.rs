@@ -41,6 +41,7 @@ const BARE: Shape = Shape {
         replication: false,
         tls_unverified: false,
         value: false,
+        manager: false,
     },
 };
 

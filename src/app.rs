@@ -6,6 +6,7 @@ mod lanes;
 mod own;
 mod sets;
 mod signals;
+mod state;
 mod supervise;
 
 use std::future::Future;
@@ -19,13 +20,15 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::{Plan, Shared};
-use crate::evaluate::{Evaluation, Progress};
+use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
 use crate::model::Beat;
 use crate::schedule::Outlet;
 use crate::server;
+use crate::store;
 use own::Sources;
 use signals::Signals;
+use state::State;
 use supervise::Supervisor;
 
 /// Observations that may wait for the evaluation: a second of them at 60,000 runs a second.
@@ -66,12 +69,13 @@ pub fn run(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> 
 async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
     descriptors::raise_limit();
     let mut signals = Signals::listen()?;
+    let state = State::open(plan.state_dir.as_deref())?;
     let listeners = server::bind(&options.listen_addresses)?;
     let addresses: Vec<_> = listeners
         .iter()
         .flat_map(tokio::net::TcpListener::local_addr)
         .collect();
-    let mut daemon = Daemon::start(plan, shared, listeners, options)?;
+    let mut daemon = Daemon::start(plan, shared, state, listeners, options)?;
     for address in addresses {
         info!(%address, "listening");
     }
@@ -98,21 +102,18 @@ struct Daemon {
     outlet: Option<Outlet>,
     stop_lanes: watch::Sender<bool>,
     stop_server: watch::Sender<bool>,
+    store: store::Store,
 }
 
 impl Daemon {
     fn start(
         plan: Plan,
         shared: &Shared,
+        state: State,
         listeners: Vec<tokio::net::TcpListener>,
         options: Options,
     ) -> Result<Self, String> {
-        let own = Own::new(crate::VERSION, crate::REVISION, SystemTime::now())?;
-        let own = Arc::new(own);
-        own.targets
-            .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
-        own.configured_regions
-            .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
+        let own = own_metrics(&plan)?;
         let series = Arc::new(series(&plan)?);
         let progress = Arc::new(Progress::new(plan.targets.len()));
         let (stop_lanes, lanes_stopped) = watch::channel(false);
@@ -120,18 +121,9 @@ impl Daemon {
         info!(region = %plan.region, targets = plan.targets.len(), "starting");
 
         let mut supervisor = Supervisor::default();
+        let store = state.start(&mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
-        let (sets, pairs) = sets::sets(&plan, &series, shared.epoch)?;
-        let board = Arc::new(groups::board(&plan, &pairs, &series)?);
-        let evaluation = Evaluation::new(
-            Arc::clone(&plan.region),
-            plan.targets.iter().map(|t| t.target.clone()).collect(),
-            sets,
-            Arc::clone(&board),
-            Arc::clone(&series),
-            Arc::clone(&own),
-            Arc::clone(&progress),
-        );
+        let (evaluation, board) = evaluation(&plan, shared, &series, &own, &progress)?;
         supervisor.task("evaluation", async move {
             evaluation.run(observed).await;
             Ok(())
@@ -142,18 +134,15 @@ impl Daemon {
         };
         let region = plan.region.to_string();
         let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        let judged = Arc::clone(&board);
         let sources = Sources::new(
             shared,
+            store.clone(),
             options.log_lines_dropped,
             board,
-            Arc::clone(&series),
+            &series,
         );
-        let exposition = Arc::new(Exposition::new(
-            series,
-            Arc::clone(&own),
-            Box::new(move |own| sources.refresh(own)),
-            Exposition::MAX_AGE,
-        ));
+        let exposition = exposition(series, &own, sources);
         let forget = forget_pages(Arc::clone(&exposition), stopped(server_stopped.clone()));
         supervisor.task("pages", forget);
         let state = server::State {
@@ -163,6 +152,7 @@ impl Daemon {
             region,
             healthy: healthy(beats),
             ready: ready(progress),
+            readiness: readiness(judged),
             limits: server::Limits::default(),
         };
         supervisor.task(
@@ -174,18 +164,61 @@ impl Daemon {
             outlet: Some(outlet),
             stop_lanes,
             stop_server,
+            store,
         })
     }
 
-    /// Ends in order: no new runs; what was observed is taken in; the server last.
+    /// Ends in order: no new runs; what was observed is taken in; the server; the state last, once
+    /// nothing can change it.
     async fn end(&mut self) {
         self.stop_lanes.send_replace(true);
         self.outlet = None;
         self.supervisor.ended("evaluation").await;
         self.stop_server.send_replace(true);
+        self.supervisor.ended("server").await;
+        self.store.close();
         self.supervisor.all_ended().await;
         info!("ended");
     }
+}
+
+/// What judges the targets and the groups of the plan, and where its judgement is read.
+fn evaluation(
+    plan: &Plan,
+    shared: &Shared,
+    series: &Arc<Store>,
+    own: &Arc<Own>,
+    progress: &Arc<Progress>,
+) -> Result<(Evaluation, Arc<Board>), String> {
+    let (sets, pairs) = sets::sets(plan, series, shared.epoch)?;
+    let board = Arc::new(groups::board(plan, &pairs, series)?);
+    let evaluation = Evaluation::new(
+        Arc::clone(&plan.region),
+        plan.targets.iter().map(|t| t.target.clone()).collect(),
+        sets,
+        Arc::clone(&board),
+        Arc::clone(series),
+        Arc::clone(own),
+        Arc::clone(progress),
+    );
+    Ok((evaluation, board))
+}
+
+/// The metrics of the daemon itself, with what the plan tells.
+fn own_metrics(plan: &Plan) -> Result<Arc<Own>, String> {
+    let own = Own::new(crate::VERSION, crate::REVISION, SystemTime::now())?;
+    own.targets
+        .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
+    own.configured_regions
+        .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
+    Ok(Arc::new(own))
+}
+
+/// What makes the pages.
+fn exposition(series: Arc<Store>, own: &Arc<Own>, sources: Sources) -> Arc<Exposition> {
+    let refresh = Box::new(move |own: &Own| sources.refresh(own));
+    let exposition = Exposition::new(series, Arc::clone(own), refresh, Exposition::MAX_AGE);
+    Arc::new(exposition)
 }
 
 /// The series of all targets, in the order of the plan, so that a target's place is its key.
@@ -224,6 +257,12 @@ fn healthy(beats: Vec<(String, Arc<Beat>)>) -> server::Check {
             Err(format!("{name} has made no progress for {silence:?}"))
         })
     })
+}
+
+/// What is said of the groups, for the API.
+fn readiness(board: Arc<Board>) -> Arc<server::Readiness> {
+    let judge = Box::new(move || own::judged(&board));
+    server::Readiness::new(judge, Exposition::MAX_AGE).into()
 }
 
 fn ready(progress: Arc<Progress>) -> server::Check {

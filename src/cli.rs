@@ -1,9 +1,11 @@
 //! The command line: arguments, the log, exit codes.
 //!
 //! Exit codes: 0 ended as asked, 1 failed while running, 64 the configuration or the command line
-//! is wrong (`EX_USAGE` of sysexits.h).
+//! is wrong (`EX_USAGE` of sysexits.h). `hotspare gate` has 1 and 2 of its own.
 
+mod ask;
 mod check;
+mod gate;
 mod logs;
 mod rank;
 mod sql;
@@ -44,6 +46,8 @@ enum Command {
     /// Print what to run in a database before it is probed: the user, its grants, the canary's
     /// table.
     Sql(sql::Arguments),
+    /// Ask daemons whether a standby can take over: exit code 0 ready, 1 not ready, 2 unknown.
+    Gate(gate::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
+        Command::Gate(arguments) => gate::gate(&arguments),
     }
 }
 
@@ -156,4 +161,32 @@ fn fail(why: &str) -> ExitCode {
 fn refuse(problems: &Problems) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "{problems}");
     ExitCode::from(USAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn default_of(command: &str, argument: &str) -> String {
+        let all = Arguments::command();
+        let command = all.find_subcommand(command).expect("a command");
+        let mut arguments = command.get_arguments();
+        let argument = arguments.find(|each| each.get_long() == Some(argument));
+        let values = argument.expect("an argument").get_default_values();
+        assert_eq!(values.len(), 1);
+        values[0].to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn the_gate_asks_where_the_daemon_listens() {
+        let listens = default_of("run", "web.listen-address");
+        assert_eq!(default_of("gate", "url"), format!("http://{listens}"));
+    }
+
+    #[test]
+    fn the_command_line_is_declared_right() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -50,6 +50,8 @@ pub struct Config {
     pub regions: Vec<Region>,
     /// What the daemon may use.
     pub limits: Limits,
+    /// The folder of what the daemon must not forget, an absolute path.
+    pub state_dir: Option<PathBuf>,
     /// Every probe, in the files' order.
     pub probes: Vec<Probe>,
     /// Every group, in the files' order.

@@ -170,7 +170,7 @@ impl Evaluation {
         gauge.set(i64::from(tilted));
         for (cause, count) in TiltCause::ALL.into_iter().zip(tilt.causes()) {
             let labels = [region, cause.as_str()];
-            raise_to(&self.own.tilt_total.with_label_values(&labels), count);
+            raise_to(&self.own.tilts_total.with_label_values(&labels), count);
         }
     }
 

@@ -15,13 +15,14 @@
 //! | 0 | [`model`] | plain values: phases, reasons, samples, facts, targets; no I/O, no clock |
 //! | 1 | [`files`] | where secrets and certificates are read from |
 //! | 1 | [`net`] | names, connections, TLS, ICMP, one HTTP exchange; the only place that opens sockets to targets |
+//! | 1 | [`store`] | what the daemon must not forget: entries in memory, and a journal of them on disk |
 //! | 1 | [`metrics`] | every metric family, the series of the targets, and the encoders |
 //! | 2 | [`probe`] | what a probe is, and the kinds: one file each |
 //! | 2 | [`readiness`] | whether a standby can take over and which is best: pure functions of what was seen |
 //! | 3 | [`config`] | from files and environment to a validated plan, or every error with its place |
 //! | 3 | [`schedule`] | slots, deadlines, one run in flight for each target; emits observations |
 //! | 3 | [`evaluate`] | the single owner of what changes; takes observations in |
-//! | 3 | [`server`] | `/metrics`, health and the landing page; only reads |
+//! | 3 | [`server`] | `/metrics`, health, the JSON API and the landing page; only reads |
 //! | 4 | [`app`] | the only wiring: a plan in, supervised threads and tasks out |
 //! | 5 | [`cli`] | arguments, logs, signals, exit codes |
 //!
@@ -55,7 +56,8 @@
 //! Write `src/probe/NAME.rs` with its `Settings` (serde, unknown fields denied), a
 //! [`probe::Template`] that makes the probe of an address, and a [`probe::Probe`] that does one
 //! exchange; add its `mod` line and one to `kinds!` in `src/probe.rs`. A new fact is a field in `model::Facts`
-//! and a row in the table of families.
+//! and a row in the table of families. What several kinds have in common has files of its own beside
+//! them; `src/probe/api.rs` is for kinds that ask an HTTP API.
 #![forbid(unsafe_code)]
 
 /// The version of this daemon.
@@ -80,3 +82,4 @@ pub mod probe;
 pub mod readiness;
 pub mod schedule;
 pub mod server;
+pub mod store;

@@ -2,12 +2,14 @@
 
 mod beat;
 mod canary;
+mod cause;
 mod check;
 mod database;
 pub mod duration;
 mod facts;
 mod group;
 mod gtid;
+mod manager;
 mod pair;
 mod phase;
 mod position;
@@ -22,6 +24,7 @@ mod target;
 
 pub use beat::Beat;
 pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
+pub use cause::Cause;
 pub use check::{Beyond, Bound, CheckKind, PlannedCheck, Unit};
 pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,
@@ -32,6 +35,7 @@ pub use facts::{
 };
 pub use group::{Assumed, Hold, Objectives, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
+pub use manager::{ManagerFacts, Objection};
 pub use pair::{
     DatabaseSet, GroupMember, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure,
 };

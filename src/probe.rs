@@ -10,6 +10,7 @@ mod https;
 mod dns;
 mod http;
 mod mysql;
+mod patroni;
 mod ping;
 mod postgres;
 mod prometheus;
@@ -275,7 +276,7 @@ impl Check {
     pub fn speaks_tls(&self, address: &str) -> bool {
         const HTTPS: &str = "https:";
         match self {
-            Self::Http(_) | Self::Prometheus(_) => address
+            Self::Http(_) | Self::Prometheus(_) | Self::Patroni(_) => address
                 .get(..HTTPS.len())
                 .is_some_and(|scheme| scheme.eq_ignore_ascii_case(HTTPS)),
             Self::Tcp(settings) => settings.tls.is_some(),
@@ -306,4 +307,6 @@ kinds! {
     Redis(redis, canary),
     /// A query to a Prometheus server.
     Prometheus(prometheus),
+    /// What the HA manager Patroni says of its server.
+    Patroni(patroni),
 }

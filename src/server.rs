@@ -1,12 +1,14 @@
-//! The daemon's own HTTP server: metrics, health and a landing page.
+//! The daemon's own HTTP server: metrics, health, readiness and a landing page.
 //!
 //! Whoever can reach it shares one pool of file descriptors with the probes, and may be slow,
 //! broken or hostile. So the accept loop is ours: connections are capped in all and per address,
 //! and every one of them ends by a deadline whatever its peer does.
 
 mod admission;
+mod api;
 mod pages;
 mod patience;
+mod readiness;
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -29,6 +31,8 @@ use self::admission::{Admission, Pass};
 use self::patience::Watched;
 use crate::metrics::{Exposition, Own, Rejection};
 
+pub use self::readiness::{Judge, Readiness};
+
 /// A question about the daemon; the error says what is wrong, in one line.
 pub type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
@@ -46,6 +50,8 @@ pub struct State {
     pub healthy: Check,
     /// Whether every target has been probed once: `/-/ready`.
     pub ready: Check,
+    /// What is said of the groups.
+    pub readiness: Arc<Readiness>,
     /// What clients may cost.
     pub limits: Limits,
 }

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::time::Instant;
+
 use crate::config::Shared;
 use crate::evaluate::Board;
 use crate::metrics::{Own, Store, raise_to};
+use crate::model::GroupReport;
 use crate::net::{Icmp, Resolver};
+use crate::store;
 
 /// Where the numbers are.
 pub(super) struct Sources {
     resolver: Arc<Resolver>,
     icmp: Arc<Icmp>,
+    state: store::Store,
     log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
     board: Arc<Board>,
     series: Arc<Store>,
@@ -20,23 +25,23 @@ pub(super) struct Sources {
 impl Sources {
     pub(super) fn new(
         shared: &Shared,
+        state: store::Store,
         log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
         board: Arc<Board>,
-        series: Arc<Store>,
+        series: &Arc<Store>,
     ) -> Self {
         Self {
             resolver: Arc::clone(&shared.resolver),
             icmp: Arc::clone(&shared.icmp),
+            state,
             log_lines_dropped,
             board,
-            series,
+            series: Arc::clone(series),
         }
     }
 
     pub(super) fn refresh(&self, own: &Own) {
-        let now = tokio::time::Instant::now().into_std();
-        let reports = self.board.reports(now, SystemTime::now());
-        if !self.series.judged(reports) {
+        if !self.series.judged(judged(&self.board)) {
             // Both were made of the same plan.
             tracing::error!("a bug: a standby has no place on the page, please report it");
         }
@@ -49,6 +54,12 @@ impl Sources {
         raise_to(&own.icmp_foreign_replies_total, packets.foreign);
         raise_to(&own.icmp_unclaimed_replies_total, packets.unclaimed);
         raise_to(&own.icmp_socket_drops_total, packets.socket_drops);
+        let state = self.state.counters();
+        own.state_durable.set(state.durable.into());
+        own.state_bytes
+            .set(i64::try_from(state.bytes).unwrap_or(i64::MAX));
+        raise_to(&own.state_writes_total, state.writes);
+        raise_to(&own.state_write_failures_total, state.failures);
         for socket in self.icmp.sockets() {
             if let Ok(kind) = socket.state {
                 let family = socket.options.family.as_str();
@@ -58,4 +69,9 @@ impl Sources {
             }
         }
     }
+}
+
+/// What is to be said of every group now.
+pub(super) fn judged(board: &Board) -> Vec<GroupReport> {
+    board.reports(Instant::now().into_std(), SystemTime::now())
 }

@@ -1,5 +1,6 @@
 //! `hotspare rank`: which standby is best, or which variant, with what that follows from.
 
+mod answer;
 mod benchmark;
 mod candidates;
 mod progress;
@@ -14,7 +15,9 @@ use clap::{Args, ValueEnum};
 use self::benchmark::Benchmark;
 use self::candidates::Candidates;
 use self::progress::Progress;
+use super::ask::Daemon;
 use super::{ConfigArguments, USAGE};
+use crate::config::Plan;
 use crate::model::duration;
 use crate::model::ranking::Table;
 
@@ -37,12 +40,28 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = By::Standby)]
     by: By,
 
+    /// The daemon to ask.
+    #[arg(
+        long,
+        env = "HOTSPARE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9887"
+    )]
+    url: String,
+
     /// Measure now, from this host, instead of asking the daemon: only latency and loss count.
-    #[arg(long, required = true)]
+    #[arg(long)]
     now: bool,
 
     /// How long to measure.
-    #[arg(long = "for", value_name = "DURATION", value_parser = time, default_value = "60s")]
+    #[arg(
+        long = "for",
+        value_name = "DURATION",
+        value_parser = time,
+        default_value = "60s",
+        requires = "now"
+    )]
     time: Duration,
 
     /// How the table is written.
@@ -83,22 +102,51 @@ fn time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn rank(arguments: &Arguments) -> ExitCode {
+    match (&arguments.group, &arguments.probe, arguments.by) {
+        (Some(group), _, By::Standby) if !arguments.now => asked(arguments, group),
+        (_, Some(_), By::Variant) if !arguments.now => {
+            refuse("variants are ranked with --now only")
+        }
+        (Some(group), _, By::Standby) => {
+            measured(arguments, |plan| Candidates::standbys(plan, group))
+        }
+        (_, Some(probe), By::Variant) => {
+            measured(arguments, |plan| Candidates::variants(plan, probe))
+        }
+        (Some(_), ..) => refuse("--by variant needs --probe NAME instead of --group"),
+        (None, ..) => refuse("--probe NAME needs --by variant"),
+    }
+}
+
+fn refuse(why: &str) -> ExitCode {
+    super::fail(why);
+    ExitCode::from(USAGE)
+}
+
+/// Tells what a daemon says.
+fn asked(arguments: &Arguments, group: &str) -> ExitCode {
+    let daemon = match Daemon::parse(&arguments.url) {
+        Ok(daemon) => daemon,
+        // It does not repeat what may hold a password.
+        Err(why) => return refuse(&format!("--url: {why}")),
+    };
+    match answer::table(&daemon, group) {
+        Ok(table) => tell(&table, arguments),
+        Err(why) => super::fail(&format!("{daemon}: {why}")),
+    }
+}
+
+fn measured(
+    arguments: &Arguments,
+    candidates: impl Fn(&Plan) -> Result<Candidates, String>,
+) -> ExitCode {
     let plan = match super::plan(&arguments.config) {
         Ok((plan, _)) => plan,
         Err(code) => return code,
     };
-    let candidates = match (&arguments.group, &arguments.probe, arguments.by) {
-        (Some(group), _, By::Standby) => Candidates::standbys(&plan, group),
-        (_, Some(probe), By::Variant) => Candidates::variants(&plan, probe),
-        (Some(_), ..) => Err("--by variant needs --probe NAME instead of --group".to_owned()),
-        (None, ..) => Err("--probe NAME needs --by variant".to_owned()),
-    };
-    let candidates = match candidates {
+    let candidates = match candidates(&plan) {
         Ok(candidates) => candidates,
-        Err(why) => {
-            super::fail(&why);
-            return ExitCode::from(USAGE);
-        }
+        Err(why) => return refuse(&why),
     };
     for warning in candidates.warnings() {
         super::fail(&format!("warning: {warning}"));

@@ -12,7 +12,7 @@ use super::problem::{Problem, Problems, nearest};
 const PREFIX: &str = "HOTSPARE_";
 
 /// Every variable that sets something of the file.
-pub(super) const VARIABLES: [&str; 8] = [
+pub(super) const VARIABLES: [&str; 9] = [
     "HOTSPARE_REGION",
     "HOTSPARE_DEFAULTS__INTERVAL",
     "HOTSPARE_DEFAULTS__TIMEOUT",
@@ -21,7 +21,11 @@ pub(super) const VARIABLES: [&str; 8] = [
     "HOTSPARE_LIMITS__MAX_IN_FLIGHT",
     "HOTSPARE_LIMITS__PROBE_THREADS",
     "HOTSPARE_LIMITS__MAX_TARGETS",
+    "HOTSPARE_STATE_DIR",
 ];
+
+/// Settings whose text is taken as it is.
+const TEXTS: [&str; 2] = ["REGION", "STATE_DIR"];
 
 /// Variables with the prefix that are the command line's, its flags in upper case, or the build's.
 pub const RESERVED: [&str; 5] = [
@@ -117,7 +121,7 @@ pub(super) fn variables(
             problems.push(problem.help("unset it or give it a value"));
             continue;
         }
-        let value = if setting == "REGION" {
+        let value = if TEXTS.contains(&setting) {
             Some(places.value(source, Spot::default(), None, text.as_str()))
         } else {
             // As in the file, so that `[0.1, 1]` is a list.

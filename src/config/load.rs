@@ -234,6 +234,7 @@ impl Reader {
         let regions = check.regions(&parts.regions);
         let defaults = check.defaults(&settings);
         let limits = check.limits(&settings);
+        let state_dir = check.state_dir(&settings);
         let named = validate::names(&parts.probes);
         let probes = check.probes(parts.probes, &regions, &defaults);
         check.targets(&probes, &regions, &limits);
@@ -246,6 +247,7 @@ impl Reader {
             region: region.unwrap_or_default(),
             regions,
             limits,
+            state_dir,
             probes,
             groups,
             files: parts.files,

@@ -70,6 +70,9 @@ pub struct Plan {
     pub regions: usize,
     /// What it may use.
     pub limits: Limits,
+    /// The folder of what it must not forget, an absolute path; none is set in most files, since
+    /// systemd names one.
+    pub state_dir: Option<PathBuf>,
     /// The targets that are probed from this region. A target's place is its `TargetKey`.
     pub targets: Vec<PlannedTarget>,
     /// Every probe, also those that do not run from this region.
@@ -202,6 +205,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             region: Arc::clone(&config.region),
             regions: config.regions.len(),
             limits: config.limits,
+            state_dir: config.state_dir.clone(),
             targets: Vec::new(),
             probes: Vec::new(),
             sets: Vec::new(),

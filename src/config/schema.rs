@@ -17,8 +17,15 @@ use crate::model::ranking::Quantile;
 use crate::probe::Check;
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 7] = [
-    "region", "regions", "defaults", "limits", "include", "probes", "groups",
+pub(super) const MAIN: [&str; 8] = [
+    "region",
+    "regions",
+    "defaults",
+    "limits",
+    "state_dir",
+    "include",
+    "probes",
+    "groups",
 ];
 /// The keys of an included file.
 pub(super) const INCLUDED: [&str; 3] = ["regions", "probes", "groups"];

@@ -9,7 +9,8 @@ use super::{Plan, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget};
 use crate::metrics::VISIBILITY;
 use crate::model::duration::display;
 use crate::model::{
-    CheckKind, DatabaseSet, NoValue, PlannedCheck, PlannedRanking, Shape, Suppressed, WriteFailure,
+    CheckKind, CheckState, DatabaseSet, NoValue, PlannedCheck, PlannedRanking, ReadyState, Shape,
+    Suppressed, WriteFailure,
 };
 
 /// Series that every target has: attempts, unknown runs, missed slots, up, last run, last success,
@@ -29,13 +30,14 @@ const PAIR_CANARY: usize = 3 + VISIBILITY.len() + BESIDE;
 /// Series that depend on the kind of a database: those of a target, and those of a pair.
 fn of_engine(kind: &str) -> (usize, usize) {
     match kind {
-        // Timeline and replay; loss, apply and lost bytes, native lag and two of the slot.
-        "postgres" => (2, 6),
+        // Timeline and replay; loss, apply and lost bytes, native lag, two of the slot and five
+        // parameters.
+        "postgres" => (2, 11),
         // Replay; three of transactions, and native lag.
         "mysql" => (1, 4),
         // Keys and initial sync; loss, apply and lost bytes, and the ratio of keys.
         "redis" => (2, 4),
-        _ => (4, 10),
+        _ => (4, 15),
     }
 }
 
@@ -54,6 +56,7 @@ pub fn series(kind: &str, shape: &Shape, buckets: usize, phase_buckets: usize) -
         (facts.replication, REPLICATION + of_engine(kind).0),
         (facts.version, 1),
         (facts.value, 1 + NoValue::ALL.len()),
+        (facts.manager, 3),
     ];
     let facts: usize = of_facts
         .iter()
@@ -81,6 +84,19 @@ pub fn pair_series(set: &DatabaseSet) -> usize {
     2 + of_engine(set.kind).1 + if set.canary { PAIR_CANARY } else { 0 }
 }
 
+/// About how many series a standby has of which these questions are asked: one of each check's
+/// states and changes, its figure and its limit; and what is said of the whole.
+pub fn standby_series(checks: &[PlannedCheck]) -> usize {
+    let states = CheckState::ASKED.len();
+    let of_checks = checks.iter().map(|check| {
+        let figures = if check.bound.is_some() { 2 } else { 0 };
+        2 * states + 1 + figures
+    });
+    // The state, the promotion, the last sight, the score, the objectives, the holds, the estimate.
+    let of_whole = 1 + ReadyState::ALL.len() + 1 + 2 + 2 + 3 + 2 + 6;
+    of_whole + of_checks.sum::<usize>()
+}
+
 fn series_of(target: &PlannedTarget) -> usize {
     let (buckets, phase_buckets) = (target.buckets.len(), target.phase_buckets.len());
     let kind = target.target.kind;
@@ -91,12 +107,17 @@ fn series_of_set(planned: &PlannedSet) -> usize {
     set_series(&planned.set) + planned.standbys.len() * pair_series(&planned.set)
 }
 
+fn series_of_standbys(group: &PlannedGroup) -> usize {
+    group.standbys.len() * standby_series(&group.checks)
+}
+
 /// What would be probed from where, how often, and how many series that makes.
 pub fn text(plan: &Plan) -> String {
     let rate: f64 = plan.targets.iter().map(|t| rate(t.interval)).sum();
     let of_targets: usize = plan.targets.iter().map(series_of).sum();
     let of_sets: usize = plan.sets.iter().map(series_of_set).sum();
-    let series = of_targets + of_sets + plan.members.len();
+    let of_standbys: usize = plan.groups.iter().map(series_of_standbys).sum();
+    let series = of_targets + of_sets + of_standbys + plan.members.len();
     let mut text = format!(
         "from {}: {}, {}, about {series} series\n\n",
         plan.region,
@@ -144,8 +165,7 @@ fn group_text(group: &PlannedGroup) -> String {
     let head = ["CHECK", "PROBE", "GATE", "RISE/FALL", "THRESHOLD"];
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(group.checks.iter().map(check_row));
-    // Until the evaluation judges them, nobody shall rely on them.
-    let _ = writeln!(text, "  checks, which nothing judges yet:");
+    let _ = writeln!(text, "  checks:");
     for line in aligned(&rows) {
         let _ = writeln!(text, "  {line}");
     }

@@ -10,6 +10,7 @@ mod targets;
 mod tuning;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -213,6 +214,21 @@ impl Check<'_> {
         }
     }
 
+    /// The folder of the state. It is not looked at: the host that checks need not have it.
+    pub(super) fn state_dir(&mut self, settings: &Map<String, Value>) -> Option<PathBuf> {
+        let value = settings.get("state_dir")?;
+        let path = Path::root("state_dir");
+        let folder: String = strict::read(value, &path, self.places, self.problems)?;
+        let folder = PathBuf::from(folder);
+        if folder.is_absolute() {
+            return Some(folder);
+        }
+        let message = "expected an absolute path, like /var/lib/hotspare";
+        let place = self.places.of(value);
+        self.problems.push(Problem::new(place, &path, message));
+        None
+    }
+
     /// A section of settings; an absent one is one without settings.
     fn section<T: serde::de::DeserializeOwned + Default>(
         &mut self,
@@ -223,7 +239,7 @@ impl Check<'_> {
         let element = Element {
             value: value.cloned().unwrap_or_default(),
             path: Path::root(key),
-            folder: std::path::PathBuf::new(),
+            folder: PathBuf::new(),
         };
         let read = value
             .and_then(|_| strict::read(&element.value, &element.path, self.places, self.problems));

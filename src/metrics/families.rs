@@ -179,6 +179,24 @@ families! {
         }
     };
 
+    /// Whether the HA manager had been told to leave its cluster alone in the last run; NaN if it did
+    /// not answer.
+    Gauge manager_paused: |s, rows| if s.shape.facts.manager {
+        rows.value(s.manager.map(|manager| manager.paused));
+    };
+
+    /// Whether the HA manager may make its server the primary, as it is configured; NaN if it did not
+    /// answer in the last run.
+    Gauge manager_failover_allowed: |s, rows| if s.shape.facts.manager {
+        rows.value(s.manager.map(|manager| manager.failover_allowed));
+    };
+
+    /// How long the HA manager had not reached the store of its cluster in the last run; NaN if it did
+    /// not tell.
+    Gauge manager_store_silence_seconds: |s, rows| if s.shape.facts.manager {
+        rows.value(s.manager.and_then(|manager| manager.store_silence));
+    };
+
     /// The database last seen.
     Info db: |s, rows| if let Some((engine, version)) = s.product() {
         rows.info(&[("engine", engine), ("version", version)]);

@@ -101,8 +101,8 @@ own! {
     /// Whether the clocks of this host cannot be trusted now, by `source_region`: nothing is judged.
     tilt: IntGaugeVec = &["source_region"];
     /// How often the clocks were found not to be trusted, by `source_region` and cause: the wall
-    /// clock was set (clock_step), this process (stall) or this host (suspend) stood still.
-    tilt_total: IntCounterVec = &["source_region", "cause"];
+    /// clock was set, this process did not run for a while, or this host slept.
+    tilts_total: IntCounterVec = &["source_region", "cause"];
     /// Outcomes of runs that were lost between the schedule and the counters.
     samples_dropped_total: IntCounter = ();
     /// How long after its time a timer of the runtime fired, by thread.
@@ -123,6 +123,14 @@ own! {
     icmp_socket_info: IntGaugeVec = &["family", "type"];
     /// Log lines dropped because nobody read them fast enough.
     log_lines_dropped_total: IntCounter = ();
+    /// Whether the state of the daemon is on disk; 0 where it is in memory only.
+    state_durable: IntGauge = ();
+    /// Bytes of the file that the state is in.
+    state_bytes: IntGauge = ();
+    /// Writes of changed state to the disk; what changes at the same time is written at once.
+    state_writes_total: IntCounter = ();
+    /// Writes of changed state that failed.
+    state_write_failures_total: IntCounter = ();
     /// Connections to the daemon's own server.
     http_connections: IntGauge = ();
     /// Connections that the server did not take or keep, by cause: too many in all (connections),

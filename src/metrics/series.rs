@@ -12,8 +12,8 @@ use super::engine::Engine;
 use super::page::push_label;
 use super::rows::Subject;
 use crate::model::{
-    DatabaseFacts, DnsFacts, Facts, HttpFacts, Laps, Phase, PingFacts, Reason, ReasonSet, Reply,
-    Sample, Shape, Target, TlsFacts, ValueFacts,
+    DatabaseFacts, DnsFacts, Facts, HttpFacts, Laps, ManagerFacts, Phase, PingFacts, Reason,
+    ReasonSet, Reply, Sample, Shape, Target, TlsFacts, ValueFacts,
 };
 
 /// One target's numbers. They are written by one task; a scrape only reads.
@@ -56,6 +56,8 @@ pub(super) struct Series {
     pub(super) dns: Option<DnsFacts>,
     /// Of the last run.
     pub(super) value: Option<ValueFacts>,
+    /// Of the last run.
+    pub(super) manager: Option<ManagerFacts>,
     /// As last seen: a certificate keeps its date while its server is down.
     pub(super) tls: Option<Box<TlsFacts>>,
     /// Boxed, as few targets are databases.
@@ -134,6 +136,7 @@ impl Series {
             http: None,
             dns: None,
             value: None,
+            manager: None,
             tls: None,
             database: shape.facts.replication.then(Box::default),
             version: None,
@@ -224,6 +227,7 @@ impl Series {
         self.http = facts.and_then(|facts| facts.http);
         self.dns = facts.and_then(|facts| facts.dns);
         self.value = facts.and_then(|facts| facts.value);
+        self.manager = facts.and_then(|facts| facts.manager);
         self.told(facts.and_then(|facts| facts.database.as_deref()));
         if let Some(ping) = &mut self.ping {
             ping.jitter = None;
@@ -245,6 +249,7 @@ impl Series {
         known.http |= facts.http.is_some();
         known.dns |= facts.dns.is_some();
         known.value |= facts.value.is_some();
+        known.manager |= facts.manager.is_some();
         known.tls |= facts.tls.is_some();
         known.version |= facts.version.is_some();
         known.addresses |= !facts.addresses.is_empty();

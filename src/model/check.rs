@@ -6,6 +6,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::{GateKind, duration, size};
 
 /// One readiness question, asked about every standby of a group.
@@ -107,6 +109,9 @@ pub enum CheckKind {
     /// The number that the run against the standby's target came to, its [`super::ValueFacts`].
     /// While a run fails or brings none, the number is not known, and the standby not bad.
     Value,
+    /// Whether the standby's HA manager would promote it: it answers, and its
+    /// [`super::ManagerFacts`] have no objection.
+    Manager,
 }
 
 /// On which side of its limit a value is bad.
@@ -129,7 +134,8 @@ impl Beyond {
 }
 
 /// What a bound is measured in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Seconds.
     Seconds,
@@ -144,6 +150,26 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// Every unit.
+    pub const ALL: [Self; 5] = [
+        Self::Seconds,
+        Self::Bytes,
+        Self::Ratio,
+        Self::Count,
+        Self::Number,
+    ];
+
+    /// Its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Bytes => "bytes",
+            Self::Ratio => "ratio",
+            Self::Count => "count",
+            Self::Number => "number",
+        }
+    }
+
     /// Reads a value as it is written in this unit. The error says what was expected.
     pub fn parse(self, text: &str) -> Result<f64, String> {
         match self {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::DatabaseFacts;
+use super::{DatabaseFacts, ManagerFacts};
 
 /// Everything that a run learned about its target beside how long it took.
 ///
@@ -27,6 +27,8 @@ pub struct Facts {
     pub database: Option<Box<DatabaseFacts>>,
     /// What a query came to whose answer is a number.
     pub value: Option<ValueFacts>,
+    /// What an HA manager said of the server that it manages.
+    pub manager: Option<ManagerFacts>,
 }
 
 /// Which groups of facts a target's runs can bring: what its fact series start with.
@@ -54,6 +56,8 @@ pub struct FactSet {
     pub replication: bool,
     /// [`ValueFacts`].
     pub value: bool,
+    /// [`ManagerFacts`].
+    pub manager: bool,
     /// The session is encrypted but the certificate is not verified, by configuration.
     pub tls_unverified: bool,
 }

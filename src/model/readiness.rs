@@ -77,6 +77,16 @@ impl ReadyState {
             Self::PrimaryLost => "primary_lost",
         }
     }
+
+    /// The state in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::NotReady => "not ready",
+            Self::Unknown => "unknown",
+            Self::PrimaryLost => "primary lost",
+        }
+    }
 }
 
 /// What a check counts for.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{CheckReason, CheckState, GateKind, Promotability, RankingReport, ReadyState, Sight};
+use super::{
+    Cause, CheckReason, CheckState, GateKind, Promotability, RankingReport, ReadyState, Sight, Unit,
+};
 
 /// A group, judged from this vantage.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -77,6 +79,8 @@ pub struct CheckReport {
     pub value: Option<f64>,
     /// The bound that the figure was held against.
     pub threshold: Option<f64>,
+    /// What both are measured in; `None`: the check has no bound.
+    pub unit: Option<Unit>,
     /// How long ago its last result was.
     pub age_seconds: Option<f64>,
     /// When its last result was, in seconds since 1970.
@@ -84,6 +88,40 @@ pub struct CheckReport {
     /// How often it changed to each state, in the order of [`CheckState::ALL`].
     #[serde(skip)]
     pub transitions: [u64; CheckState::ALL.len()],
+}
+
+impl GroupReport {
+    /// The standby in that region.
+    pub fn standby(&self, region: &str) -> Option<&StandbyReport> {
+        let mut standbys = self.standbys.iter();
+        standbys.find(|standby| *standby.standby == *region)
+    }
+}
+
+impl StandbyReport {
+    /// Its state and the most telling reason, in one line for people.
+    pub fn line(&self) -> String {
+        let state = self.state.words();
+        match self.reasons.first() {
+            Some(reason) => format!("{state}: {}", reason.cause()),
+            None => state.to_owned(),
+        }
+    }
+}
+
+impl CheckReport {
+    /// Why it does not pass, for people.
+    pub fn cause(&self) -> Cause<'_> {
+        Cause {
+            probe: &self.probe,
+            check: &self.check,
+            why: self.reason.map_or(self.state.as_str(), CheckReason::as_str),
+            value: self.value,
+            threshold: self.threshold,
+            unit: self.unit,
+            age_seconds: self.age_seconds,
+        }
+    }
 }
 
 /// A part of the estimate of how long a failover takes.

@@ -63,8 +63,9 @@ pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
         .map_err(|_| format!("`{name}` is not the name of a header"))
 }
 
-/// What hotspare says of itself. `Host` has its place here, to be first in every request.
-fn own_headers(encoding: &'static str) -> HeaderMap {
+/// What hotspare says of itself, to a server that may use this encoding. `Host` has its place here,
+/// to be first in every request.
+pub(super) fn own_headers(encoding: &'static str) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(HOST, HeaderValue::from_static(""));
     headers.insert(
@@ -130,7 +131,7 @@ fn allowed_name(name: &str, secret: bool) -> Result<HeaderName, String> {
             "use username and password_file, bearer_token_file, or secret_headers"
         }
         n if n == PROXY_AUTHORIZATION && !secret => "use secret_headers",
-        n if n == ACCEPT_ENCODING => "use `decompress`",
+        n if n == ACCEPT_ENCODING => "see `decompress` of the kind `http`",
         n if [
             CONNECTION,
             CONTENT_LENGTH,

@@ -5,7 +5,7 @@
 //! it is when the query was evaluated. The second question is therefore `timestamp(QUERY)`. Of a
 //! selector that is the time of the sample, of any other expression it is that of the evaluation: of
 //! those, only how far back the server looks (`lookback_delta`) bounds the age, which Prometheus
-//! takes from a client since 2.44.
+//! takes from a client since 2.43.
 
 mod answer;
 mod settings;

@@ -20,8 +20,9 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State};
+use super::{Check, State, api};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
+use crate::model::GroupReport;
 
 /// Nothing is loaded, run, framed or sent from here.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -34,6 +35,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/metrics", get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
+        .merge(api::routes())
         .fallback(async || say(StatusCode::NOT_FOUND, "there is no such page; see /\n"))
         .with_state(state)
         .layer(map_response(guarded))
@@ -81,19 +83,47 @@ fn checked(check: &Check, good: &str) -> Response {
 }
 
 async fn landing(Shown(state): Shown<Arc<State>>) -> Response {
+    let groups = match state.readiness.judged().await {
+        Ok(judged) => table(&judged.groups),
+        Err(error) => format!("<p>{}</p>\n", escaped(&error.to_string())),
+    };
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
          <title>hotspare in {region}</title></head>\n<body>\n<h1>hotspare</h1>\n\
-         <p>Version {version} in region {region}; targets: {targets}.</p>\n<ul>\n\
+         <p>Version {version} in region {region}; targets: {targets}.</p>\n{groups}<ul>\n\
          <li><a href=\"/metrics\">Metrics</a></li>\n\
          <li><a href=\"/-/healthy\">Healthy</a>: does the daemon make progress?</li>\n\
          <li><a href=\"/-/ready\">Ready</a>: has every target been probed?</li>\n\
+         <li><a href=\"/api/v1/groups\">Groups</a>: all that is known of them, as JSON</li>\n\
          </ul>\n</body>\n</html>\n",
         region = escaped(&state.region),
         version = escaped(&state.version),
         targets = state.exposition.targets(),
     );
     Html(page).into_response()
+}
+
+/// Every standby with its state and why; nothing where there are no groups.
+fn table(groups: &[GroupReport]) -> String {
+    if groups.is_empty() {
+        return String::new();
+    }
+    let mut table = "<table>\n<tr><th>Group</th><th>Primary</th><th>Standby</th>\
+        <th>Can it take over?</th></tr>\n"
+        .to_owned();
+    for group in groups {
+        for standby in &group.standbys {
+            let _ = writeln!(
+                table,
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                escaped(&group.group),
+                escaped(&group.primary),
+                escaped(&standby.standby),
+                escaped(&standby.line()),
+            );
+        }
+    }
+    table + "</table>\n"
 }
 
 fn say(status: StatusCode, text: &str) -> Response {

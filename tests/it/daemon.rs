@@ -157,6 +157,7 @@ fn without_settings(mut command: Command) -> Command {
         command.env_remove(name);
     }
     command.env_remove("CREDENTIALS_DIRECTORY");
+    command.env_remove("STATE_DIRECTORY");
     command
 }
 

@@ -43,6 +43,7 @@ const DATABASE: Shape = Shape {
         replication: true,
         tls_unverified: false,
         value: false,
+        manager: false,
     },
 };
 

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use hotspare::probe::Check;
 
 /// The layer of each top-level module; the crate's documentation has the same table.
-const LAYERS: [(&str, u8); 13] = [
+const LAYERS: [(&str, u8); 14] = [
     ("model", 0),
     ("files", 1),
     ("net", 1),
     ("metrics", 1),
+    ("store", 1),
     ("probe", 2),
     ("readiness", 2),
     ("config", 3),

@@ -6,12 +6,14 @@
 )]
 
 mod address_change;
+mod api;
 mod authority;
 mod config;
 mod daemon;
 mod database_series;
 mod dns;
 mod fault;
+mod gate;
 mod http;
 mod layering;
 mod lifecycle;
@@ -27,6 +29,8 @@ mod mysql_pair;
 mod nginx;
 mod own_faults;
 mod page;
+mod patroni;
+mod patroni_cluster;
 mod postgres;
 mod postgres_canary;
 mod postgres_hostile;
@@ -46,3 +50,4 @@ mod replication;
 mod rules;
 mod server;
 mod soak;
+mod state;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hotspare::config::summary;
 use hotspare::metrics::{Format, Store, encode};
 use hotspare::model::{
-    NoValue, Observation, Phase, PhaseSet, Reason, Suppressed, Withheld, WriteFailure,
+    CheckReason, NoValue, Observation, Phase, PhaseSet, Reason, Suppressed, Withheld, WriteFailure,
 };
 
 use crate::page::{FULL, Family, facts, filled, insert, parse, reply, run, set, target};
@@ -92,12 +92,14 @@ fn the_reference_has_every_reason() {
     let missing = NoValue::ALL.map(NoValue::as_str);
     let writes = WriteFailure::ALL.map(WriteFailure::as_str);
     let suppressed = Suppressed::ALL.map(Suppressed::as_str);
+    let checks: Vec<_> = CheckReason::ALL.iter().map(|r| r.as_str()).collect();
     for (heading, reasons) in [
         ("Reasons of failures", &failures[..]),
         ("Reasons of withheld facts", &withheld),
         ("Reasons of missing values", &missing),
         ("Reasons of canaries that were not written", &writes),
         ("Reasons of canaries that were suppressed", &suppressed),
+        ("Reasons of checks", &checks),
     ] {
         assert!(!reasons.is_empty());
         for reason in reasons {

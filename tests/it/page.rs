@@ -10,10 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Buckets, Format, Own, Store};
 use hotspare::model::{
-    DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts, Failure, GroupMember, HttpFacts, Laps,
-    Link, Missed, Observation, PairFigures, Phase, PhaseSet, PingFacts, Reason, ReasonSet,
-    ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Target, TargetKey, TlsFacts,
-    TlsVersion, ValueFacts, Withheld,
+    CheckReason, CheckReport, CheckState, DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts,
+    Failure, GateKind, GroupMember, GroupReport, HoldReport, HttpFacts, Laps, Link, ManagerFacts,
+    Missed, Objectives, Observation, PairFigures, Phase, PhaseSet, PingFacts, Promotability,
+    ReadyState, Reason, ReasonSet, ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Sight,
+    SightReport, StageReport, StandbyPlace, StandbyReport, Target, TargetKey, TlsFacts, TlsVersion,
+    Unit, ValueFacts, Withheld,
 };
 use tokio::time::Instant;
 
@@ -285,6 +287,7 @@ pub(crate) const FULL: Shape = Shape {
         tls_unverified: true,
         version: true,
         value: true,
+        manager: true,
     },
 };
 
@@ -330,6 +333,14 @@ pub(crate) fn facts() -> Facts {
             canary: None,
         })),
         value: Some(ValueFacts::Known(1.25)),
+        manager: Some(ManagerFacts {
+            role: Role::Standby,
+            running: true,
+            timeline: Some(3),
+            paused: false,
+            failover_allowed: true,
+            store_silence: Some(Duration::from_secs(7)),
+        }),
     }
 }
 
@@ -400,6 +411,90 @@ pub(crate) fn member() -> GroupMember {
     }
 }
 
+/// A standby.
+pub(crate) fn standby() -> StandbyPlace {
+    StandbyPlace {
+        group: "shop".into(),
+        standby: "us-east".into(),
+        source_region: "eu-west".into(),
+        vantages: 3,
+        objectives: Objectives {
+            rpo: Some(Duration::from_secs(5)),
+            rto: Some(Duration::from_mins(5)),
+        },
+    }
+}
+
+fn answer(check: &str, probe: &str, state: CheckState) -> CheckReport {
+    CheckReport {
+        check: check.into(),
+        probe: probe.into(),
+        gate: GateKind::Hard,
+        state,
+        reason: (state == CheckState::Fail).then_some(CheckReason::Threshold),
+        value: Some(7.5),
+        threshold: Some(5.0),
+        unit: Some(Unit::Seconds),
+        age_seconds: Some(2.0),
+        last_conclusive_timestamp_seconds: Some(1_700_000_000.5),
+        transitions: [1, 2, 3, 4, 5],
+    }
+}
+
+/// What is said of that standby: everything that can be.
+pub(crate) fn judged() -> GroupReport {
+    let place = standby();
+    let report = StandbyReport {
+        standby: place.standby,
+        state: ReadyState::NotReady,
+        primary_sight: Sight::Seen,
+        promotion: Promotability::NotAsked,
+        reasons: Vec::new(),
+        more_reasons: 0,
+        score_ratio: Some(0.75),
+        score_coverage_ratio: Some(0.5),
+        rpo_seconds: Some(7.5),
+        rpo_bytes: Some(1_000),
+        rto_seconds: Some(330.0),
+        rto_stages: vec![
+            StageReport {
+                stage: "decide",
+                seconds: Some(300.0),
+                basis: Some("assumed"),
+            },
+            StageReport {
+                stage: "apply",
+                seconds: None,
+                basis: None,
+            },
+        ],
+        rank: None,
+        holds: vec![HoldReport {
+            kind: "maintenance",
+            reason: "disk swap".into(),
+            expiry_timestamp_seconds: 1_800_000_000.0,
+        }],
+        last_sight: Some(SightReport {
+            timestamp_seconds: 1_700_000_000.25,
+            rpo_seconds: Some(2.5),
+            loss_bytes: Some(100),
+        }),
+        checks: vec![
+            answer("lag", "orders", CheckState::Fail),
+            answer("hold", "", CheckState::Pass),
+            answer("certificate", "web", CheckState::NotApplicable),
+        ],
+    };
+    GroupReport {
+        group: place.group,
+        source_region: place.source_region,
+        timestamp_seconds: 1_700_000_001.0,
+        primary: "eu-west".into(),
+        standbys: vec![report],
+        ranking: None,
+    }
+}
+
 /// Own metrics and a store in which every family has a row.
 pub(crate) fn filled() -> (Store, Own) {
     let own = Own::new("1.2.3", "abcdef0", SystemTime::UNIX_EPOCH).expect("declared right");
@@ -412,6 +507,10 @@ pub(crate) fn filled() -> (Store, Own) {
     own.evaluation_timestamp_seconds
         .with_label_values(&["eu-west"])
         .set(1);
+    own.tilt.with_label_values(&["eu-west"]).set(0);
+    own.tilts_total
+        .with_label_values(&["eu-west", "stall"])
+        .inc();
     let store = Store::new();
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);
     let failure = Failure::new(Reason::Refused, "no one listens").with_facts(facts());
@@ -435,6 +534,8 @@ pub(crate) fn filled() -> (Store, Own) {
         assert!(store.pair_figures(pair, PAIR_FIGURES));
         assert!(store.visible(pair, Duration::from_millis(300)));
     }
+    store.insert_standby(&standby()).expect("inserted");
+    assert!(store.judged(vec![judged()]));
     (store, own)
 }
 

@@ -241,7 +241,7 @@ fn within(name: &str) -> PathBuf {
 }
 
 /// The program of the newest PostgreSQL of this machine.
-fn binary(program: &str) -> PathBuf {
+pub(crate) fn binary(program: &str) -> PathBuf {
     let versions = glob::glob("/usr/lib/postgresql/*/bin").expect("pattern");
     let newest = versions.filter_map(Result::ok).max_by_key(|folder| {
         let version = folder.iter().rev().nth(1).and_then(|v| v.to_str());

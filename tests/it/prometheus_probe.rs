@@ -64,7 +64,6 @@ async fn a_real_server_answers_with_a_number_or_why_there_is_none() {
         ("sum(many) # of all", "5m", known(3.0)),
         ("-max(many) * 1e6", "5m", known(-2e6)),
         ("old", "5m", known(5.0)),
-        ("old", "20s", unknown(NoValue::Old)),
         ("nowhere", "5m", unknown(NoValue::Empty)),
         ("many", "5m", unknown(NoValue::Many)),
         ("fresh / 0", "5m", unknown(NoValue::NotANumber)),
@@ -74,6 +73,17 @@ async fn a_real_server_answers_with_a_number_or_why_there_is_none() {
         let ran = ask(settings, &prometheus.url()).await;
         assert_eq!(value(ran), expected, "{query}");
     }
+    // A server that takes the lookback from its client does not even see it.
+    let ran = ask(
+        json!({ "query": "old", "max_age": "20s" }),
+        &prometheus.url(),
+    )
+    .await;
+    let value = value(ran);
+    assert!(
+        [unknown(NoValue::Old), unknown(NoValue::Empty)].contains(&value),
+        "{value:?}"
+    );
     for (query, reason, detail) in [
         ("sum(", Reason::Query, "bad_data: invalid parameter"),
         ("fresh[1m]", Reason::Answer, "`matrix`"),

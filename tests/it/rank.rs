@@ -1,16 +1,21 @@
-//! `hotspare rank --now` against servers of which one takes longer.
+//! `hotspare rank`: with `--now` against servers of which one takes longer, and what a daemon says.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use hotspare::model::ranking::{Difference, Quantile, Row, Rows, Table, Verdict};
+use hotspare::model::{GroupReport, RankingReport, ReadyState};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::api::group;
 use crate::daemon::hotspare;
 use crate::process::Process;
+use crate::server::{HANG, Served};
 
 /// How long to measure. A host that is too busy for as many runs as are needed gets more time.
 const TIMES: [&str; 3] = ["24s", "90s", "300s"];
@@ -181,37 +186,46 @@ fn an_interrupt_ends_it_with_what_there_is() {
 #[test]
 fn what_cannot_be_ranked_is_refused_with_what_can() {
     let folder = folder();
+    let now = "--now";
     for (arguments, said) in [
         (
-            ["--group", "shops"].as_slice(),
+            [now, "--group", "shops"].as_slice(),
             "there is no group shops; there are: shop, names",
         ),
         (
-            &["--group", "names"],
+            &[now, "--group", "names"],
             "nothing of the group names can be timed from a",
         ),
-        (&["--probe", "web"], "--probe NAME needs --by variant"),
+        (&[now, "--probe", "web"], "--probe NAME needs --by variant"),
         (
-            &["--group", "shop", "--by", "variant"],
+            &[now, "--group", "shop", "--by", "variant"],
             "--by variant needs --probe",
         ),
         (
-            &["--probe", "webb", "--by", "variant"],
+            &[now, "--probe", "webb", "--by", "variant"],
             "there is no probe webb; there are: web, names",
         ),
         (
-            &["--probe", "names", "--by", "variant"],
+            &[now, "--probe", "names", "--by", "variant"],
             "no target of the probe names has a `variant`",
         ),
-        (&["--group", "shop", "--for", "1s"], "from 8s to 1d"),
+        (&[now, "--group", "shop", "--for", "1s"], "from 8s to 1d"),
         (
-            &["--group", "shop", "--probe", "web"],
+            &[now, "--group", "shop", "--probe", "web"],
             "cannot be used with",
         ),
-        (&[], "--group <NAME>"),
+        (&[now], "--group <NAME>"),
+        (
+            &["--probe", "web", "--by", "variant"],
+            "variants are ranked with --now only",
+        ),
+        (&["--group", "shop", "--for", "20s"], "--now"),
+        (
+            &["--group", "shop", "--url", "http://u:secret@h"],
+            "--url: credentials do not belong in a URL",
+        ),
     ] {
         let output: Output = rank(&folder, arguments)
-            .arg("--now")
             .stdin(Stdio::null())
             .output()
             .expect("started");
@@ -219,4 +233,95 @@ fn what_cannot_be_ranked_is_refused_with_what_can() {
         assert_eq!(output.status.code(), Some(64), "{arguments:?}: {told}");
         assert!(told.contains(said), "{arguments:?}: {told}");
     }
+}
+
+fn table() -> Table {
+    let difference = Difference {
+        name: "us-east".into(),
+        other: "eu-central".into(),
+        batches: 72,
+        low_seconds: Some(0.012),
+        median_seconds: Some(0.0135),
+        high_seconds: Some(0.015),
+        verdict: Verdict::After,
+    };
+    let first = Row {
+        name: "eu-central".into(),
+        rank: Some(1),
+        state: Some(ReadyState::Ready),
+        rpo_seconds: Some(0.8),
+        rto_seconds: Some(342.0),
+        latency_seconds: Some(0.0815),
+        loss_ratio: Some(0.0),
+        batches: 72,
+        score_ratio: None,
+        difference: None,
+        reason: "first".to_owned(),
+    };
+    let second = Row {
+        name: "us-east".into(),
+        rank: Some(2),
+        latency_seconds: Some(0.095),
+        difference: Some(difference.clone()),
+        reason: "behind eu-central by latency".to_owned(),
+        ..first.clone()
+    };
+    Table {
+        rows_are: Rows::Standby,
+        probe: Some("checkout".into()),
+        quantile: Quantile::Median,
+        batch_seconds: 300.0,
+        batches_needed: 24,
+        lasting: true,
+        rows: vec![first, second],
+        differences: vec![difference],
+    }
+}
+
+#[tokio::test]
+async fn what_a_daemon_tells_is_shown_as_it_was_told() {
+    let ranking = |table| {
+        Some(RankingReport {
+            changes: 1,
+            table: Arc::new(table),
+        })
+    };
+    let served = Served::judging(Box::new(move || {
+        let ranked = GroupReport {
+            ranking: ranking(table()),
+            ..group("checkout", "eu-west", Vec::new())
+        };
+        vec![ranked, group("new", "eu-west", Vec::new())]
+    }));
+    let url = format!("http://{}", served.address);
+    let rank = async |group: &str, format: &str| {
+        let mut command = tokio::process::Command::from(hotspare());
+        command.args(["rank", "--url", &url, "--group", group, "--format", format]);
+        let output = command.kill_on_drop(true).output();
+        let output = tokio::time::timeout(HANG, output).await.expect("it ends");
+        let output = output.expect("started");
+        let said = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (
+            output.status.code(),
+            said(output.stdout),
+            said(output.stderr),
+        )
+    };
+    let (code, text, _) = rank("checkout", "text").await;
+    assert_eq!(code, Some(0));
+    assert_eq!(text, table().to_string());
+    assert!(text.contains("behind eu-central by latency"), "{text}");
+    let (code, json, _) = rank("checkout", "json").await;
+    assert_eq!(code, Some(0));
+    assert_eq!(serde_json::from_str::<Table>(&json).expect("JSON"), table());
+
+    let (code, text, said) = rank("new", "text").await;
+    assert_eq!((code, &*text), (Some(1), ""));
+    assert!(said.contains("nothing is ranked yet"), "{said}");
+    let (code, _, said) = rank("old", "text").await;
+    assert_eq!(code, Some(1));
+    assert!(
+        said.contains("there is no such group; there are: checkout, new"),
+        "{said}"
+    );
 }

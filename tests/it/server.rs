@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Exposition, Format, Own, Store};
-use hotspare::server::{self, Limits, State};
+use hotspare::server::{self, Judge, Limits, Readiness, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
@@ -16,10 +16,10 @@ use tokio::task::JoinHandle;
 use crate::page::{FULL, filled, insert, parse, target};
 
 /// Longer than anything here takes; only a hang lasts so long.
-const HANG: Duration = Duration::from_mins(1);
+pub(crate) const HANG: Duration = Duration::from_mins(1);
 
 /// Limits of time that no test reaches.
-fn patient() -> Limits {
+pub(crate) fn patient() -> Limits {
     Limits {
         header: HANG * 10,
         request: HANG * 10,
@@ -30,8 +30,8 @@ fn patient() -> Limits {
 }
 
 /// A server on loopback, stopped and awaited by `stop`.
-struct Served {
-    address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
     exposition: Arc<Exposition>,
     own: Arc<Own>,
     ready: Arc<AtomicBool>,
@@ -44,8 +44,19 @@ impl Served {
         Self::with(filled().0, limits)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the test is what supervises")]
     fn with(store: Store, limits: Limits) -> Self {
+        let nothing = Readiness::new(Box::new(Vec::new), Duration::ZERO);
+        Self::showing(store, nothing, limits)
+    }
+
+    /// A server whose groups are judged so, as often as the daemon's are.
+    pub(crate) fn judging(judge: Judge) -> Self {
+        let readiness = Readiness::new(judge, Exposition::MAX_AGE);
+        Self::showing(filled().0, readiness, patient())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test is what supervises")]
+    fn showing(store: Store, readiness: Readiness, limits: Limits) -> Self {
         let own = Own::new("1.2.3", "abc", SystemTime::UNIX_EPOCH).expect("declared right");
         let own = Arc::new(own);
         let exposition = Arc::new(Exposition::new(
@@ -70,6 +81,7 @@ impl Served {
                         .ok_or_else(|| "3 targets have not been probed yet".into())
                 })
             },
+            readiness: readiness.into(),
             limits,
         };
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -89,17 +101,17 @@ impl Served {
         }
     }
 
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("connected")
     }
 
-    async fn connect_from(&self, from: [u8; 4]) -> TcpStream {
+    pub(crate) async fn connect_from(&self, from: [u8; 4]) -> TcpStream {
         let socket = TcpSocket::new_v4().expect("socket");
         socket.bind((IpAddr::from(from), 0).into()).expect("bound");
         socket.connect(self.address).await.expect("connected")
     }
 
-    async fn get(&self, path: &str, headers: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, headers: &str) -> Answer {
         let request =
             format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
         ask(&mut self.connect().await, &request).await
@@ -121,7 +133,7 @@ impl Served {
         assert!(!hung, "{} connections", self.own.http_connections.get());
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send(()).expect("running");
         let ended = tokio::time::timeout(HANG, self.task).await.expect("ends");
         assert_eq!(ended.expect("no panic"), Ok(()));
@@ -130,26 +142,26 @@ impl Served {
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Lower case, one line each.
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines();
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.clone()).expect("UTF-8")
     }
 }
 
 /// Sends a request and reads until the server closes.
-async fn ask(stream: &mut TcpStream, request: &str) -> Answer {
+pub(crate) async fn ask(stream: &mut TcpStream, request: &str) -> Answer {
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut bytes = Vec::new();
     tokio::time::timeout(HANG, stream.read_to_end(&mut bytes))

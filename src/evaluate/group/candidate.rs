@@ -246,6 +246,7 @@ impl Candidate {
                     reason: state.reason(),
                     value,
                     threshold,
+                    unit: planned.bound.map(|bound| bound.unit),
                     age_seconds: age,
                     last_conclusive_timestamp_seconds: self.answered[at].map(seconds),
                     transitions: self.standby.transitions(at),

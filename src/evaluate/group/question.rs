@@ -118,6 +118,7 @@ fn side(kind: &CheckKind) -> Side {
         | CheckKind::Hold
         | CheckKind::DrillAge
         | CheckKind::Rto
+        | CheckKind::Manager
         | CheckKind::Value => Side::Standby,
         CheckKind::Version
         | CheckKind::Identity

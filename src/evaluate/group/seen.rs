@@ -4,8 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::history::History;
 use crate::model::{
-    Bound, CheckKind, CheckReason, Facts, NoValue, PlannedCheck, ReplicationFacts, Role, Sample,
-    ValueFacts,
+    Bound, CheckKind, CheckReason, Facts, ManagerFacts, NoValue, PlannedCheck, ReplicationFacts,
+    Role, Sample, ValueFacts,
 };
 use crate::readiness::{Look, Outcome};
 
@@ -29,6 +29,7 @@ pub(super) fn look(
             let ttl = dns.and_then(|dns| dns.min_ttl_seconds);
             of_answer(sample, ttl.map(f64::from), |ttl| bounded(check, ttl, seen))
         }
+        CheckKind::Manager => Look::new(manager(sample), seen),
         CheckKind::Value => value(check, sample),
         CheckKind::Role => replicated(sample, |facts| role(facts, seen)),
         CheckKind::Link => replicated(sample, |facts| link(check, facts, sample)),
@@ -89,6 +90,15 @@ fn why_not(sample: &Sample) -> CheckReason {
     match &sample.outcome {
         Err(failure) => failure.reason.into(),
         Ok(_) => CheckReason::NoValue,
+    }
+}
+
+/// What another system says of a failover to the standby. One that does not answer would not do it.
+fn manager(sample: &Sample) -> Outcome {
+    let told = sample.facts().and_then(|facts| facts.manager.as_ref());
+    match told.and_then(ManagerFacts::objection) {
+        Some(_) => Outcome::Bad(CheckReason::Vetoed),
+        None => ran(sample),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::{Facts, Failure, Laps, PingFacts, Reason, Reply, Sample, Targe
 pub(super) fn at(seconds: u32) -> Instant {
     static START: std::sync::LazyLock<Instant> =
         std::sync::LazyLock::new(|| tokio::time::Instant::now().into_std());
-    *START + Duration::from_secs(3600) + Duration::from_secs(seconds.into())
+    *START + Duration::from_hours(1) + Duration::from_secs(seconds.into())
 }
 
 /// The wall clock at that instant.

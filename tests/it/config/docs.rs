@@ -164,7 +164,7 @@ fn every_section_can_be_set_by_the_variables_that_are_documented() {
             );
         }
     }
-    assert_eq!(variables.len(), 8);
+    assert_eq!(variables.len(), 9);
 }
 
 /// The examples of a page.

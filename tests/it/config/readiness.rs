@@ -395,7 +395,7 @@ fn check_lists_the_checks_of_each_group() {
   orders (postgres) with a canary
   cache (redis) without a canary
   ranking: median of orders
-  checks, which nothing judges yet:
+  checks:
   CHECK           PROBE   GATE    RISE/FALL  THRESHOLD
   reachable       net     hard    2/3        -
   loss            net     scored  2/3        above 5%, warn 1%, over 5m

@@ -71,7 +71,7 @@ fn mistakes_in_the_request_have_their_messages() {
         ),
         (
             json!({ "headers": { "Accept-Encoding": "br" } }),
-            "headers.Accept-Encoding: this header cannot be set here: use `decompress`",
+            "headers.Accept-Encoding: this header cannot be set here: see `decompress` of the kind `http`",
         ),
         (
             json!({ "secret_headers": { "Connection": { "file": "secret" } } }),

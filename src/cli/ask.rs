@@ -1,0 +1,226 @@
+//! Asks a daemon's API: one request over a connection of its own.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Full;
+use rustls::pki_types::ServerName;
+use serde::Deserialize;
+use url::{Position, Url};
+
+use crate::model::{Failure, Reason};
+use crate::net::http::{Answer, Exchange, wire_cap};
+use crate::net::{
+    Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings,
+};
+
+/// How long a daemon may take to answer: from its name to the last byte.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of an answer: some thousand checks.
+const MAX_BODY: u64 = 4 << 20;
+const HTTP1: &[u8] = b"http/1.1";
+
+/// A daemon that can be asked.
+#[derive(Clone, Debug)]
+pub(super) struct Daemon {
+    url: Url,
+    dial: Endpoint,
+    /// The name to verify; none without TLS.
+    name: Option<ServerName<'static>>,
+}
+
+impl Daemon {
+    /// Reads the URL below which its API is.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| {
+            format!("not a URL like http://10.1.0.5:9887 or https://hotspare.example.com: {error}")
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err("expected http or https".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("credentials do not belong in a URL".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("expected the daemon's address, without a query".to_owned());
+        }
+        let host = Host::parse(url.host_str().unwrap_or_default())?;
+        let name = match url.scheme() {
+            "https" => Some(host.certified_name()?),
+            _ => None,
+        };
+        let port = url.port_or_known_default().ok_or("there is no port")?;
+        let dial = Endpoint { host, port };
+        Ok(Self { url, dial, name })
+    }
+
+    /// Where the group is told of.
+    fn group(&self, name: &str) -> Url {
+        let mut url = self.url.clone();
+        // An error would be a URL that has no path, which http and https have.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["api", "v1", "groups", name]);
+        }
+        url
+    }
+}
+
+impl std::fmt::Display for Daemon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.url.as_str().trim_end_matches('/'))
+    }
+}
+
+/// What asks.
+pub(super) struct Client {
+    resolver: Resolver,
+    roots: Roots,
+}
+
+impl Client {
+    /// A client that resolves names and trusts authorities as this host does.
+    pub(super) fn new() -> Result<Self, String> {
+        Ok(Self {
+            resolver: Resolver::from_system()?,
+            roots: Roots::default(),
+        })
+    }
+
+    /// What the daemon says of the group; the error says why that is not known.
+    pub(super) async fn ask(&self, daemon: &Daemon, group: &str) -> Result<Vec<u8>, String> {
+        let asked = tokio::time::timeout(TIMEOUT, self.exchange(daemon, group)).await;
+        let asked = asked.map_err(|_| format!("no answer within {}s", TIMEOUT.as_secs()))?;
+        let answer = asked.map_err(|failure| failure.detail.to_string())?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            status => Err(refusal(status, &answer.body)),
+        }
+    }
+
+    async fn exchange(&self, daemon: &Daemon, group: &str) -> Result<Answer, Failure> {
+        let mut watch = Stopwatch::start();
+        let host = &daemon.dial.host;
+        let addresses = self
+            .resolver
+            .resolve(host, IpVersion::Any, &mut watch)
+            .await?;
+        let wire = connect(&addresses, daemon.dial.port, &mut watch).await?;
+        let exchange = Exchange {
+            request: request(&daemon.group(group))
+                .map_err(|error| Failure::new(Reason::Protocol, error))?,
+            max_body_bytes: MAX_BODY,
+            keep_body: true,
+        };
+        let Some(name) = &daemon.name else {
+            return exchange.http1(wire, &mut watch).await;
+        };
+        let nothing = |_: &std::path::Path| Err("no files are named".to_owned());
+        let tls = TlsClient::new(&TlsSettings::default(), &self.roots, nothing)
+            .map_err(|(_, why)| Failure::new(Reason::LocalResources, why))?;
+        let session = tls.handshake(wire, name, &[HTTP1], &mut watch).await?;
+        exchange.http1(session.stream, &mut watch).await
+    }
+}
+
+/// A connection to the first of the addresses that takes one.
+async fn connect(
+    addresses: &[IpAddr],
+    port: u16,
+    watch: &mut Stopwatch,
+) -> Result<crate::net::Wire, Failure> {
+    let mut last = Failure::new(Reason::DnsNotFound, "the name has no address");
+    for address in addresses {
+        let to = SocketAddr::new(*address, port);
+        match Dial::default().connect(to, wire_cap(MAX_BODY), watch).await {
+            Ok(wire) => return Ok(wire),
+            Err(failure) => last = failure,
+        }
+    }
+    Err(last)
+}
+
+fn request(url: &Url) -> Result<Request<Full<Bytes>>, http::Error> {
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    Request::get(&url[Position::BeforePath..Position::AfterPath])
+        .header(HOST, host)
+        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .body(Full::default())
+}
+
+/// What a daemon says that does not answer the question.
+fn refusal(status: StatusCode, body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Error {
+        error: String,
+        #[serde(default)]
+        known: Vec<String>,
+    }
+    match serde_json::from_slice(body) {
+        Ok(Error { error, known }) if known.is_empty() => error,
+        Ok(Error { error, known }) => format!("{error}; there are: {}", known.join(", ")),
+        Err(_) => format!("the answer is {status}: is that a daemon's address?"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_below_that_of_the_url_and_a_name_stays_one_part_of_it() {
+        for (url, group, path) in [
+            ("http://h", "g", "http://h/api/v1/groups/g"),
+            (
+                "http://h:9887/",
+                "a/b c?d#e",
+                "http://h:9887/api/v1/groups/a%2Fb%20c%3Fd%23e",
+            ),
+            (
+                "https://h/hotspare/",
+                "%2e",
+                "https://h/hotspare/api/v1/groups/%252e",
+            ),
+            (
+                "https://[::1]/hotspare",
+                "g\r\nx: y",
+                "https://[::1]/hotspare/api/v1/groups/gx:%20y",
+            ),
+        ] {
+            let daemon = Daemon::parse(url).expect(url);
+            let asked = daemon.group(group);
+            assert_eq!(asked.as_str(), path);
+            assert!(request(&asked).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_of_a_daemon_is_refused_without_telling_a_password() {
+        for url in [
+            "",
+            "localhost:9887",
+            "10.1.0.5",
+            "ftp://h",
+            "http://",
+            "http://u:secret@h",
+            "http://secret@h",
+            "http://h?token=secret",
+            "http://h#secret",
+        ] {
+            let why = Daemon::parse(url).expect_err(url);
+            assert!(!why.contains("secret"), "{url}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_daemons_words_if_it_has_any() {
+        let words = br#"{"error":"there is no such group","known":["a","b"]}"#;
+        let told = refusal(StatusCode::NOT_FOUND, words);
+        assert_eq!(told, "there is no such group; there are: a, b");
+        let told = refusal(StatusCode::BAD_GATEWAY, b"<html>");
+        let guess = "the answer is 502 Bad Gateway: is that a daemon's address?";
+        assert_eq!(told, guess);
+    }
+}

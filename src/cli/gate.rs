@@ -1,0 +1,140 @@
+//! `hotspare gate`: holds a pipeline until a standby can take over.
+//!
+//! Exit codes: 0 ready, 1 not ready, 2 unknown, which is also whatever goes wrong here.
+
+mod answer;
+mod report;
+mod verdict;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, ValueEnum};
+use tokio::time::Instant;
+
+use self::answer::Answer;
+use self::verdict::{Decision, Question, Verdict, decide};
+use super::ask::{Client, Daemon};
+use crate::model::duration;
+
+/// From one answer to the next question.
+const POLL: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The group.
+    #[arg(long, value_name = "NAME")]
+    group: String,
+
+    /// The standby that has to be ready; without it, one of the group's.
+    #[arg(long, value_name = "REGION")]
+    standby: Option<String>,
+
+    /// The score, 0 to 1, below which a standby counts as not ready.
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    min_score: Option<f64>,
+
+    /// Ask once a second until it is ready, for so long at most.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "0")]
+    wait: Duration,
+
+    /// A daemon to ask; may be given more than once, or with commas between: all have to say ready.
+    #[arg(
+        long = "url",
+        env = "HOTSPARE_URL",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9887"
+    )]
+    urls: Vec<String>,
+
+    /// How the answer is written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object: the verdict, and the daemons' whole answers.
+    Json,
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok();
+    let ratio = ratio.filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+/// Asks, and says what the answer is.
+pub(super) fn gate(arguments: &Arguments) -> ExitCode {
+    let daemons = match daemons(&arguments.urls) {
+        Ok(daemons) => daemons,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "{why}");
+            return ExitCode::from(super::USAGE);
+        }
+    };
+    let question = Question {
+        group: arguments.group.clone(),
+        standby: arguments.standby.clone(),
+        min_score: arguments.min_score,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let asked = runtime
+        .map_err(|error| format!("cannot start a runtime: {error}"))
+        .and_then(|runtime| runtime.block_on(Box::pin(poll(&question, &daemons, arguments.wait))));
+    let (answers, decision) = match asked {
+        Ok(asked) => asked,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "unknown: {why}");
+            return Verdict::Unknown.exit_code();
+        }
+    };
+    let text = match arguments.format {
+        Format::Text => report::text(&question, &daemons, &answers, &decision),
+        Format::Json => report::json(&question, &daemons, &answers, &decision),
+    };
+    // The exit code is the answer, also where nobody reads the other one.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    decision.verdict.exit_code()
+}
+
+/// The daemons to ask. The error does not repeat what may hold a password.
+fn daemons(urls: &[String]) -> Result<Vec<Daemon>, String> {
+    let parsed = urls.iter().enumerate().map(|(place, url)| {
+        Daemon::parse(url).map_err(|why| format!("--url, number {}: {why}", place + 1))
+    });
+    parsed.collect()
+}
+
+/// What each daemon answered, or why nothing is known from it.
+type Answers = Vec<Result<Answer, String>>;
+
+/// Asks until the answer is ready or the time is over.
+async fn poll(
+    question: &Question,
+    daemons: &[Daemon],
+    wait: Duration,
+) -> Result<(Answers, Decision), String> {
+    let client = Client::new()?;
+    let started = Instant::now();
+    loop {
+        let asked = daemons.iter().map(|daemon| async {
+            let body = client.ask(daemon, &question.group).await?;
+            Answer::read(&body, question, SystemTime::now())
+        });
+        let answers = futures_util::future::join_all(asked).await;
+        let decision = decide(question, &answers);
+        let left = wait.saturating_sub(started.elapsed());
+        if decision.verdict == Verdict::Ready || left.is_zero() {
+            return Ok((answers, decision));
+        }
+        tokio::time::sleep(left.min(POLL)).await;
+    }
+}
