@@ -3,9 +3,11 @@
 //! Exit codes: 0 ended as asked, 1 failed while running, 64 the configuration or the command line
 //! is wrong (`EX_USAGE` of sysexits.h). `hotspare gate` has 1 and 2 of its own.
 
+mod ask;
 mod check;
 mod gate;
 mod logs;
+mod rank;
 mod sql;
 
 use std::io::Write;
@@ -39,6 +41,8 @@ enum Command {
     Run(RunArguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
     Check(ConfigArguments),
+    /// Rank the standbys of a group, or the variants of a probe, by how they are measured.
+    Rank(rank::Arguments),
     /// Print what to run in a database before it is probed: the user, its grants, the canary's
     /// table.
     Sql(sql::Arguments),
@@ -108,6 +112,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
         Command::Gate(arguments) => gate::gate(&arguments),
     }

@@ -3,7 +3,6 @@
 //! Exit codes: 0 ready, 1 not ready, 2 unknown, which is also whatever goes wrong here.
 
 mod answer;
-mod ask;
 mod report;
 mod verdict;
 
@@ -15,8 +14,8 @@ use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 
 use self::answer::Answer;
-use self::ask::{Client, Daemon};
 use self::verdict::{Decision, Question, Verdict, decide};
+use super::ask::{Client, Daemon};
 use crate::model::duration;
 
 /// From one answer to the next question.

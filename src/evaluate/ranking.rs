@@ -92,7 +92,7 @@ impl Ranking {
     pub fn observe(&mut self, sample: &Sample) {
         let targets = self.standbys.iter_mut().flat_map(|s| &mut s.targets);
         for (_, batches) in targets.filter(|(target, _)| *target == sample.target) {
-            record(batches, sample);
+            batches.observe(sample);
         }
     }
 
@@ -162,23 +162,6 @@ impl Standby {
                 Window::joined(&windows).unwrap_or_else(none)
             }),
         }
-    }
-}
-
-/// Takes a run, or each packet of it. A fault of our own is no run.
-fn record(batches: &mut Batches, sample: &Sample) {
-    let answered = match &sample.outcome {
-        Ok(reply) => &reply.latencies[..],
-        Err(failure) if failure.reason.is_own() => return,
-        Err(_) => &[],
-    };
-    for latency in answered {
-        batches.record(sample.ended, Some(*latency));
-    }
-    let packets = sample.facts().and_then(|facts| facts.ping);
-    let lost = packets.map_or(0, |packets| packets.sent.saturating_sub(packets.received));
-    for _ in 0..lost.max(sample.outcome.is_err().into()) {
-        batches.record(sample.ended, None);
     }
 }
 

@@ -117,7 +117,7 @@ pub struct Row {
     pub name: Arc<str>,
     /// Its rank, from 1; equal ones share it.
     pub rank: Option<u32>,
-    /// Whether it could take over; not for variants.
+    /// Whether it could take over; not for variants, nor where only runs are looked at.
     pub state: Option<ReadyState>,
     /// What would be lost.
     pub rpo_seconds: Option<f64>,
@@ -161,15 +161,18 @@ pub struct Difference {
 impl Table {
     /// The columns' names, then a line of cells for each row.
     fn cells(&self) -> Vec<Vec<String>> {
-        let standbys = self.rows_are == Rows::Standby;
+        let judged = self.rows.iter().any(|row| row.state.is_some());
         let mut names = match self.rows_are {
-            Rows::Standby => vec!["RANK", "STANDBY", "STATE", "RPO", "RTO"],
+            Rows::Standby => vec!["RANK", "STANDBY"],
             Rows::Variant => vec!["RANK", "VARIANT"],
         };
+        if judged {
+            names.extend(["STATE", "RPO", "RTO"]);
+        }
         let quantile = self.quantile.as_str().to_uppercase();
         names.extend([&*quantile, "LOSS", "BATCHES", "DIFFERENCE (99 %)", "REASON"]);
         let head = names.into_iter().map(str::to_owned).collect();
-        let rows = self.rows.iter().map(|row| row.cells(standbys));
+        let rows = self.rows.iter().map(|row| row.cells(judged));
         std::iter::once(head).chain(rows).collect()
     }
 }
@@ -215,12 +218,12 @@ impl fmt::Display for Table {
 }
 
 impl Row {
-    fn cells(&self, standby: bool) -> Vec<String> {
+    fn cells(&self, judged: bool) -> Vec<String> {
         let mut cells = vec![
             self.rank.map_or_else(none, |rank| rank.to_string()),
             self.name.to_string(),
         ];
-        if standby {
+        if judged {
             cells.extend([
                 self.state
                     .map_or_else(none, |state| state.as_str().to_owned()),

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use hotspare::metrics::Exposition;
+use hotspare::model::ranking::{Quantile, Row, Rows, Table};
 use hotspare::model::{
     CheckReason, CheckReport, CheckState, GateKind, GroupReport, HoldReport, Promotability,
-    ReadyState, Sight, SightReport, StageReport, StandbyReport, Unit,
+    RankingReport, ReadyState, Sight, SightReport, StageReport, StandbyReport, Unit,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -99,7 +100,38 @@ fn example() -> GroupReport {
     };
     GroupReport {
         timestamp_seconds: 1_795_261_200.5,
+        ranking: Some(RankingReport {
+            changes: 0,
+            table: Arc::new(ranks()),
+        }),
         ..group("checkout", "eu-west", vec![us_east])
+    }
+}
+
+/// The only standby is the best.
+fn ranks() -> Table {
+    let row = Row {
+        name: "us-east".into(),
+        rank: Some(1),
+        state: Some(ReadyState::NotReady),
+        rpo_seconds: Some(7.2),
+        rto_seconds: Some(342.0),
+        latency_seconds: Some(0.0952),
+        loss_ratio: Some(0.0),
+        batches: 72,
+        score_ratio: Some(0.9),
+        difference: None,
+        reason: "first".to_owned(),
+    };
+    Table {
+        rows_are: Rows::Standby,
+        probe: Some("checkout".into()),
+        quantile: Quantile::Median,
+        batch_seconds: 300.0,
+        batches_needed: 24,
+        lasting: true,
+        rows: vec![row],
+        differences: Vec::new(),
     }
 }
 

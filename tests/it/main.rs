@@ -41,6 +41,7 @@ mod postgres_server;
 mod process;
 mod prometheus;
 mod prometheus_probe;
+mod rank;
 mod redis;
 mod redis_canary;
 mod redis_hostile;

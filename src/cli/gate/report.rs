@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::answer::{Answer, Standby};
-use super::ask::Daemon;
 use super::verdict::{Decision, Question, Verdict, said};
+use crate::cli::ask::Daemon;
 use crate::model::ReadyState;
 
 /// A line for every standby as every daemon sees it, with its reasons; the verdict last.

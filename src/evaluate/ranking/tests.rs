@@ -214,7 +214,7 @@ fn each_packet_of_a_ping_counts() {
         let now = start();
         let mut batches = Batches::new(grid);
         for _ in 0..5 {
-            record(&mut batches, &sample(0, now, outcome()));
+            batches.observe(&sample(0, now, outcome()));
         }
         batches.window(now + grid.length() * 2)
     };

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::model::Sample;
 use crate::model::ranking::Quantile;
 
 /// A batch is never shorter, but in a benchmark: it must outlast the time over which a path's latency
@@ -16,8 +17,9 @@ const WINDOW: Duration = Duration::from_hours(6);
 /// Batches that a window has at least, for slow probes: half as many again as a comparison needs.
 const FEWEST_BATCHES: u32 = 36;
 
-/// Batches of a benchmark: one more than a comparison needs.
-const BENCHMARK_BATCHES: u32 = 25;
+/// Batches of a benchmark: a quarter more than a comparison needs, for a host that is busy has some
+/// with too few runs.
+const BENCHMARK_BATCHES: u32 = 30;
 
 /// Runs without which a batch does not count.
 const MIN_RUNS: u32 = 20;
@@ -70,7 +72,7 @@ impl Grid {
         }
     }
 
-    /// The grid for a benchmark of `duration`: 25 short batches. It tells of now, not of later: for
+    /// The grid for a benchmark of `duration`: 30 short batches. It tells of now, not of later: for
     /// minutes, equal candidates do differ.
     pub fn benchmark(origin: Instant, duration: Duration) -> Self {
         Self {
@@ -99,6 +101,11 @@ impl Grid {
     /// The longest time from run to run at which batches are sure to count.
     pub fn interval(&self) -> Duration {
         self.length / PLANNED_RUNS
+    }
+
+    /// The runs of one after the other that fill every batch of a window.
+    pub fn needed_runs(&self) -> u32 {
+        self.batches * PLANNED_RUNS
     }
 
     /// The batch that `at` falls into.
@@ -156,6 +163,23 @@ impl Batches {
             grid,
             over: VecDeque::new(),
             current: Current::new(0),
+        }
+    }
+
+    /// Takes a run, or each packet of it. A fault of our own is no run.
+    pub fn observe(&mut self, sample: &Sample) {
+        let answered = match &sample.outcome {
+            Ok(reply) => &reply.latencies[..],
+            Err(failure) if failure.reason.is_own() => return,
+            Err(_) => &[],
+        };
+        for latency in answered {
+            self.record(sample.ended, Some(*latency));
+        }
+        let packets = sample.facts().and_then(|facts| facts.ping);
+        let lost = packets.map_or(0, |packets| packets.sent.saturating_sub(packets.received));
+        for _ in 0..lost.max(sample.outcome.is_err().into()) {
+            self.record(sample.ended, None);
         }
     }
 

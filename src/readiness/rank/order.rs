@@ -62,11 +62,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A variant: all targets that carry its label, of which nothing but the runs is looked at.
-    /// `None`: it has no targets, or they are on different grids.
+    /// One of which nothing but the runs is looked at: a variant (all targets that carry its label),
+    /// or a standby in a benchmark. `None`: it has no targets, or they are on different grids.
     ///
     /// Two variants compare as they should if they run at the same places; see [`Window::joined`].
-    pub fn variant(name: Arc<str>, targets: &[Window]) -> Option<Self> {
+    pub fn measured(name: Arc<str>, targets: &[Window]) -> Option<Self> {
         let standing = Standing {
             state: ReadyState::Unknown,
             rpo: None,

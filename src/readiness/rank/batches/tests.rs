@@ -45,8 +45,8 @@ fn a_batch_holds_enough_runs_and_a_window_enough_batches_at_every_interval() {
     let tail = Grid::new(origin, Quantile::P95, SECOND);
     assert_eq!((tail.length(), tail.batches()), (MINUTE * 15, 36));
     let benchmark = Grid::benchmark(origin, MINUTE);
-    assert_eq!((benchmark.length(), benchmark.batches()), (MS * 2400, 25));
-    assert_eq!(benchmark.interval(), MS * 100);
+    assert_eq!((benchmark.length(), benchmark.batches()), (MS * 2000, 30));
+    assert_eq!(benchmark.interval(), MS * 2000 / 24);
     assert_eq!(Grid::benchmark(origin, Duration::ZERO).length(), MS);
     assert_eq!(grid(origin, Duration::ZERO).length(), MINUTE * 5);
 }

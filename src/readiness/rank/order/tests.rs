@@ -283,11 +283,11 @@ fn one_that_was_measured_at_better_times_only_does_not_come_first() {
 #[test]
 fn variants_are_ordered_by_what_their_targets_took() {
     let of = |millis| candidate("x", millis, standing()).window.unwrap();
-    let green = Candidate::variant(Arc::from("green"), &[of(100.0), of(20.0)]).unwrap();
-    let blue = Candidate::variant(Arc::from("blue"), &[of(120.0), of(24.0)]).unwrap();
+    let green = Candidate::measured(Arc::from("green"), &[of(100.0), of(20.0)]).unwrap();
+    let blue = Candidate::measured(Arc::from("blue"), &[of(120.0), of(24.0)]).unwrap();
     let order = ordered(&[blue, green]);
     assert_eq!(row(&order), "green 1, blue 2");
-    assert!(Candidate::variant(Arc::from("none"), &[]).is_none());
+    assert!(Candidate::measured(Arc::from("none"), &[]).is_none());
 }
 
 /// Any standing, with values that often meet.

@@ -146,7 +146,7 @@ fn variants_have_no_columns_that_only_a_standby_has() {
             ..Shape::default()
         })
     });
-    let of = |name: &str, targets: &[_]| Candidate::variant(Arc::from(name), targets).unwrap();
+    let of = |name: &str, targets: &[_]| Candidate::measured(Arc::from(name), targets).unwrap();
     let candidates = [
         of("v2", &[slow.clone(), slow]),
         of("v1", &[fast.clone(), fast]),
@@ -169,7 +169,7 @@ fn a_benchmark_says_that_it_tells_of_now_only() {
     let grid = Grid::benchmark(origin(), Duration::from_mins(1));
     let order = order(&[], None, SystemTime::UNIX_EPOCH);
     let text = table(Rows::Standby, Some(probe()), &grid, &[], &order).to_string();
-    assert!(text.contains("Each batch is 2s400ms;"), "{text}");
+    assert!(text.contains("Each batch is 2s;"), "{text}");
     assert!(text.contains("tell of now only"), "{text}");
     assert!(!standbys().to_string().contains("tell of now only"));
 }
