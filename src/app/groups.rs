@@ -45,6 +45,8 @@ fn brief(plan: &Plan, planned: &PlannedGroup, pairs: &[Vec<PairKey>]) -> Brief {
         assumed: planned.assumed,
         holds: planned.holds.clone(),
         checks: planned.checks.clone(),
+        ranking: planned.ranking.clone(),
+        preference: planned.preference.clone(),
         probes: probes
             .filter_map(|probe| witness(plan, planned, probe, pairs))
             .collect(),

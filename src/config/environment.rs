@@ -28,11 +28,12 @@ pub(super) const VARIABLES: [&str; 9] = [
 const TEXTS: [&str; 2] = ["REGION", "STATE_DIR"];
 
 /// Variables with the prefix that are the command line's, its flags in upper case, or the build's.
-pub const RESERVED: [&str; 5] = [
+pub const RESERVED: [&str; 6] = [
     "HOTSPARE_CONFIG_FILE",
     "HOTSPARE_WEB_LISTEN_ADDRESS",
     "HOTSPARE_LOG_LEVEL",
     "HOTSPARE_LOG_FORMAT",
+    "HOTSPARE_URL",
     "HOTSPARE_REVISION",
 ];
 

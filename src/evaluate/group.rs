@@ -23,9 +23,10 @@ use std::time::{Duration, Instant, SystemTime};
 use self::candidate::Candidate;
 use self::database::Database;
 use self::reach::Reach;
+use super::ranking::Ranking;
 use crate::model::{
-    Assumed, GroupReport, Hold, Objectives, PairFigures, PairKey, PlannedCheck, ReplicationFacts,
-    Sample, SetFigures, Sight, TargetKey,
+    Assumed, GroupReport, Hold, Objectives, PairFigures, PairKey, PlannedCheck, PlannedRanking,
+    ReplicationFacts, Sample, SetFigures, Sight, StandbyReport, TargetKey,
 };
 use crate::readiness::{Disorder, Hearing, Jolt, sight_of};
 
@@ -50,6 +51,11 @@ pub struct Brief {
     pub checks: Vec<PlannedCheck>,
     /// The probes that answer them, as far as they run from here.
     pub probes: Vec<Witness>,
+    /// Which latency ranks the standbys.
+    pub ranking: PlannedRanking,
+    /// The standbys that are preferred where nothing that is measured tells them apart, the first one
+    /// most.
+    pub preference: Vec<Arc<str>>,
 }
 
 /// A probe of a group, and whom it looks at.
@@ -103,6 +109,7 @@ pub struct Group {
     brief: Brief,
     reaches: Vec<Reach>,
     standbys: Vec<Candidate>,
+    ranking: Ranking,
     /// Until when this daemon's clocks cannot be trusted.
     tilted_until: Option<Instant>,
 }
@@ -117,6 +124,7 @@ impl Group {
         Ok(Self {
             standbys: standbys.collect::<Result<_, _>>()?,
             reaches: brief.probes.iter().map(Reach::new).collect(),
+            ranking: Ranking::new(&brief.standbys, &brief.ranking, &brief.preference, now),
             brief,
             tilted_until: None,
         })
@@ -132,6 +140,7 @@ impl Group {
 
     /// Takes in a run.
     pub(super) fn observe(&mut self, sample: &Sample) {
+        self.ranking.observe(sample);
         for (at, probe) in self.brief.probes.iter().enumerate() {
             match part(probe, sample.target) {
                 Some(Part::Primary) => {
@@ -163,6 +172,12 @@ impl Group {
         for standby in &mut self.standbys {
             standby.tick(&self.brief, now, today);
         }
+        let standbys = self.standbys.iter().enumerate();
+        let standings: Vec<_> = standbys
+            .map(|(place, standby)| standby.standing(&self.brief, self.sight(place, now), now))
+            .collect();
+        let objective = self.brief.objectives.rpo;
+        self.ranking.evaluate(&standings, objective, now, today);
     }
 
     /// Takes in that this daemon's clocks cannot be trusted.
@@ -181,7 +196,10 @@ impl Group {
         let standbys = self.standbys.iter().enumerate();
         let standbys = standbys.map(|(place, standby)| {
             let sight = self.sight(place, now);
-            standby.report(&self.brief, sight, now, today)
+            StandbyReport {
+                rank: self.ranking.rank(place),
+                ..standby.report(&self.brief, sight, now, today)
+            }
         });
         GroupReport {
             group: Arc::clone(&self.brief.name),
@@ -189,8 +207,7 @@ impl Group {
             timestamp_seconds: seconds(today),
             primary: Arc::clone(&self.brief.primary),
             standbys: standbys.collect(),
-            // Nothing ranks them yet.
-            ranking: None,
+            ranking: self.ranking.report(),
         }
     }
 

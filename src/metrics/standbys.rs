@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::page::push_label;
 use super::rows::{Subject, families};
+use crate::model::ranking::Difference;
 use crate::model::{
-    CheckReport, CheckState, Promotability, ReadyState, StandbyPlace, StandbyReport,
+    CheckReport, CheckState, Promotability, RankingReport, ReadyState, StandbyPlace, StandbyReport,
 };
 
 /// One standby, as last judged.
@@ -16,6 +17,8 @@ pub(super) struct StandbySeries {
     place: StandbyPlace,
     /// None before it was first judged.
     report: Option<StandbyReport>,
+    /// How its latency compares with those of other standbys.
+    comparisons: Vec<Difference>,
     /// The labels of each of its checks, rendered, with a comma before.
     checks: Vec<String>,
 }
@@ -36,18 +39,29 @@ impl StandbySeries {
             labels: labels.into(),
             place: place.clone(),
             report: None,
+            comparisons: Vec::new(),
             checks: Vec::new(),
         }
     }
 
     /// Replaces what is said of it. False if it is another standby.
-    pub(super) fn judged(&mut self, group: &str, report: StandbyReport) -> bool {
+    pub(super) fn judged(
+        &mut self,
+        group: &str,
+        ranking: Option<&RankingReport>,
+        report: StandbyReport,
+    ) -> bool {
         if *self.place.group != *group || self.place.standby != report.standby {
             return false;
         }
         if self.checks.len() != report.checks.len() {
             self.checks = report.checks.iter().map(labels).collect();
         }
+        let differences = ranking
+            .iter()
+            .flat_map(|ranking| &ranking.table.differences);
+        let of_this = differences.filter(|of| of.name == report.standby);
+        self.comparisons = of_this.cloned().collect();
         self.report = Some(report);
         true
     }
@@ -188,6 +202,30 @@ families! {
     /// The part of the score that is known, 0 to 1.
     Gauge readiness_score_coverage_ratio: |s, rows| {
         rows.value(s.told(|report| report.score_coverage_ratio));
+    };
+
+    /// The standby's rank among those of its group, from 1; equal ones share it. NaN before enough was
+    /// measured.
+    Gauge standby_rank: |s, rows| {
+        rows.value(s.told(|report| Some(u64::from(report.rank?))));
+    };
+
+    /// How much longer the standby takes than another of its group, batch by batch: the median, and
+    /// the bounds between which it lies with a confidence of 99 %. NaN before enough was measured,
+    /// and where too many runs failed.
+    Gauge latency_comparison_seconds: |s, rows| {
+        for difference in &s.comparisons {
+            let bounds = [
+                ("low", difference.low_seconds),
+                ("median", difference.median_seconds),
+                ("high", difference.high_seconds),
+            ];
+            for (bound, seconds) in bounds {
+                let mut other = String::new();
+                push_label(&mut other, "other", &difference.other);
+                rows.more(&[",", &other, ",bound=\"", bound, "\""], seconds);
+            }
+        }
     };
 
     /// How many vantages judge the standby by the configuration: what a quorum is of.

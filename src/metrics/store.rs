@@ -156,10 +156,11 @@ impl Store {
         let mut inner = self.lock();
         let mut series = inner.standbys.iter_mut();
         let all = groups.into_iter().all(|group| {
+            let ranking = group.ranking.as_ref();
             let mut reports = group.standbys.into_iter();
             reports.all(|report| {
                 let next = series.next();
-                next.is_some_and(|series| series.judged(&group.group, report))
+                next.is_some_and(|series| series.judged(&group.group, ranking, report))
             })
         });
         all && series.next().is_none()

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Buckets, Format, Own, Store};
+use hotspare::model::ranking::{Difference, Quantile, Rows, Table, Verdict};
 use hotspare::model::{
     CheckReason, CheckReport, CheckState, DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts,
     Failure, GateKind, GroupMember, GroupReport, HoldReport, HttpFacts, Laps, Link, ManagerFacts,
     Missed, Objectives, Observation, PairFigures, Phase, PhaseSet, PingFacts, Promotability,
-    ReadyState, Reason, ReasonSet, ReplicationFacts, Reply, Role, Sample, SetFigures, Shape, Sight,
-    SightReport, StageReport, StandbyPlace, StandbyReport, Target, TargetKey, TlsFacts, TlsVersion,
-    Unit, ValueFacts, Withheld,
+    RankingReport, ReadyState, Reason, ReasonSet, ReplicationFacts, Reply, Role, Sample,
+    SetFigures, Shape, Sight, SightReport, StageReport, StandbyPlace, StandbyReport, Target,
+    TargetKey, TlsFacts, TlsVersion, Unit, ValueFacts, Withheld,
 };
 use tokio::time::Instant;
 
@@ -441,6 +442,31 @@ fn answer(check: &str, probe: &str, state: CheckState) -> CheckReport {
     }
 }
 
+fn ranking() -> RankingReport {
+    let table = Table {
+        rows_are: Rows::Standby,
+        probe: Some("web".into()),
+        quantile: Quantile::Median,
+        batch_seconds: 300.0,
+        batches_needed: 24,
+        lasting: true,
+        rows: Vec::new(),
+        differences: vec![Difference {
+            name: "us-east".into(),
+            other: "eu-central".into(),
+            batches: 72,
+            low_seconds: Some(0.01),
+            median_seconds: Some(0.02),
+            high_seconds: Some(0.03),
+            verdict: Verdict::After,
+        }],
+    };
+    RankingReport {
+        changes: 1,
+        table: table.into(),
+    }
+}
+
 /// What is said of that standby: everything that can be.
 pub(crate) fn judged() -> GroupReport {
     let place = standby();
@@ -468,7 +494,7 @@ pub(crate) fn judged() -> GroupReport {
                 basis: None,
             },
         ],
-        rank: None,
+        rank: Some(2),
         holds: vec![HoldReport {
             kind: "maintenance",
             reason: "disk swap".into(),
@@ -491,7 +517,7 @@ pub(crate) fn judged() -> GroupReport {
         timestamp_seconds: 1_700_000_001.0,
         primary: "eu-west".into(),
         standbys: vec![report],
-        ranking: None,
+        ranking: Some(ranking()),
     }
 }
 

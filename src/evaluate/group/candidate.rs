@@ -13,6 +13,7 @@ use crate::model::{
     CheckKind, CheckReason, CheckReport, HoldReport, PairFigures, Sample, Sight, SightReport,
     StandbyReport,
 };
+use crate::readiness::rank::Standing;
 use crate::readiness::{Disorder, Jolt, LastSight, Look, Outcome, Standby, Verdict};
 
 /// A standby of a group, as judged.
@@ -182,6 +183,17 @@ impl Candidate {
     /// Takes in that this daemon's clocks cannot be trusted.
     pub(super) fn tilt(&mut self, jolt: Jolt, now: Instant) {
         self.standby.tilt(jolt.until, jolt.slept, now);
+    }
+
+    /// How it stands beside the other standbys, where the primary is seen like that.
+    pub(super) fn standing(&self, brief: &Brief, sight: Sight, now: Instant) -> Standing {
+        Standing {
+            state: self.standby.verdict(sight, now).state,
+            rpo: self.rpo(),
+            rto: estimate::rto(brief, self).total().known(),
+            preference: None,
+            score: self.standby.score(now).map(|score| score.ratio),
+        }
     }
 
     /// What is to be said of it at `now`.
