@@ -11,6 +11,7 @@ mod names;
 mod names_cost;
 mod question;
 mod resolve;
+mod route;
 mod starttls;
 mod stopwatch;
 #[cfg(test)]
@@ -28,7 +29,8 @@ pub use kept::{Connection, Kept, Opened};
 pub use names::Names;
 pub use question::{Manner, Packet, Question};
 pub use resolve::{Resolver, ResolverCounters};
+pub use route::Route;
 pub use starttls::StartTls;
 pub use stopwatch::Stopwatch;
-pub use tls::{Roots, Session, TlsClient, TlsMode, TlsPolicy, TlsSettings};
+pub use tls::{Roots, TlsClient, TlsMode, TlsPolicy, TlsSettings};
 pub use transport::Transport;

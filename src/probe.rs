@@ -24,10 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use smallvec::smallvec;
 use tokio::time::{Instant, timeout_at};
 
 use crate::files::Files;
-use crate::model::{Epoch, Failure, Pen, Reason, Reply, Secret, Shape};
+use crate::model::{Epoch, Facts, Failure, Pen, Reason, Reply, Secret, Shape};
 use crate::net::{Icmp, Resolver, Roots, Stopwatch, TlsClient, TlsMode, TlsPolicy, TlsSettings};
 
 /// One run under way.
@@ -127,6 +128,17 @@ async fn acknowledged<T>(
     })
 }
 
+/// The reply of a run that took this long, or its failure, with what it learned either way.
+fn concluded(result: Result<Duration, Failure>, facts: Facts) -> Result<Reply, Failure> {
+    match result {
+        Ok(latency) => Ok(Reply {
+            latencies: smallvec![latency],
+            facts,
+        }),
+        Err(failure) => Err(failure.with_facts(facts)),
+    }
+}
+
 /// Something wrong with a probe's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -179,6 +191,29 @@ fn secret(
     files
         .secret(file, env)
         .map_err(|why| Problem::of_host(field, why))
+}
+
+/// The password that `password_file` or `password_env` names, if one of them is set, for a protocol in
+/// which a NUL ends a text.
+fn text_password(
+    files: &Files,
+    file: Option<&Path>,
+    env: Option<&str>,
+) -> Result<Option<Secret>, Problem> {
+    let password = secret(files, "password", file, env)?;
+    if password
+        .as_ref()
+        .is_some_and(|text| text.expose().contains('\0'))
+    {
+        let field = if env.is_some() {
+            "password_env"
+        } else {
+            "password_file"
+        };
+        let why = "the password has a NUL character, which no server takes";
+        return Err(Problem::of_host(field, why));
+    }
+    Ok(password)
 }
 
 /// The TLS client that the settings ask for. A problem's field is that of `settings`.
@@ -309,4 +344,22 @@ kinds! {
     Prometheus(prometheus),
     /// What the HA manager Patroni says of its server.
     Patroni(patroni),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_of_which_a_part_would_be_sent_is_refused() {
+        let folder = tempfile::tempdir().expect("folder");
+        std::fs::write(folder.path().join("cut"), "ri\0ght").expect("write");
+        std::fs::write(folder.path().join("whole"), "right").expect("write");
+        let files = Files::new(None, folder.path().to_owned());
+        let of = |file| text_password(&files, Some(Path::new(file)), None);
+        let whole = of("whole").ok().flatten();
+        assert_eq!(whole.as_ref().map(Secret::expose), Some("right"));
+        let problem = of("cut").expect_err("a problem");
+        assert_eq!((&*problem.field, problem.of_host), ("password_file", true));
+    }
 }

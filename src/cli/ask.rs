@@ -49,7 +49,7 @@ impl Daemon {
         }
         let host = Host::parse(url.host_str().unwrap_or_default())?;
         let name = match url.scheme() {
-            "https" => Some(host.certified_name()?),
+            "https" => Some(host.certified_name(None)?),
             _ => None,
         };
         let port = url.port_or_known_default().ok_or("there is no port")?;
@@ -120,8 +120,10 @@ impl Client {
         let nothing = |_: &std::path::Path| Err("no files are named".to_owned());
         let tls = TlsClient::new(&TlsSettings::default(), &self.roots, nothing)
             .map_err(|(_, why)| Failure::new(Reason::LocalResources, why))?;
-        let session = tls.handshake(wire, name, &[HTTP1], &mut watch).await?;
-        exchange.http1(session.stream, &mut watch).await
+        let stream = tls
+            .handshake(wire, name, &[HTTP1], &mut None, &mut watch)
+            .await?;
+        exchange.http1(stream, &mut watch).await
     }
 }
 

@@ -149,6 +149,15 @@ impl ReasonSet {
         Reason::TlsHandshake,
         Reason::TimeoutTls,
     ]);
+    /// What a database says to someone who logs in and asks.
+    pub const DATABASE: Self = Self::of(&[
+        Reason::Auth,
+        Reason::NotAccepting,
+        Reason::Protocol,
+        Reason::TooLarge,
+        Reason::Query,
+        Reason::TimeoutQuery,
+    ]);
 
     /// The set of the given reasons.
     pub const fn of(reasons: &[Reason]) -> Self {

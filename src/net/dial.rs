@@ -8,8 +8,8 @@ use std::os::fd::AsFd;
 use serde::Deserialize;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
-use super::Stopwatch;
 use super::capped::{Capped, is_too_large};
+use super::{Host, Stopwatch};
 use crate::model::{Failure, Phase, Reason};
 
 /// Which addresses of a name a probe uses.
@@ -34,6 +34,16 @@ impl IpVersion {
             Self::Any => true,
             Self::V4 => ip.is_ipv4(),
             Self::V6 => ip.is_ipv6(),
+        }
+    }
+
+    /// Says what is wrong with a literal address of the other version.
+    pub fn check(self, host: &Host) -> Result<(), String> {
+        match host {
+            Host::Ip(ip) if !self.takes(*ip) => Err(format!(
+                "{ip} is not of the family that ip_version or source_address asks for"
+            )),
+            _ => Ok(()),
         }
     }
 }

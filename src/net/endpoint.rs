@@ -46,8 +46,12 @@ impl Host {
         }
     }
 
-    /// The name that the certificate of a server there must have.
-    pub fn certified_name(&self) -> Result<ServerName<'static>, String> {
+    /// The name that the certificate of a server there must have: another one where the settings say
+    /// so.
+    pub fn certified_name(&self, instead: Option<&str>) -> Result<ServerName<'static>, String> {
+        if let Some(name) = instead {
+            return Self::parse(name)?.certified_name(None);
+        }
         match self {
             Self::Ip(ip) => Ok(ServerName::from(*ip)),
             Self::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())

@@ -62,15 +62,6 @@ impl Roots {
     }
 }
 
-/// An established session and what is known of it.
-#[derive(Debug)]
-pub struct Session<S> {
-    /// The stream inside.
-    pub stream: TlsStream<S>,
-    /// What the handshake told.
-    pub facts: TlsFacts,
-}
-
 /// Opens TLS sessions for one probe. Every session is a full handshake: a resumed one would not
 /// show what a new client meets.
 #[derive(Clone, Debug)]
@@ -149,29 +140,32 @@ impl TlsClient {
         (config, recorder)
     }
 
-    /// Does the handshake, in the phase [`Phase::Tls`].
-    ///
-    /// The failure carries what the certificates said, also when they were refused.
+    /// Does the handshake, in the phase [`Phase::Tls`], and leaves what it told in `seen`. Also a
+    /// refused certificate has its dates; where it did not get so far, `seen` stays as it is.
     pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         name: &ServerName<'static>,
         alpn: &[&[u8]],
+        seen: &mut Option<Box<TlsFacts>>,
         watch: &mut Stopwatch,
-    ) -> Result<Session<S>, Failure> {
+    ) -> Result<TlsStream<S>, Failure> {
         watch.enter(Phase::Tls);
-        let (config, seen) = self.session_config(alpn);
+        let (config, recorder) = self.session_config(alpn);
         let result = TlsConnector::from(Arc::new(config))
             .connect(name.clone(), stream)
             .await;
-        match result {
-            Ok(stream) => {
-                watch.leave();
-                let facts = established(seen.facts(), stream.get_ref().1);
-                Ok(Session { stream, facts })
-            }
-            Err(error) => Err(tls_failure(&error, seen.facts())),
+        if result.is_ok() {
+            watch.leave();
         }
+        let facts = recorder.facts();
+        match &result {
+            Ok(stream) => *seen = Some(Box::new(established(facts, stream.get_ref().1))),
+            // What was known before stays known through a server that is down.
+            Err(_) if facts.verified.is_none() => {}
+            Err(_) => *seen = Some(Box::new(facts)),
+        }
+        result.map_err(|error| tls_failure(&error))
     }
 }
 
@@ -188,11 +182,10 @@ fn established(mut facts: TlsFacts, session: &rustls::ClientConnection) -> TlsFa
     facts
 }
 
-/// The failure for an error of a handshake, with the certificates' facts if it got so far: what was
-/// known of them before stays known through a server that is down.
-fn tls_failure(error: &std::io::Error, facts: TlsFacts) -> Failure {
+/// The failure for an error of a handshake.
+fn tls_failure(error: &std::io::Error) -> Failure {
     let inner = error.get_ref().and_then(|e| e.downcast_ref::<Error>());
-    let failure = match inner {
+    match inner {
         Some(Error::InvalidCertificate(why)) => Failure::new(Reason::TlsCertificate, explain(why)),
         Some(Error::NoCertificatesPresented) => {
             Failure::new(Reason::TlsCertificate, "the server sent no certificate")
@@ -202,14 +195,7 @@ fn tls_failure(error: &std::io::Error, facts: TlsFacts) -> Failure {
         }
         Some(other) => Failure::new(Reason::TlsHandshake, other),
         None => failure_of(error, "TLS handshake"),
-    };
-    if facts.verified.is_none() {
-        return failure;
     }
-    failure.with_facts(crate::model::Facts {
-        tls: Some(Box::new(facts)),
-        ..Default::default()
-    })
 }
 
 fn explain(why: &CertificateError) -> String {

@@ -15,7 +15,7 @@ use super::https::Https;
 use super::{Context, Problem};
 use crate::model::{FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Shape};
 use crate::net::http::{Answer, Exchange, wire_cap};
-use crate::net::{Dial, Host, IpVersion, Resolver, Stopwatch, TlsSettings};
+use crate::net::{Dial, IpVersion, Resolver, Stopwatch, TlsSettings};
 
 /// Bytes that the body of an answer may have.
 const MAX_BODY_BYTES: u64 = 1 << 20;
@@ -77,13 +77,7 @@ impl Api {
         if url.query().is_some() || url.fragment().is_some() {
             return Err("the address is where the API is, without `?` and `#`".to_owned());
         }
-        if let Host::Ip(ip) = destination.dial.host
-            && !self.ip_version.takes(ip)
-        {
-            return Err(format!(
-                "{ip} is not of the family that ip_version or source_address asks for"
-            ));
-        }
+        self.ip_version.check(&destination.dial.host)?;
         if destination.tls.is_some() {
             self.https.client()?;
         }
@@ -154,7 +148,6 @@ impl Api {
             }
             Err(mut failure) => {
                 if let Some(seen) = failure.facts.take() {
-                    facts.tls = seen.tls.or(facts.tls.take());
                     facts.http = seen.http;
                 }
                 Err(failure)
@@ -182,9 +175,10 @@ impl Api {
         };
         let client = self.https.client();
         let client = client.map_err(|why| Failure::new(Reason::LocalResources, why))?;
-        let session = client.handshake(wire, name, &[HTTP1], watch).await?;
-        facts.tls = Some(Box::new(session.facts));
-        exchange.http1(session.stream, watch).await
+        let stream = client
+            .handshake(wire, name, &[HTTP1], &mut facts.tls, watch)
+            .await?;
+        exchange.http1(stream, watch).await
     }
 
     fn request(&self, base: &Base, path: &Uri) -> Request<Full<Bytes>> {

@@ -12,10 +12,9 @@ use std::sync::Arc;
 use hickory_proto::op::Message;
 use hickory_proto::rr::Name;
 use serde::Deserialize;
-use smallvec::smallvec;
 
 use self::expected::{Expected, Kind, Rcode, facts_of};
-use super::{Context, Probe, Problem, Run, Template};
+use super::{Context, Probe, Problem, Run, Template, concluded};
 use crate::model::{FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape};
 use crate::net::{Dial, Endpoint, IpVersion, Manner, Question, Resolver, Stopwatch, failure_at};
 
@@ -176,13 +175,8 @@ impl Target {
         if host.is_name() {
             facts.addresses = addresses;
         }
-        match self.ask(address, &mut facts, watch).await {
-            Ok(()) => Ok(Reply {
-                latencies: smallvec![watch.laps().total()],
-                facts,
-            }),
-            Err(failure) => Err(failure.with_facts(facts)),
-        }
+        let result = self.ask(address, &mut facts, watch).await;
+        concluded(result.map(|()| watch.laps().total()), facts)
     }
 
     async fn ask(

@@ -26,7 +26,7 @@ use super::destination::{Destination, Names};
 use super::https::Https;
 use super::{Context, Probe, Problem, Run, Template};
 use crate::model::{FactSet, Phase, PhaseSet, Reason, ReasonSet, Shape};
-use crate::net::{Addresses, Dial, Endpoint, Host, IpVersion, Resolver, Stopwatch};
+use crate::net::{Addresses, Dial, Endpoint, IpVersion, Resolver, Stopwatch};
 
 /// Redirects that can be followed at most.
 const MAX_REDIRECTS: u8 = 10;
@@ -139,13 +139,8 @@ impl Settings {
 
 impl Http {
     fn check_target(&self, destination: &Destination) -> Result<(), String> {
-        if let Host::Ip(ip) = destination.dial.host
-            && self.proxy.is_none()
-            && !self.ip_version.takes(ip)
-        {
-            return Err(format!(
-                "{ip} is not of the family that ip_version or source_address asks for"
-            ));
+        if self.proxy.is_none() {
+            self.ip_version.check(&destination.dial.host)?;
         }
         if destination.tls.is_some() {
             self.tls.client()?;

@@ -18,12 +18,10 @@ mod version;
 
 pub(super) use self::settings::Settings;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use smallvec::smallvec;
 
 use self::canary::Canary;
 use self::login::Login;
@@ -32,14 +30,12 @@ use self::replication::Learned;
 use self::rows::Table;
 use self::session::{Refusal, Session};
 use self::version::Version;
-use super::{Probe, Run, Template, acknowledged};
+use super::{Probe, Run, Template, acknowledged, concluded};
 use crate::model::{
     CanaryFacts, DatabaseFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet,
     Reply, Shape, TlsFacts, Withheld,
 };
-use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsMode, Wire,
-};
+use crate::net::{Endpoint, Kept, Opened, Route, Stopwatch, TlsMode};
 
 const DEFAULT_PORT: u16 = 3306;
 /// Bytes that one run reads at most, TLS included. A login and all that is asked are below 20 KiB,
@@ -50,9 +46,7 @@ const DOUBT: &str = "is a semi-synchronous standby missing?";
 
 /// What the targets of one probe have in common.
 struct Shared {
-    resolver: Arc<Resolver>,
-    ip_version: IpVersion,
-    dial: Dial,
+    route: Route,
     server_name: Option<String>,
     login: Login,
     bounds: Bounds,
@@ -71,18 +65,9 @@ struct Mysql {
 impl Template for Mysql {
     fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
         let shared = &self.shared;
-        let endpoint = Endpoint::parse(address, Some(DEFAULT_PORT))?;
-        if let Host::Ip(ip) = endpoint.host
-            && !shared.ip_version.takes(ip)
-        {
-            return Err(format!(
-                "{ip} is not of the family that ip_version or source_address asks for"
-            ));
-        }
-        let server_name = match &shared.server_name {
-            Some(name) => Host::parse(name)?.certified_name()?,
-            None => endpoint.host.certified_name()?,
-        };
+        let endpoint = shared.route.endpoint(address, DEFAULT_PORT)?;
+        let name = shared.server_name.as_deref();
+        let server_name = endpoint.host.certified_name(name)?;
         Ok(Arc::new(Target {
             endpoint,
             server_name,
@@ -111,13 +96,8 @@ struct Client {
 impl Target {
     async fn exchange(&self, watch: &mut Stopwatch) -> Result<Reply, Failure> {
         let mut facts = Facts::default();
-        match self.visit(&mut facts, watch).await {
-            Ok(latency) => Ok(Reply {
-                latencies: smallvec![latency],
-                facts,
-            }),
-            Err(failure) => Err(failure.with_facts(facts)),
-        }
+        let result = self.visit(&mut facts, watch).await;
+        concluded(result, facts)
     }
 
     /// One visit as a client, which leaves what it learned in `facts` also when it fails. How long
@@ -196,7 +176,8 @@ impl Target {
     ) -> Result<Opened<Client>, Failure> {
         let shared = &*self.shared;
         *facts = Facts::default();
-        let wire = self.connect(facts, watch).await?;
+        let to = &self.endpoint;
+        let wire = shared.route.connect(to, MAX_BYTES, facts, watch).await?;
         let login = &shared.login;
         let (mut session, greeted) = login.perform(wire, &self.server_name, facts, watch).await?;
         let version = Version::new(&greeted);
@@ -210,22 +191,6 @@ impl Target {
             version,
             tls: facts.tls.clone(),
         }))
-    }
-
-    async fn connect(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Wire, Failure> {
-        let Shared {
-            resolver,
-            ip_version,
-            dial,
-            ..
-        } = &*self.shared;
-        let host = &self.endpoint.host;
-        let addresses = resolver.resolve(host, *ip_version, watch).await?;
-        let address = SocketAddr::new(addresses[0], self.endpoint.port);
-        if host.is_name() {
-            facts.addresses = addresses;
-        }
-        dial.connect(address, MAX_BYTES, watch).await
     }
 
     /// Asks what the server is and how far it has come, and sees to the canary. Nothing of it is
@@ -310,21 +275,14 @@ impl Probe for Target {
                 .with_if(tls, Phase::Tls)
                 .with_if(self.pen.is_some(), Phase::QueryWrite),
             reasons: ReasonSet::CONNECT
+                .and(ReasonSet::DATABASE)
+                .and(ReasonSet::of(&[Reason::TimeoutAuth]))
                 .and_if(named, ReasonSet::RESOLVE)
                 .and_if(tls, ReasonSet::TLS)
                 .and_if(
                     mode.is_some_and(|mode| mode != TlsMode::Prefer),
                     ReasonSet::of(&[Reason::TlsRefused]),
                 )
-                .and(ReasonSet::of(&[
-                    Reason::Auth,
-                    Reason::TimeoutAuth,
-                    Reason::NotAccepting,
-                    Reason::Protocol,
-                    Reason::TooLarge,
-                    Reason::Query,
-                    Reason::TimeoutQuery,
-                ]))
                 .and_if(shared.query.expects(), ReasonSet::of(&[Reason::Answer])),
             facts: FactSet {
                 addresses: named,

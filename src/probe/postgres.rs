@@ -20,25 +20,20 @@ mod tls;
 
 pub(super) use self::settings::Settings;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use smallvec::smallvec;
 use tokio_postgres::Config;
 
 use self::query::Query;
 use self::screen::{Limits, Screen};
 use self::session::Session;
-use super::{CanaryName, Probe, Run, Template};
+use super::{CanaryName, Probe, Run, Template, concluded};
 use crate::model::{
     FactSet, Facts, Failure, Laps, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
-use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsMode, TlsPolicy,
-    Transport, Wire,
-};
+use crate::net::{Endpoint, Kept, Opened, Route, Stopwatch, TlsMode, TlsPolicy, Transport};
 
 const DEFAULT_PORT: u16 = 5432;
 /// Bytes that one run reads at most, TLS included. A login and a small answer are below 10 KiB.
@@ -46,9 +41,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// What the targets of one probe have in common.
 struct Shared {
-    resolver: Arc<Resolver>,
-    ip_version: IpVersion,
-    dial: Dial,
+    route: Route,
     mode: TlsMode,
     tls: Option<TlsPolicy>,
     server_name: Option<String>,
@@ -71,18 +64,9 @@ struct Postgres {
 
 impl Template for Postgres {
     fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
-        let endpoint = Endpoint::parse(address, Some(DEFAULT_PORT))?;
-        if let Host::Ip(ip) = endpoint.host
-            && !self.shared.ip_version.takes(ip)
-        {
-            return Err(format!(
-                "{ip} is not of the family that ip_version or source_address asks for"
-            ));
-        }
-        let server_name = match &self.shared.server_name {
-            Some(name) => Host::parse(name)?.certified_name()?,
-            None => endpoint.host.certified_name()?,
-        };
+        let endpoint = self.shared.route.endpoint(address, DEFAULT_PORT)?;
+        let name = self.shared.server_name.as_deref();
+        let server_name = endpoint.host.certified_name(name)?;
         Ok(Arc::new(Target {
             endpoint,
             server_name,
@@ -106,13 +90,8 @@ struct Target {
 impl Target {
     async fn exchange(&self, watch: &mut Stopwatch) -> Result<Reply, Failure> {
         let mut facts = Facts::default();
-        match self.visit(&mut facts, watch).await {
-            Ok(()) => Ok(Reply {
-                latencies: smallvec![latency(&watch.laps())],
-                facts,
-            }),
-            Err(failure) => Err(failure.with_facts(facts)),
-        }
+        let result = self.visit(&mut facts, watch).await;
+        concluded(result.map(|()| latency(&watch.laps())), facts)
     }
 
     /// One visit as a client, which leaves what it learned in `facts` also when it fails.
@@ -138,7 +117,8 @@ impl Target {
 
     async fn open(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Session, Failure> {
         let shared = &*self.shared;
-        let wire = self.connect(facts, watch).await?;
+        let to = &self.endpoint;
+        let wire = shared.route.connect(to, MAX_BYTES, facts, watch).await?;
         let transport = match &shared.tls {
             Some(policy) => tls::secure(policy, wire, &self.server_name, facts, watch).await?,
             None => Transport::Plain(wire),
@@ -178,22 +158,6 @@ impl Target {
         }
         shared.query.judge(&answer?)
     }
-
-    async fn connect(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Wire, Failure> {
-        let Shared {
-            resolver,
-            ip_version,
-            dial,
-            ..
-        } = &*self.shared;
-        let host = &self.endpoint.host;
-        let addresses = resolver.resolve(host, *ip_version, watch).await?;
-        let address = SocketAddr::new(addresses[0], self.endpoint.port);
-        if host.is_name() {
-            facts.addresses = addresses;
-        }
-        dial.connect(address, MAX_BYTES, watch).await
-    }
 }
 
 /// The time of a visit, which ends with the answer to the query: what is written after it is written
@@ -231,21 +195,14 @@ impl Probe for Target {
                 .with_if(tls, Phase::Tls)
                 .with_if(self.pen.is_some(), Phase::QueryWrite),
             reasons: ReasonSet::CONNECT
+                .and(ReasonSet::DATABASE)
+                .and(ReasonSet::of(&[Reason::TimeoutAuth]))
                 .and_if(named, ReasonSet::RESOLVE)
                 .and_if(tls, ReasonSet::TLS)
                 .and_if(
                     tls && self.shared.mode != TlsMode::Prefer,
                     ReasonSet::of(&[Reason::TlsRefused]),
                 )
-                .and(ReasonSet::of(&[
-                    Reason::Auth,
-                    Reason::TimeoutAuth,
-                    Reason::NotAccepting,
-                    Reason::Protocol,
-                    Reason::TooLarge,
-                    Reason::Query,
-                    Reason::TimeoutQuery,
-                ]))
                 .and_if(
                     self.shared.query.expects(),
                     ReasonSet::of(&[Reason::Answer]),

@@ -15,12 +15,10 @@ mod settings;
 
 pub(super) use self::settings::Settings;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use smallvec::smallvec;
 use tokio::time::Instant;
 
 use self::canary::Canary;
@@ -29,13 +27,11 @@ use self::login::Login;
 use self::query::Query;
 use self::reply::Reply as Answer;
 use self::session::Session;
-use super::{Probe, Run, Template, acknowledged};
+use super::{Probe, Run, Template, acknowledged, concluded};
 use crate::model::{
     CanaryFacts, FactSet, Facts, Failure, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
 };
-use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Kept, Opened, Resolver, Stopwatch, TlsClient, Transport, Wire,
-};
+use crate::net::{Endpoint, Kept, Opened, Route, Stopwatch, TlsClient, Transport};
 
 const DEFAULT_PORT: u16 = 6379;
 /// Bytes that one run reads at most, TLS included. All that it asks has answers below 10 KiB.
@@ -45,9 +41,7 @@ const DOUBT: &str = "are writes paused for a failover?";
 
 /// What the targets of one probe have in common.
 struct Shared {
-    resolver: Arc<Resolver>,
-    ip_version: IpVersion,
-    dial: Dial,
+    route: Route,
     tls: Option<TlsClient>,
     server_name: Option<String>,
     login: Login,
@@ -70,20 +64,11 @@ struct Redis {
 impl Template for Redis {
     fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
         let shared = &self.shared;
-        let endpoint = Endpoint::parse(address, Some(DEFAULT_PORT))?;
-        if let Host::Ip(ip) = endpoint.host
-            && !shared.ip_version.takes(ip)
-        {
-            return Err(format!(
-                "{ip} is not of the family that ip_version or source_address asks for"
-            ));
-        }
-        let tls = match (&shared.tls, &shared.server_name) {
-            (None, _) => None,
-            (Some(client), Some(name)) => {
-                Some((client.clone(), Host::parse(name)?.certified_name()?))
-            }
-            (Some(client), None) => Some((client.clone(), endpoint.host.certified_name()?)),
+        let endpoint = shared.route.endpoint(address, DEFAULT_PORT)?;
+        let name = shared.server_name.as_deref();
+        let tls = match &shared.tls {
+            Some(client) => Some((client.clone(), endpoint.host.certified_name(name)?)),
+            None => None,
         };
         Ok(Arc::new(Target {
             endpoint,
@@ -107,18 +92,8 @@ struct Target {
 impl Target {
     async fn exchange(&self, watch: &mut Stopwatch) -> Result<Reply, Failure> {
         let mut facts = Facts::default();
-        match self.visit(&mut facts, watch).await {
-            Ok(latency) => Ok(Reply {
-                latencies: smallvec![latency],
-                facts,
-            }),
-            Err(mut failure) => {
-                // A failed handshake tells of the certificate that it failed on.
-                let seen = failure.facts.take().and_then(|facts| facts.tls);
-                facts.tls = facts.tls.or(seen);
-                Err(failure.with_facts(facts))
-            }
-        }
+        let result = self.visit(&mut facts, watch).await;
+        concluded(result, facts)
     }
 
     /// One visit as a client, which leaves what it learned in `facts` also when it fails. How long
@@ -173,13 +148,15 @@ impl Target {
 
     async fn open(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Session, Failure> {
         let shared = &*self.shared;
-        let wire = self.connect(facts, watch).await?;
+        let to = &self.endpoint;
+        let wire = shared.route.connect(to, MAX_BYTES, facts, watch).await?;
         let transport = match &self.tls {
             None => Transport::Plain(wire),
             Some((client, name)) => {
-                let session = client.handshake(wire, name, &[], watch).await?;
-                facts.tls = Some(Box::new(session.facts));
-                Transport::Tls(Box::new(session.stream))
+                let stream = client
+                    .handshake(wire, name, &[], &mut facts.tls, watch)
+                    .await?;
+                Transport::Tls(Box::new(stream))
             }
         };
         let mut session = Session::new(transport, facts.tls.clone());
@@ -189,22 +166,6 @@ impl Target {
             watch.leave();
         }
         Ok(session)
-    }
-
-    async fn connect(&self, facts: &mut Facts, watch: &mut Stopwatch) -> Result<Wire, Failure> {
-        let Shared {
-            resolver,
-            ip_version,
-            dial,
-            ..
-        } = &*self.shared;
-        let host = &self.endpoint.host;
-        let addresses = resolver.resolve(host, *ip_version, watch).await?;
-        let address = SocketAddr::new(addresses[0], self.endpoint.port);
-        if host.is_name() {
-            facts.addresses = addresses;
-        }
-        dial.connect(address, MAX_BYTES, watch).await
     }
 
     /// Asks what the server is and how far it has come, and sees to the canary. Nothing of it is
@@ -294,21 +255,14 @@ impl Probe for Target {
                 .with_if(shared.login.is_needed(), Phase::Auth)
                 .with_if(self.pen.is_some(), Phase::QueryWrite),
             reasons: ReasonSet::CONNECT
+                .and(ReasonSet::DATABASE)
                 .and_if(named, ReasonSet::RESOLVE)
                 .and_if(tls, ReasonSet::TLS)
                 .and_if(
                     shared.login.is_needed(),
                     ReasonSet::of(&[Reason::TimeoutAuth]),
                 )
-                .and_if(shared.query.expects(), ReasonSet::of(&[Reason::Answer]))
-                .and(ReasonSet::of(&[
-                    Reason::Auth,
-                    Reason::NotAccepting,
-                    Reason::Protocol,
-                    Reason::TooLarge,
-                    Reason::Query,
-                    Reason::TimeoutQuery,
-                ])),
+                .and_if(shared.query.expects(), ReasonSet::of(&[Reason::Answer])),
             facts: FactSet {
                 addresses: named,
                 tls,

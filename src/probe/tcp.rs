@@ -76,7 +76,8 @@ impl Settings {
                 .ok()
         });
         let server_name = self.tls.as_ref().and_then(|tls| tls.server_name.clone());
-        if let Some(Err(why)) = server_name.as_deref().map(name_to_verify) {
+        let name = server_name.as_deref().map(Host::parse);
+        if let Some(Err(why)) = name.map(|host| host?.certified_name(None)) {
             problems.push(Problem::new("tls.server_name", why));
         }
         let dialogue = compile(&self.dialogue, &mut problems);
@@ -114,14 +115,6 @@ fn compile(steps: &[Step], problems: &mut Vec<Problem>) -> Vec<Move> {
     moves
 }
 
-/// The name that the server's certificate has to be for.
-fn name_to_verify(host: &str) -> Result<ServerName<'static>, String> {
-    // A certificate never has the root's dot.
-    let name = host.strip_suffix('.').unwrap_or(host);
-    ServerName::try_from(name.to_owned())
-        .map_err(|e| format!("`{host}` cannot be the name in a certificate: {e}"))
-}
-
 struct Tcp {
     resolver: Arc<Resolver>,
     manner: Arc<Manner>,
@@ -131,11 +124,10 @@ struct Tcp {
 impl Template for Tcp {
     fn target(&self, address: &str) -> Result<Arc<dyn Probe>, String> {
         let endpoint = Endpoint::parse(address, None)?;
-        let server_name = match (&self.manner.tls, &self.server_name, &endpoint.host) {
-            (None, _, _) => None,
-            (_, Some(name), _) => Some(name_to_verify(name)?),
-            (_, None, Host::Ip(ip)) => Some(ServerName::from(*ip)),
-            (_, None, Host::Name(name)) => Some(name_to_verify(name)?),
+        let name = self.server_name.as_deref();
+        let server_name = match self.manner.tls {
+            Some(_) => Some(endpoint.host.certified_name(name)?),
+            None => None,
         };
         Ok(Arc::new(Target {
             endpoint,
@@ -230,19 +222,13 @@ impl Target {
             let local = local.map_err(|e| failure_of(&e, "ask for TLS"))?;
             starttls.ask(&mut wire, local.ip(), watch).await?;
         }
-        let mut session = match client.handshake(wire, name, &[], watch).await {
-            Ok(session) => session,
-            Err(mut failure) => {
-                // Also a refused certificate has its dates.
-                facts.tls = failure.facts.take().and_then(|facts| facts.tls);
-                return Err(failure);
-            }
-        };
-        facts.tls = Some(Box::new(session.facts));
-        converse(&mut session.stream, &self.manner.dialogue, watch).await?;
+        let mut stream = client
+            .handshake(wire, name, &[], &mut facts.tls, watch)
+            .await?;
+        converse(&mut stream, &self.manner.dialogue, watch).await?;
         // The server's log would call a session without an end an attack. The result stands, and
         // nobody waits for a server that makes no room for it.
-        let _ = session.stream.shutdown().now_or_never();
+        let _ = stream.shutdown().now_or_never();
         Ok(())
     }
 }

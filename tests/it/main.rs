@@ -48,6 +48,7 @@ mod redis_hostile;
 mod redis_server;
 mod replication;
 mod rules;
+mod scripted;
 mod server;
 mod soak;
 mod state;

@@ -1,10 +1,9 @@
 //! The probe `mysql` against servers that do not keep to the rules, and what a MySQL would say.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hotspare::model::{
@@ -21,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::authority::Authority;
 use crate::mysql::{GUARD, probe};
 use crate::postgres::{Outcome, run};
+use crate::scripted::{Script, Scripted, read_rest, reset};
 
 /// Everything that a server can offer, except TLS.
 const CAPABILITIES: u32 = !TLS;
@@ -29,46 +29,15 @@ const QUIT: &[u8] = b"\x01";
 const NATIVE: &str = "mysql_native_password";
 const SHA2: &str = "caching_sha2_password";
 
-/// A server that does with each connection what the next script says.
-struct Scripted {
-    address: String,
-    thread: JoinHandle<()>,
+fn prepared(server: &Scripted, settings: &Value) -> Arc<dyn Probe> {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("pw"), "right").expect("write");
+    probe(settings, &server.address, folder.path(), GUARD).expect("prepared")
 }
 
-type Script = Box<dyn FnOnce(&mut TcpStream) + Send>;
-
-impl Scripted {
-    fn new(script: impl FnOnce(&mut TcpStream) + Send + 'static) -> Self {
-        Self::in_turn(vec![Box::new(script)])
-    }
-
-    fn in_turn(scripts: Vec<Script>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let address = listener.local_addr().expect("bound").to_string();
-        let thread = std::thread::spawn(move || {
-            for script in scripts {
-                let (mut stream, _) = listener.accept().expect("accepted");
-                stream.set_read_timeout(Some(GUARD)).expect("guard");
-                stream.set_nodelay(true).expect("option");
-                script(&mut stream);
-            }
-        });
-        Self { address, thread }
-    }
-
-    fn prepared(&self, settings: &Value) -> (tempfile::TempDir, Arc<dyn Probe>) {
-        let folder = tempfile::tempdir().expect("folder");
-        std::fs::write(folder.path().join("pw"), "right").expect("write");
-        let probe = probe(settings, &self.address, folder.path(), GUARD).expect("prepared");
-        (folder, probe)
-    }
-
-    async fn probed(self, settings: &Value) -> Outcome {
-        let (_folder, probe) = self.prepared(settings);
-        let outcome = run(&*probe, GUARD).await;
-        self.thread.join().expect("the script went to its end");
-        outcome
-    }
+async fn probed(server: Scripted, settings: &Value) -> Outcome {
+    let probe = prepared(&server, settings);
+    server.visited(&*probe).await
 }
 
 fn plain() -> Value {
@@ -146,17 +115,6 @@ fn read_packet(stream: &mut impl Read) -> Option<(u8, Vec<u8>)> {
     Some((number, payload))
 }
 
-/// Waits until the client is gone; what it sent meanwhile.
-fn read_rest(stream: &mut TcpStream) -> Vec<u8> {
-    let mut rest = Vec::new();
-    match stream.read_to_end(&mut rest) {
-        Ok(_) => {}
-        Err(e) if e.kind() == ErrorKind::ConnectionReset => {}
-        Err(e) => panic!("the client is still there: {e}"),
-    }
-    rest
-}
-
 /// Greets, and reads the client's response.
 fn greeted(stream: &mut TcpStream, plugin: &str) -> Vec<u8> {
     let greeting = greeting("8.0.99", CAPABILITIES, plugin);
@@ -203,7 +161,7 @@ async fn greeting_of(settings: Value, bytes: Vec<u8>) -> Outcome {
         let _ = stream.write_all(&bytes);
         read_rest(stream);
     });
-    server.probed(&settings).await
+    probed(server, &settings).await
 }
 
 /// Answers the client's response to the greeting; what the client sends then must be nothing of its
@@ -219,7 +177,7 @@ async fn answered(plugin: &'static str, answer: Vec<u8>) -> Outcome {
             "the password"
         );
     });
-    server.probed(&plain()).await
+    probed(server, &plain()).await
 }
 
 /// Answers the client's query and nothing after it.
@@ -232,7 +190,7 @@ async fn queried(answer: Vec<u8>) -> Outcome {
         let rest = read_rest(stream);
         assert!(!rest.windows(4).any(|part| part == b"root"), "a file");
     });
-    server.probed(&plain()).await
+    probed(server, &plain()).await
 }
 
 /// Servers that fall silent, and the phase in which the client waits then.
@@ -287,7 +245,7 @@ async fn a_run_given_up_closes_its_socket_and_knows_its_phase() {
             silent.send(()).expect("the run is under way");
             read_rest(stream);
         });
-        let (_folder, probe) = server.prepared(&settings);
+        let probe = prepared(&server, &settings);
         let mut watch = Stopwatch::start();
         tokio::select! {
             outcome = probe.run(&mut watch) => panic!("it ended: {outcome:?}"),
@@ -300,7 +258,7 @@ async fn a_run_given_up_closes_its_socket_and_knows_its_phase() {
         assert_eq!(timed, place == answered, "{place}");
         drop(probe);
         // The script waits for the end of the connection.
-        server.thread.join().expect("closed");
+        server.end();
     }
 }
 
@@ -354,7 +312,7 @@ async fn prefer_goes_on_without_tls_but_keeps_the_password() {
     });
     let mut settings = over_tls();
     settings["tls"] = json!("prefer");
-    let outcome = server.probed(&settings).await;
+    let outcome = probed(server, &settings).await;
     assert_eq!(outcome.reason(), Some(Reason::Auth), "{:?}", outcome.result);
 }
 
@@ -445,7 +403,7 @@ async fn a_login_without_end_is_ended() {
                 }
             }
         });
-        let outcome = server.probed(&plain()).await;
+        let outcome = probed(server, &plain()).await;
         let failure = outcome.result.expect_err("ended");
         assert_eq!(failure.reason, Reason::Protocol, "{failure}");
         assert!(
@@ -517,7 +475,7 @@ async fn inside_tls_a_server_that_is_verified_gets_the_password_and_no_other() {
         std::fs::write(folder.path().join("ca.pem"), pem).expect("write");
         let probe = probe(&settings, &server.address, folder.path(), GUARD).expect("prepared");
         let outcome = run(&*probe, GUARD).await;
-        server.thread.join().expect("the script went to its end");
+        server.end();
         let expected = (!verified && !allowed).then_some(Reason::Auth);
         assert_eq!(outcome.reason(), expected, "{:?}", outcome.result);
     }
@@ -653,7 +611,7 @@ async fn said(change: impl Fn(usize, &mut Vec<u8>), outcome: impl Fn(usize, Outc
             let _ = stream.shutdown(std::net::Shutdown::Write);
             read_rest(stream);
         });
-        outcome(place, server.probed(&plain()).await);
+        outcome(place, probed(server, &plain()).await);
     }
 }
 
@@ -686,12 +644,6 @@ async fn a_session_with_any_byte_changed_ends() {
 
 #[tokio::test]
 async fn connections_that_end_early_are_told_from_those_that_are_reset() {
-    let reset = |stream: &mut TcpStream| {
-        let now = Some(Duration::ZERO);
-        socket2::SockRef::from(&*stream)
-            .set_linger(now)
-            .expect("linger");
-    };
     let login: fn(&mut TcpStream) = |stream| drop(greeted(stream, NATIVE));
     let query: fn(&mut TcpStream) = |stream| {
         let_in(stream);
@@ -699,14 +651,14 @@ async fn connections_that_end_early_are_told_from_those_that_are_reset() {
         stream.write_all(&one()[..9]).expect("write");
     };
     for (script, phase) in [(login, Phase::Auth), (query, Phase::QueryRead)] {
-        let outcome = Scripted::new(script).probed(&plain()).await;
+        let outcome = probed(Scripted::new(script), &plain()).await;
         assert_eq!(outcome.reason(), Some(Reason::Eof), "{:?}", outcome.result);
         assert_eq!(outcome.watch.current(), Some(phase));
         let broken = Scripted::new(move |stream| {
             script(stream);
             reset(stream);
         });
-        let outcome = broken.probed(&plain()).await;
+        let outcome = probed(broken, &plain()).await;
         assert_eq!(
             outcome.reason(),
             Some(Reason::Reset),
@@ -727,7 +679,7 @@ async fn told(version: &'static str, answers: &[(&'static str, Vec<u8>)]) -> Dat
         stream.write_all(&packet(2, DONE)).expect("write");
         answering(stream, &answers);
     });
-    let outcome = server.probed(&plain()).await;
+    let outcome = probed(server, &plain()).await;
     assert_eq!(outcome.reason(), None, "{:?}", outcome.result);
     assert_eq!(outcome.watch.current(), None);
     *outcome.facts().database.clone().expect("database")
@@ -881,7 +833,7 @@ async fn a_server_that_breaks_off_after_the_answer_has_still_answered() {
             let _ = stream.shutdown(std::net::Shutdown::Write);
             read_rest(stream);
         });
-        let outcome = server.probed(&plain()).await;
+        let outcome = probed(server, &plain()).await;
         assert_eq!(outcome.reason(), None, "{:?}", outcome.result);
         let facts = outcome.facts().database.as_ref().expect("database");
         assert_eq!(facts.withheld, Some(Withheld::Error));
@@ -902,7 +854,7 @@ async fn nothing_is_asked_of_a_server_that_does_not_bound_the_session() {
         stream.write_all(&error(1, 1193)).expect("write");
         assert_eq!(question(stream), None);
     });
-    let outcome = server.probed(&settings).await;
+    let outcome = probed(server, &settings).await;
     let failure = outcome.result.as_ref().expect_err("refused");
     assert_eq!(failure.reason, Reason::Query);
     assert!(
@@ -950,7 +902,7 @@ async fn a_canary_without_an_answer_is_told_by_its_phase() {
         }),
     ];
     let server = Scripted::in_turn(scripts);
-    let (_folder, probe) = server.prepared(&settings);
+    let probe = prepared(&server, &settings);
     let outcome = run(&*probe, GUARD).await;
     let told = outcome
         .facts()
@@ -973,7 +925,7 @@ async fn a_canary_without_an_answer_is_told_by_its_phase() {
     assert!(watch.laps().get(Phase::QueryWrite).is_none());
     assert_eq!(probe.pen().expect("a pen").take(), None);
     drop(probe);
-    server.thread.join().expect("closed");
+    server.end();
 }
 
 #[tokio::test]
@@ -1013,7 +965,7 @@ async fn a_canary_that_hangs_is_given_up_before_the_deadline() {
     assert!(failure.detail.contains("canary"), "{failure}");
     let database = outcome.facts().database.clone().expect("database");
     assert_eq!(database.replication.expect("told").role, Role::Primary);
-    server.thread.join().expect("closed");
+    server.end();
 }
 
 #[tokio::test]
@@ -1050,7 +1002,7 @@ async fn a_connection_that_is_half_read_or_gone_is_not_used_again() {
         }),
     ];
     let server = Scripted::in_turn(scripts);
-    let (_folder, probe) = server.prepared(&settings);
+    let probe = prepared(&server, &settings);
     let connected = |outcome: &Outcome| {
         assert_eq!(outcome.reason(), None, "{:?}", outcome.result);
         outcome.watch.laps().get(Phase::Connect).is_some()
@@ -1067,5 +1019,5 @@ async fn a_connection_that_is_half_read_or_gone_is_not_used_again() {
     }
     assert!(!connected(&run(&*probe, GUARD).await));
     drop(probe);
-    server.thread.join().expect("closed");
+    server.end();
 }

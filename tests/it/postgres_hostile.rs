@@ -1,9 +1,8 @@
 //! The probe `postgres` against servers that do not keep to the rules.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hotspare::model::{
@@ -19,36 +18,16 @@ use tokio::sync::oneshot;
 
 use crate::postgres::{EPOCH, Outcome, probe, run};
 use crate::postgres_server::{Authority, PostgresServer};
+use crate::scripted::{Scripted, read_rest, reset};
 
 /// No run here should come near it.
 const GUARD: Duration = Duration::from_mins(1);
 
-/// A server that takes one connection and does with it what the script says.
-struct Scripted {
-    address: String,
-    thread: JoinHandle<()>,
-}
-
-impl Scripted {
-    fn new(script: impl FnOnce(TcpStream) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let address = listener.local_addr().expect("bound").to_string();
-        let thread = std::thread::spawn(move || {
-            let (stream, _) = listener.accept().expect("accepted");
-            stream.set_read_timeout(Some(GUARD)).expect("guard");
-            script(stream);
-        });
-        Self { address, thread }
-    }
-
-    async fn probed(self, settings: &Value) -> Outcome {
-        let folder = tempfile::tempdir().expect("folder");
-        std::fs::write(folder.path().join("pw"), "right").expect("write");
-        let probe = probe(settings, &self.address, folder.path(), GUARD).expect("prepared");
-        let outcome = run(&*probe, GUARD).await;
-        self.thread.join().expect("the script went to its end");
-        outcome
-    }
+async fn probed(server: Scripted, settings: &Value) -> Outcome {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("pw"), "right").expect("write");
+    let probe = probe(settings, &server.address, folder.path(), GUARD).expect("prepared");
+    server.visited(&*probe).await
 }
 
 fn plain() -> Value {
@@ -85,17 +64,6 @@ fn read_message(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     (tag[0], read_first(stream))
 }
 
-/// Waits until the client is gone; what it sent meanwhile.
-fn read_rest(stream: &mut TcpStream) -> Vec<u8> {
-    let mut rest = Vec::new();
-    match stream.read_to_end(&mut rest) {
-        Ok(_) => {}
-        Err(e) if e.kind() == ErrorKind::ConnectionReset => {}
-        Err(e) => panic!("the client is still there: {e}"),
-    }
-    rest
-}
-
 /// Lets the client in, as a server with `trust` does.
 fn let_in(stream: &mut TcpStream) {
     read_first(stream);
@@ -126,24 +94,24 @@ const ONE: &[u8] = b"\0\x01\0\0\0\x011";
 
 /// Answers the client's first message, then waits for its end.
 async fn answered(settings: Value, answer: Vec<u8>) -> Outcome {
-    let server = Scripted::new(move |mut stream| {
-        read_first(&mut stream);
+    let server = Scripted::new(move |stream| {
+        read_first(stream);
         // The client may refuse it before it is complete.
         let _ = stream.write_all(&answer);
-        read_rest(&mut stream);
+        read_rest(stream);
     });
-    server.probed(&settings).await
+    probed(server, &settings).await
 }
 
 /// Answers the client's query, then waits for its end.
 async fn queried(answer: Vec<u8>) -> Outcome {
-    let server = Scripted::new(move |mut stream| {
-        let_in(&mut stream);
-        assert_eq!(read_message(&mut stream), (b'Q', b"SELECT 1\0".to_vec()));
+    let server = Scripted::new(move |stream| {
+        let_in(stream);
+        assert_eq!(read_message(stream), (b'Q', b"SELECT 1\0".to_vec()));
         let _ = stream.write_all(&answer);
-        read_rest(&mut stream);
+        read_rest(stream);
     });
-    server.probed(&plain()).await
+    probed(server, &plain()).await
 }
 
 #[tokio::test]
@@ -183,10 +151,10 @@ async fn a_run_given_up_closes_its_socket_and_knows_its_phase() {
     ];
     for (settings, script, phase, reason) in rows {
         let (silent, is_silent) = oneshot::channel();
-        let server = Scripted::new(move |mut stream| {
-            script(&mut stream);
+        let server = Scripted::new(move |stream| {
+            script(stream);
             silent.send(()).expect("the run is under way");
-            read_rest(&mut stream);
+            read_rest(stream);
         });
         let folder = tempfile::tempdir().expect("folder");
         std::fs::write(folder.path().join("pw"), "right").expect("write");
@@ -201,7 +169,7 @@ async fn a_run_given_up_closes_its_socket_and_knows_its_phase() {
         assert!(watch.laps().get(Phase::Connect).is_some());
         assert_eq!(watch.laps().get(phase), None);
         // The script waits for the end of the connection.
-        server.thread.join().expect("closed");
+        server.end();
     }
 }
 
@@ -224,17 +192,17 @@ async fn the_answer_to_the_request_for_tls_is_taken_at_its_word_only() {
 
 #[tokio::test]
 async fn prefer_goes_on_without_tls_but_keeps_the_password() {
-    let server = Scripted::new(|mut stream| {
-        read_first(&mut stream);
+    let server = Scripted::new(|stream| {
+        read_first(stream);
         stream.write_all(b"N").expect("write");
-        read_first(&mut stream);
+        read_first(stream);
         let request = login_request(3, b"");
         stream.write_all(&request).expect("write");
-        assert_eq!(read_rest(&mut stream), b"", "the password");
+        assert_eq!(read_rest(stream), b"", "the password");
     });
     let mut settings = over_tls();
     settings["tls"] = json!("prefer");
-    let outcome = server.probed(&settings).await;
+    let outcome = probed(server, &settings).await;
     assert_eq!(outcome.reason(), Some(Reason::Auth), "{:?}", outcome.result);
 }
 
@@ -266,11 +234,11 @@ async fn a_login_that_breaks_the_rules_ends_at_once() {
 
 /// Challenges the client with so many rounds, and hands over what it does then.
 async fn challenged(rounds: &'static str, then: Script) -> Outcome {
-    let server = Scripted::new(move |mut stream| {
-        read_first(&mut stream);
+    let server = Scripted::new(move |stream| {
+        read_first(stream);
         let offer = login_request(10, b"SCRAM-SHA-256\0\0");
         stream.write_all(&offer).expect("write");
-        let (_, response) = read_message(&mut stream);
+        let (_, response) = read_message(stream);
         let text = String::from_utf8_lossy(&response);
         let (_, nonce) = text.split_once("r=").expect("nonce");
         let challenge = format!("r={nonce}more,s=c2FsdA==,i={rounds}");
@@ -279,10 +247,10 @@ async fn challenged(rounds: &'static str, then: Script) -> Outcome {
         let (start, end) = request.split_at(request.len() - 3);
         stream.write_all(start).expect("write");
         stream.write_all(end).expect("write");
-        then(&mut stream);
-        read_rest(&mut stream);
+        then(stream);
+        read_rest(stream);
     });
-    server.probed(&plain()).await
+    probed(server, &plain()).await
 }
 
 #[tokio::test]
@@ -314,12 +282,6 @@ async fn a_server_that_does_not_know_the_password_is_found_out() {
 
 #[tokio::test]
 async fn connections_that_end_early_are_told_from_those_that_are_reset() {
-    let reset = |stream: TcpStream| {
-        let now = Some(Duration::ZERO);
-        socket2::SockRef::from(&stream)
-            .set_linger(now)
-            .expect("linger");
-    };
     let rows: [(&str, Script, Phase); 2] = [
         ("login", |stream| drop(read_first(stream)), Phase::Auth),
         (
@@ -333,8 +295,8 @@ async fn connections_that_end_early_are_told_from_those_that_are_reset() {
         ),
     ];
     for (what, script, phase) in rows {
-        let eof = Scripted::new(move |mut stream| script(&mut stream));
-        let outcome = eof.probed(&plain()).await;
+        let eof = Scripted::new(script);
+        let outcome = probed(eof, &plain()).await;
         assert_eq!(
             outcome.reason(),
             Some(Reason::Eof),
@@ -342,11 +304,11 @@ async fn connections_that_end_early_are_told_from_those_that_are_reset() {
             outcome.result
         );
         assert_eq!(outcome.watch.current(), Some(phase));
-        let broken = Scripted::new(move |mut stream| {
-            script(&mut stream);
+        let broken = Scripted::new(move |stream| {
+            script(stream);
             reset(stream);
         });
-        let outcome = broken.probed(&plain()).await;
+        let outcome = probed(broken, &plain()).await;
         assert_eq!(
             outcome.reason(),
             Some(Reason::Reset),
@@ -435,14 +397,14 @@ async fn endless_talk_ends_at_the_cap() {
 
 #[tokio::test]
 async fn the_client_says_good_bye_and_does_not_wait_for_an_answer() {
-    let server = Scripted::new(|mut stream| {
-        let_in(&mut stream);
-        read_message(&mut stream);
+    let server = Scripted::new(|stream| {
+        let_in(stream);
+        read_message(stream);
         stream.write_all(&rows(ONE)).expect("write");
-        assert_eq!(read_message(&mut stream), (b'X', vec![]));
-        assert_eq!(read_rest(&mut stream), b"");
+        assert_eq!(read_message(stream), (b'X', vec![]));
+        assert_eq!(read_rest(stream), b"");
     });
-    let outcome = server.probed(&plain()).await;
+    let outcome = probed(server, &plain()).await;
     let reply = outcome.result.expect("reply");
     assert_eq!(&*reply.facts.database.expect("database").version, "99.1");
 }
@@ -542,16 +504,16 @@ fn curious() -> Value {
 
 /// Answers the query, and then both of what is asked together.
 async fn asked(facts: Vec<u8>, canary: Vec<u8>) -> Outcome {
-    let server = Scripted::new(move |mut stream| {
-        answer_query(&mut stream);
+    let server = Scripted::new(move |stream| {
+        answer_query(stream);
         // The client may refuse one before it is complete.
         let _ = stream
             .write_all(&facts)
             .and_then(|()| stream.write_all(&canary));
         let _ = stream.shutdown(Shutdown::Write);
-        read_rest(&mut stream);
+        read_rest(stream);
     });
-    server.probed(&curious()).await
+    probed(server, &curious()).await
 }
 
 /// Lets the client in, and answers its query but not what it asks then.
@@ -662,17 +624,17 @@ fn answer_questions(stream: &mut TcpStream) {
 
 #[tokio::test]
 async fn a_kept_session_that_ends_over_the_canary_fails_the_run() {
-    let server = Scripted::new(|mut stream| {
+    let server = Scripted::new(|stream| {
         let told = || [table(&[&PRIMARY]), table(&[])].concat();
-        answer_query(&mut stream);
+        answer_query(stream);
         stream.write_all(&told()).expect("write");
-        assert_eq!(read_message(&mut stream).1, b"SELECT 1\0");
+        assert_eq!(read_message(stream).1, b"SELECT 1\0");
         stream.write_all(&rows(ONE)).expect("write");
         for _ in 0..2 {
-            read_message(&mut stream);
+            read_message(stream);
         }
         stream.write_all(&told()).expect("write");
-        read_message(&mut stream);
+        read_message(stream);
     });
     let mut settings = curious();
     settings["connection"] = json!("reuse");
@@ -689,18 +651,18 @@ async fn a_kept_session_that_ends_over_the_canary_fails_the_run() {
     // Of a session that was asked anew, nothing listens any more.
     assert_eq!(outcome.reason(), Some(Reason::Eof), "{:?}", outcome.result);
     assert_eq!(outcome.watch.current(), Some(Phase::QueryWrite));
-    server.thread.join().expect("the script went to its end");
+    server.end();
 }
 
 async fn wrote(answer: Vec<u8>) -> Outcome {
-    let server = Scripted::new(move |mut stream| {
-        answer_questions(&mut stream);
+    let server = Scripted::new(move |stream| {
+        answer_questions(stream);
         let _ = stream.write_all(&answer);
         let _ = stream.shutdown(Shutdown::Write);
-        read_rest(&mut stream);
+        read_rest(stream);
     });
     let outcome = run(&*ordered(&server.address), GUARD).await;
-    server.thread.join().expect("the script went to its end");
+    server.end();
     outcome
 }
 
@@ -764,10 +726,10 @@ async fn a_server_that_falls_silent_after_the_query_is_given_up_in_that_phase() 
     ];
     for (script, phase) in rows {
         let (silent, is_silent) = oneshot::channel();
-        let server = Scripted::new(move |mut stream| {
-            script(&mut stream);
+        let server = Scripted::new(move |stream| {
+            script(stream);
             silent.send(()).expect("the run is under way");
-            read_rest(&mut stream);
+            read_rest(stream);
         });
         let probe = ordered(&server.address);
         let mut watch = Stopwatch::start();
@@ -782,7 +744,7 @@ async fn a_server_that_falls_silent_after_the_query_is_given_up_in_that_phase() 
             "that was answered"
         );
         assert_eq!(watch.laps().get(Phase::QueryWrite), None);
-        server.thread.join().expect("closed");
+        server.end();
     }
 }
 

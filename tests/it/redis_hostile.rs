@@ -1,9 +1,8 @@
 //! The probe `redis` against servers that do not keep to the rules.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hotspare::model::{Order, Phase, Position, Reason, ReplicationFacts, Role, Withheld};
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::postgres::{Outcome, run};
 use crate::redis::{GUARD, database, phases, probe, probe_within, replication};
+use crate::scripted::{Scripted, read_rest, reset};
 
 /// What the client says.
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
@@ -30,45 +30,15 @@ const PONG: &[u8] = b"+PONG\r\n";
 const TOLD: &[u8] = b"$38\r\nrole:master\r\nmaster_repl_offset:7000\r\n\r\n\
     $21\r\nredis_version:7.0.15\n\r\n:3\r\n";
 
-/// A server that takes connections, one after the other, and does with each what its script says.
-struct Scripted {
-    address: String,
-    thread: JoinHandle<()>,
+fn prepared(server: &Scripted, settings: &Value) -> Arc<dyn Probe> {
+    let folder = tempfile::tempdir().expect("folder");
+    std::fs::write(folder.path().join("pw"), "right").expect("write");
+    probe(settings, &server.address, folder.path()).expect("prepared")
 }
 
-type Script = Box<dyn FnOnce(&mut TcpStream) + Send>;
-
-impl Scripted {
-    fn new(script: impl FnOnce(&mut TcpStream) + Send + 'static) -> Self {
-        Self::each(vec![Box::new(script)])
-    }
-
-    fn each(scripts: Vec<Script>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let address = listener.local_addr().expect("bound").to_string();
-        let thread = std::thread::spawn(move || {
-            for script in scripts {
-                let (mut stream, _) = listener.accept().expect("accepted");
-                stream.set_read_timeout(Some(GUARD)).expect("guard");
-                // What is said has been sent: the tests rely on it.
-                stream.set_nodelay(true).expect("set");
-                script(&mut stream);
-            }
-        });
-        Self { address, thread }
-    }
-
-    fn probe(&self, settings: &Value) -> Arc<dyn Probe> {
-        let folder = tempfile::tempdir().expect("folder");
-        std::fs::write(folder.path().join("pw"), "right").expect("write");
-        probe(settings, &self.address, folder.path()).expect("prepared")
-    }
-
-    async fn probed(self, settings: &Value) -> Outcome {
-        let outcome = run(&*self.probe(settings), GUARD).await;
-        self.thread.join().expect("the script went to its end");
-        outcome
-    }
+async fn probed(server: Scripted, settings: &Value) -> Outcome {
+    let probe = prepared(&server, settings);
+    server.visited(&*probe).await
 }
 
 fn with_login() -> Value {
@@ -89,17 +59,6 @@ fn say(stream: &mut TcpStream, words: &[u8]) {
     stream.write_all(words).expect("write");
 }
 
-/// Waits until the client is gone; what it said meanwhile.
-fn hear_rest(stream: &mut TcpStream) -> Vec<u8> {
-    let mut rest = Vec::new();
-    match stream.read_to_end(&mut rest) {
-        Ok(_) => {}
-        Err(e) if e.kind() == ErrorKind::ConnectionReset => {}
-        Err(e) => panic!("the client is still there: {e}"),
-    }
-    rest
-}
-
 /// Does what an honest server does with one run.
 fn serve(stream: &mut TcpStream) {
     hear(stream, PING);
@@ -114,9 +73,9 @@ async fn answered(answer: Vec<u8>) -> Outcome {
         hear(stream, PING);
         // The client may refuse it before it is complete.
         let _ = stream.write_all(&answer);
-        hear_rest(stream);
+        read_rest(stream);
     });
-    server.probed(&json!({})).await
+    probed(server, &json!({})).await
 }
 
 /// Answers what is asked beside the query, and waits for the client's end.
@@ -126,9 +85,9 @@ async fn told(answer: Vec<u8>) -> Outcome {
         say(stream, PONG);
         hear(stream, INQUIRY);
         let _ = stream.write_all(&answer);
-        hear_rest(stream);
+        read_rest(stream);
     });
-    server.probed(&json!({})).await
+    probed(server, &json!({})).await
 }
 
 #[tokio::test]
@@ -140,12 +99,12 @@ async fn an_honest_server_is_asked_nothing_but_what_is_documented() {
         say(stream, PONG);
         hear(stream, &[INQUIRY, LOOK].concat());
         say(stream, &[TOLD, b"$-1\r\n"].concat());
-        assert_eq!(hear_rest(stream), b"");
+        assert_eq!(read_rest(stream), b"");
     });
     let mut settings = with_login();
     settings["database"] = json!(3);
     settings["canary"] = json!(true);
-    let outcome = server.probed(&settings).await;
+    let outcome = probed(server, &settings).await;
     let reply = outcome.result.expect("reply");
     let facts = database(&reply.facts);
     assert_eq!((&*facts.version, facts.withheld), ("7.0.15", None));
@@ -162,9 +121,9 @@ async fn given_up(
     let server = Scripted::new(move |stream| {
         script(stream);
         silent.send(()).expect("the run is under way");
-        hear_rest(stream);
+        read_rest(stream);
     });
-    let probe = server.probe(&settings);
+    let probe = prepared(&server, &settings);
     let mut watch = Stopwatch::start();
     tokio::select! {
         outcome = probe.run(&mut watch) => panic!("it ended: {outcome:?}"),
@@ -174,7 +133,7 @@ async fn given_up(
     assert!(probe.shape().reasons.contains(reason), "{reason:?}");
     assert!(watch.laps().get(Phase::Connect).is_some());
     // The script waits for the end of the connection.
-    server.thread.join().expect("closed");
+    server.end();
     watch
 }
 
@@ -221,7 +180,7 @@ async fn a_server_may_be_silent_before_its_first_and_its_last_word_too() {
     let server = Scripted::new(|stream| {
         serve_ordered(stream);
         silent.send(()).expect("the run is under way");
-        hear_rest(stream);
+        read_rest(stream);
     });
     let probe = ordered(&server);
     let mut watch = Stopwatch::start();
@@ -232,12 +191,12 @@ async fn a_server_may_be_silent_before_its_first_and_its_last_word_too() {
     assert_eq!(watch.current(), Some(Phase::QueryWrite));
     let finished: Vec<_> = watch.laps().iter().map(|(phase, _)| phase).collect();
     assert_eq!(finished, [Phase::Connect, Phase::QueryRead]);
-    server.thread.join().expect("closed");
+    server.end();
 }
 
 /// A probe with the order to write a canary to the server of [`TOLD`].
 fn ordered(server: &Scripted) -> Arc<dyn Probe> {
-    let probe = server.probe(&json!({ "canary": true }));
+    let probe = prepared(server, &json!({ "canary": true }));
     order(&*probe);
     probe
 }
@@ -294,9 +253,9 @@ async fn answers_that_break_the_rules_are_never_taken_for_good() {
                 say(stream, answer);
                 hear(stream, INQUIRY);
                 say(stream, TOLD);
-                hear_rest(stream);
+                read_rest(stream);
             });
-            server.probed(&json!({})).await
+            probed(server, &json!({})).await
         } else {
             said_and_closed(answer).await
         };
@@ -316,7 +275,7 @@ async fn said_and_closed(answer: &'static [u8]) -> Outcome {
         let mut more = vec![0; INQUIRY.len()];
         let _ = stream.read(&mut more);
     });
-    server.probed(&json!({})).await
+    probed(server, &json!({})).await
 }
 
 #[tokio::test]
@@ -372,7 +331,7 @@ async fn a_connection_that_ends_at_any_byte_is_never_taken_for_a_whole_one() {
                 say(stream, &TOLD[..more]);
             }
         });
-        let outcome = server.probed(&json!({})).await;
+        let outcome = probed(server, &json!({})).await;
         let queried = outcome.watch.laps().get(Phase::QueryRead).is_some();
         assert_eq!(queried, at >= PONG.len(), "at {at}");
         if !queried {
@@ -388,18 +347,12 @@ async fn a_connection_that_ends_at_any_byte_is_never_taken_for_a_whole_one() {
 
 #[tokio::test]
 async fn a_connection_that_is_reset_is_told_from_one_that_ends() {
-    let reset = |stream: &TcpStream| {
-        let now = Some(Duration::ZERO);
-        socket2::SockRef::from(stream)
-            .set_linger(now)
-            .expect("linger");
-    };
     let server = Scripted::new(move |stream| {
         hear(stream, PING);
         say(stream, b"+PO");
         reset(stream);
     });
-    let outcome = server.probed(&json!({})).await;
+    let outcome = probed(server, &json!({})).await;
     assert_eq!(
         outcome.reason(),
         Some(Reason::Reset),
@@ -414,7 +367,7 @@ async fn a_refusal_before_the_question_is_still_heard() {
         let server = Scripted::new(|stream| {
             say(stream, b"-ERR max number of clients reached\r\n");
         });
-        let outcome = server.probed(&settings).await;
+        let outcome = probed(server, &settings).await;
         assert_eq!(
             outcome.reason(),
             Some(Reason::NotAccepting),
@@ -431,9 +384,9 @@ async fn answers_that_come_before_their_questions_are_not_believed() {
         let early = early.to_vec();
         let server = Scripted::new(move |stream| {
             say(stream, &early);
-            hear_rest(stream);
+            read_rest(stream);
         });
-        let outcome = server.probed(&json!({})).await;
+        let outcome = probed(server, &json!({})).await;
         assert_eq!(
             outcome.reason(),
             Some(Reason::Protocol),
@@ -472,7 +425,7 @@ async fn a_refused_login_is_told_by_its_code() {
             hear(stream, AUTH);
             say(stream, answer);
         });
-        let outcome = server.probed(&with_login()).await;
+        let outcome = probed(server, &with_login()).await;
         let what = answer.escape_ascii();
         assert_eq!(
             outcome.reason(),
@@ -499,7 +452,7 @@ async fn a_server_that_loads_its_data_still_tells_what_it_is() {
             &[&TOLD[..keys], b"-LOADING Redis is loading\r\n"].concat(),
         );
     });
-    let outcome = server.probed(&json!({})).await;
+    let outcome = probed(server, &json!({})).await;
     assert_eq!(
         outcome.reason(),
         Some(Reason::NotAccepting),
@@ -574,12 +527,12 @@ async fn a_server_that_calls_itself_a_standby_gets_no_canary() {
         say(stream, PONG);
         hear(stream, &[INQUIRY, LOOK].concat());
         say(stream, standby);
-        assert_eq!(hear_rest(stream), b"");
+        assert_eq!(read_rest(stream), b"");
     });
     let probe = ordered(&server);
     let outcome = run(&*probe, GUARD).await;
     assert_eq!(outcome.reason(), None, "{:?}", outcome.result);
-    server.thread.join().expect("nothing more was said");
+    server.end();
 }
 
 #[tokio::test]
@@ -605,7 +558,7 @@ async fn a_write_without_an_answer_is_a_failure_that_keeps_what_was_seen() {
             .expect("looked for");
         assert_eq!((canary.seen.mark, &canary.write), (Ok(None), &None));
         assert_eq!(probe.pen().expect("a pen").take(), None);
-        server.thread.join().expect("the script went to its end");
+        server.end();
     }
 }
 
@@ -613,7 +566,7 @@ async fn a_write_without_an_answer_is_a_failure_that_keeps_what_was_seen() {
 async fn a_write_that_hangs_is_given_up_before_the_deadline() {
     let server = Scripted::new(|stream| {
         serve_ordered(stream);
-        hear_rest(stream);
+        read_rest(stream);
     });
     let folder = tempfile::tempdir().expect("folder");
     let settings = json!({ "canary": true });
@@ -625,7 +578,7 @@ async fn a_write_that_hangs_is_given_up_before_the_deadline() {
     assert_eq!(failure.reason, Reason::TimeoutQuery);
     assert!(failure.detail.contains("canary"), "{failure}");
     assert_eq!(replication(outcome.facts()).role, Role::Primary);
-    server.thread.join().expect("closed");
+    server.end();
 }
 
 fn reuse() -> Value {
@@ -638,12 +591,12 @@ async fn a_kept_connection_that_is_gone_or_speaks_unasked_is_replaced_within_the
     let rows: [Row; 3] = [
         ("closed at once", b"", |_| {}),
         ("closed when asked", b"", |stream| hear(stream, PING)),
-        ("unasked", PONG, |stream| drop(hear_rest(stream))),
+        ("unasked", PONG, |stream| drop(read_rest(stream))),
     ];
     for (what, unasked, second_run) in rows {
         let (end, has_ended) = mpsc::channel();
         let (ready, is_ready) = oneshot::channel();
-        let server = Scripted::each(vec![
+        let server = Scripted::in_turn(vec![
             Box::new(move |stream| {
                 serve(stream);
                 has_ended.recv().expect("the first run ends");
@@ -653,10 +606,10 @@ async fn a_kept_connection_that_is_gone_or_speaks_unasked_is_replaced_within_the
             }),
             Box::new(|stream| {
                 serve(stream);
-                hear_rest(stream);
+                read_rest(stream);
             }),
         ]);
-        let probe = server.probe(&reuse());
+        let probe = prepared(&server, &reuse());
         assert_eq!(run(&*probe, GUARD).await.reason(), None, "{what}");
         end.send(()).expect("wanted");
         is_ready.await.expect("the script went on");
@@ -668,30 +621,30 @@ async fn a_kept_connection_that_is_gone_or_speaks_unasked_is_replaced_within_the
             "{what}"
         );
         drop(probe);
-        server.thread.join().expect("the script went to its end");
+        server.end();
     }
 }
 
 #[tokio::test]
 async fn a_kept_connection_is_replaced_once_and_its_end_is_not_timed() {
-    let server = Scripted::each(vec![
+    let server = Scripted::in_turn(vec![
         Box::new(|stream| {
             serve(stream);
             hear(stream, PING);
         }),
         Box::new(|stream| hear(stream, PING)),
     ]);
-    let probe = server.probe(&reuse());
+    let probe = prepared(&server, &reuse());
     assert_eq!(run(&*probe, GUARD).await.reason(), None);
     let outcome = run(&*probe, GUARD).await;
     assert_eq!(outcome.reason(), Some(Reason::Eof), "{:?}", outcome.result);
     assert_eq!(phases(&outcome), [Phase::Connect]);
-    server.thread.join().expect("the script went to its end");
+    server.end();
 }
 
 #[tokio::test]
 async fn a_kept_connection_that_fails_within_an_answer_fails_the_run() {
-    let server = Scripted::each(vec![
+    let server = Scripted::in_turn(vec![
         Box::new(|stream| {
             serve(stream);
             hear(stream, PING);
@@ -699,36 +652,36 @@ async fn a_kept_connection_that_fails_within_an_answer_fails_the_run() {
         }),
         Box::new(|stream| {
             serve(stream);
-            hear_rest(stream);
+            read_rest(stream);
         }),
     ]);
-    let probe = server.probe(&reuse());
+    let probe = prepared(&server, &reuse());
     assert_eq!(run(&*probe, GUARD).await.reason(), None);
     let outcome = run(&*probe, GUARD).await;
     assert_eq!(outcome.reason(), Some(Reason::Eof), "{:?}", outcome.result);
     let outcome = run(&*probe, GUARD).await;
     assert_eq!(phases(&outcome), [Phase::Connect, Phase::QueryRead]);
     drop(probe);
-    server.thread.join().expect("the script went to its end");
+    server.end();
 }
 
 #[tokio::test]
 async fn a_connection_is_never_kept_half_read() {
     let (silent, is_silent) = oneshot::channel();
-    let server = Scripted::each(vec![
+    let server = Scripted::in_turn(vec![
         Box::new(move |stream| {
             serve(stream);
             hear(stream, PING);
             say(stream, b"+PO");
             silent.send(()).expect("the run is under way");
-            assert_eq!(hear_rest(stream), b"");
+            assert_eq!(read_rest(stream), b"");
         }),
         Box::new(|stream| {
             serve(stream);
-            hear_rest(stream);
+            read_rest(stream);
         }),
     ]);
-    let probe = server.probe(&reuse());
+    let probe = prepared(&server, &reuse());
     assert_eq!(run(&*probe, GUARD).await.reason(), None);
     let mut watch = Stopwatch::start();
     tokio::select! {
@@ -741,30 +694,30 @@ async fn a_connection_is_never_kept_half_read() {
     assert_eq!(outcome.reason(), None, "{:?}", outcome.result);
     assert_eq!(phases(&outcome), [Phase::Connect, Phase::QueryRead]);
     drop(probe);
-    server.thread.join().expect("the script went to its end");
+    server.end();
 }
 
 #[tokio::test]
 async fn a_connection_that_told_too_much_is_not_kept() {
-    let server = Scripted::each(vec![
+    let server = Scripted::in_turn(vec![
         Box::new(|stream| {
             hear(stream, PING);
             say(stream, PONG);
             hear(stream, INQUIRY);
             say(stream, &[TOLD, PONG].concat());
-            assert_eq!(hear_rest(stream), b"");
+            assert_eq!(read_rest(stream), b"");
         }),
         Box::new(|stream| {
             serve(stream);
-            hear_rest(stream);
+            read_rest(stream);
         }),
     ]);
-    let probe = server.probe(&reuse());
+    let probe = prepared(&server, &reuse());
     assert_eq!(run(&*probe, GUARD).await.reason(), None);
     let outcome = run(&*probe, GUARD).await;
     assert_eq!(phases(&outcome), [Phase::Connect, Phase::QueryRead]);
     drop(probe);
-    server.thread.join().expect("the script went to its end");
+    server.end();
 }
 
 #[tokio::test]
@@ -780,13 +733,13 @@ async fn the_cap_of_a_kept_connection_is_for_each_run() {
             say(stream, &padding);
             say(stream, b"\r\n$0\r\n\r\n:1\r\n");
         }
-        hear_rest(stream);
+        read_rest(stream);
     });
-    let probe = server.probe(&reuse());
+    let probe = prepared(&server, &reuse());
     for _ in 0..8 {
         let outcome = run(&*probe, GUARD).await;
         assert_eq!(outcome.reason(), None, "{:?}", outcome.result);
     }
     drop(probe);
-    server.thread.join().expect("the script went to its end");
+    server.end();
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Compared, Witness};
-use crate::model::{Link, PairFigures, ReplicationFacts, Sample};
+use crate::model::{Link, PairFigures, ReplicationFacts, Role, Sample};
 use crate::readiness::rank::ApplyRate;
 use crate::readiness::{Hearing, LastSight, Patience, Terms};
 
@@ -52,8 +52,12 @@ impl Database {
         let Some(facts) = database.and_then(|database| database.replication.as_deref()) else {
             return;
         };
-        let link = facts.link.unwrap_or_default();
-        self.link = Some((link, facts.answered));
+        let none = Link {
+            // A standby that receives from nobody hears nobody.
+            up: (facts.role == Role::Standby).then_some(false),
+            ..Link::default()
+        };
+        self.link = Some((facts.link.unwrap_or(none), facts.answered));
         self.applied(facts);
     }
 

@@ -10,7 +10,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, RootCertStore};
 use serde::Deserialize;
 
-use super::{Roots, Session, TlsClient, TlsSettings, parse_authorities};
+use super::{Roots, TlsClient, TlsSettings, parse_authorities};
 use crate::model::{Facts, Failure, Reason};
 use crate::net::{Stopwatch, Transport, Wire};
 
@@ -130,23 +130,17 @@ impl TlsPolicy {
         facts: &mut Facts,
         watch: &mut Stopwatch,
     ) -> Result<Transport, Failure> {
-        let session = self.client.handshake(wire, name, &[], watch).await;
-        let Session {
-            stream,
-            facts: mut seen,
-        } = session.map_err(|mut failure| {
-            // Also a refused certificate has its dates.
-            facts.tls = failure.facts.take().and_then(|facts| facts.tls);
-            failure
-        })?;
+        let client = &self.client;
+        let stream = client
+            .handshake(wire, name, &[], &mut facts.tls, watch)
+            .await?;
         let verdict = self.authorities.as_ref().map(|authorities| {
             let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
             vouched(presented, authorities)
         });
-        if let Some(verdict) = &verdict {
+        if let (Some(verdict), Some(seen)) = (&verdict, &mut facts.tls) {
             seen.verified = Some(verdict.is_ok());
         }
-        facts.tls = Some(Box::new(seen));
         match verdict {
             Some(Err(why)) => Err(Failure::new(Reason::TlsCertificate, why)),
             _ => Ok(Transport::Tls(Box::new(stream))),

@@ -187,15 +187,20 @@ impl Http {
         } else {
             &[HTTP1]
         };
-        let session = client.handshake(wire, name, alpn, watch).await?;
-        let is_h2 = session.stream.get_ref().1.alpn_protocol() == Some(H2);
-        facts.tls = Some(Box::new(first_to_expire(facts.tls.take(), session.facts)));
-        if is_h2 {
+        let (before, mut seen) = (facts.tls.take(), None);
+        let stream = client.handshake(wire, name, alpn, &mut seen, watch).await;
+        facts.tls = match &stream {
+            Ok(_) => first_to_expire(before, seen),
+            // The one that was refused.
+            Err(_) => seen.or(before),
+        };
+        let stream = stream?;
+        if stream.get_ref().1.alpn_protocol() == Some(H2) {
             let exchange = self.exchange(hop, Form::Http2);
-            exchange.http2(session.stream, watch).await
+            exchange.http2(stream, watch).await
         } else {
             let exchange = self.exchange(hop, Form::Path);
-            exchange.http1(session.stream, watch).await
+            exchange.http1(stream, watch).await
         }
     }
 
@@ -239,9 +244,12 @@ impl Http {
 }
 
 /// Of several sessions in one run, the one that is told of.
-fn first_to_expire(before: Option<Box<TlsFacts>>, new: TlsFacts) -> TlsFacts {
-    match before {
-        Some(before) if before.leaf_not_after < new.leaf_not_after => *before,
+fn first_to_expire(
+    before: Option<Box<TlsFacts>>,
+    new: Option<Box<TlsFacts>>,
+) -> Option<Box<TlsFacts>> {
+    match (&before, &new) {
+        (Some(first), Some(last)) if first.leaf_not_after < last.leaf_not_after => before,
         _ => new,
     }
 }
@@ -258,7 +266,6 @@ fn redirected(mut failure: Failure, redirects: u32) -> Failure {
 /// The failure with all that the run has learned; what the failed part itself learned is newer.
 fn complete(mut failure: Failure, mut facts: Facts) -> Failure {
     if let Some(newer) = failure.facts.take() {
-        facts.tls = newer.tls.or(facts.tls);
         facts.http = newer.http.or(facts.http);
     }
     failure.with_facts(facts)

@@ -12,8 +12,8 @@ use super::login::Login;
 use super::query::{Bounds, Query};
 use super::{Mysql, Shared};
 use crate::model::{Secret, duration};
-use crate::net::{Connection, Dial, IpVersion, TlsMode, TlsPolicy, TlsSettings};
-use crate::probe::{Context, Problem, Template, secret, tls_policy};
+use crate::net::{Connection, IpVersion, Route, TlsMode, TlsPolicy, TlsSettings};
+use crate::probe::{Context, Problem, Template, text_password, tls_policy};
 
 /// Bytes of a query. A server takes less than 16 MiB at once, and less by its settings.
 const MAX_QUERY: usize = 1 << 20;
@@ -107,42 +107,25 @@ impl Settings {
         context: &Context,
     ) -> Result<Box<dyn Template>, Vec<Problem>> {
         let mut problems = self.problems();
-        let password = self
-            .password(context)
-            .map_err(|problem| problems.push(problem));
+        let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
+        let password =
+            text_password(&context.files, file, env).map_err(|problem| problems.push(problem));
         let tls = tls_policy(self.tls, &self.tls_settings(), context)
             .map_err(|problem| problems.push(problem));
-        let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
+        let resolver = &context.resolver;
+        let route = Route::from_settings(resolver, self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
         let max_age = self.connection.max_age(self.max_connection_age);
         let max_age = max_age.map_err(|why| problems.push(Problem::new("max_connection_age", why)));
-        match (password, tls, dial, max_age) {
-            (Ok(password), Ok(tls), Ok(dial), Ok(max_age)) if problems.is_empty() => {
-                let shared = self.shared(context, self.login(password, tls), dial, max_age);
+        match (password, tls, route, max_age) {
+            (Ok(password), Ok(tls), Ok(route), Ok(max_age)) if problems.is_empty() => {
+                let shared = self.shared(context, self.login(password, tls), route, max_age);
                 Ok(Box::new(Mysql {
                     shared: Arc::new(shared),
                 }))
             }
             _ => Err(problems),
         }
-    }
-
-    fn password(&self, context: &Context) -> Result<Option<Secret>, Problem> {
-        let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
-        let password = secret(&context.files, "password", file, env)?;
-        if password
-            .as_ref()
-            .is_some_and(|text| text.expose().contains('\0'))
-        {
-            let field = if env.is_some() {
-                "password_env"
-            } else {
-                "password_file"
-            };
-            let why = "the password has a NUL character, which no server takes";
-            return Err(Problem::of_host(field, why));
-        }
-        Ok(password)
     }
 
     /// What is wrong with the settings by themselves, before any file is read.
@@ -206,13 +189,11 @@ impl Settings {
         &self,
         context: &Context,
         login: Login,
-        (dial, ip_version): (Dial, IpVersion),
+        route: Route,
         max_age: Option<Duration>,
     ) -> Shared {
         Shared {
-            resolver: Arc::clone(&context.resolver),
-            ip_version,
-            dial,
+            route,
             server_name: self.server_name.clone(),
             login,
             bounds: Bounds {

@@ -13,8 +13,8 @@ use super::query::Query;
 use super::screen::Limits;
 use super::{Postgres, Shared};
 use crate::model::{Secret, duration};
-use crate::net::{Connection, Dial, IpVersion, TlsMode, TlsPolicy, TlsSettings};
-use crate::probe::{Context, Problem, Template, secret, tls_policy};
+use crate::net::{Connection, IpVersion, Route, TlsMode, TlsPolicy, TlsSettings};
+use crate::probe::{Context, Problem, Template, text_password, tls_policy};
 
 /// Bytes of one message of the server. Many small ones cost the driver more memory than they have
 /// bytes, which [`super::MAX_BYTES`] bounds.
@@ -126,20 +126,21 @@ impl Settings {
         context: &Context,
     ) -> Result<Box<dyn Template>, Vec<Problem>> {
         let mut problems = self.problems();
-        let password = self
-            .password(context)
-            .map_err(|problem| problems.push(problem));
+        let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
+        let password =
+            text_password(&context.files, file, env).map_err(|problem| problems.push(problem));
         let tls = tls_policy(self.tls, &self.tls_settings(), context)
             .map_err(|problem| problems.push(problem));
-        let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
+        let resolver = &context.resolver;
+        let route = Route::from_settings(resolver, self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
         let age = self
             .connection
             .max_age(self.max_connection_age)
             .map_err(|why| problems.push(Problem::new("max_connection_age", why)));
-        match (password, tls, dial, age) {
-            (Ok(password), Ok(tls), Ok(dial), Ok(age)) if problems.is_empty() => {
-                let mut shared = self.shared(context, password, tls, dial);
+        match (password, tls, route, age) {
+            (Ok(password), Ok(tls), Ok(route), Ok(age)) if problems.is_empty() => {
+                let mut shared = self.shared(context, password, tls, route);
                 shared.max_connection_age = age;
                 Ok(Box::new(Postgres {
                     shared: Arc::new(shared),
@@ -147,24 +148,6 @@ impl Settings {
             }
             _ => Err(problems),
         }
-    }
-
-    fn password(&self, context: &Context) -> Result<Option<Secret>, Problem> {
-        let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
-        let password = secret(&context.files, "password", file, env)?;
-        if password
-            .as_ref()
-            .is_some_and(|text| text.expose().contains('\0'))
-        {
-            let field = if env.is_some() {
-                "password_env"
-            } else {
-                "password_file"
-            };
-            let why = "the password has a NUL character, which no server takes";
-            return Err(Problem::of_host(field, why));
-        }
-        Ok(password)
     }
 
     /// What is wrong with the settings by themselves, before any file is read.
@@ -218,7 +201,7 @@ impl Settings {
         context: &Context,
         password: Option<Secret>,
         tls: Option<TlsPolicy>,
-        (dial, ip_version): (Dial, IpVersion),
+        route: Route,
     ) -> Shared {
         let mut login = Config::new();
         login
@@ -234,9 +217,7 @@ impl Settings {
             login.password(password.expose());
         }
         Shared {
-            resolver: Arc::clone(&context.resolver),
-            ip_version,
-            dial,
+            route,
             tls,
             mode: self.tls,
             server_name: self.server_name.clone(),

@@ -14,7 +14,7 @@ use super::query::Query;
 use super::reply::packed;
 use super::{Redis, Shared};
 use crate::model::{Secret, duration};
-use crate::net::{Connection, Dial, Host, IpVersion, TlsClient, TlsSettings};
+use crate::net::{Connection, Host, IpVersion, Route, TlsClient, TlsSettings};
 use crate::probe::{Context, Problem, Template, secret, tls_client};
 
 /// The settings of `check: { redis: … }`. The target is `host` or `host:port` (6379).
@@ -78,16 +78,17 @@ impl Settings {
         let tls = self
             .tls_client(context)
             .map_err(|problem| problems.push(problem.below("tls")));
-        let dial = Dial::from_settings(self.source_address, self.dscp, self.ip_version)
+        let resolver = &context.resolver;
+        let route = Route::from_settings(resolver, self.source_address, self.dscp, self.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)));
         let max_age = self
             .connection
             .max_age(self.max_connection_age)
             .map_err(|why| problems.push(Problem::new("max_connection_age", why)));
-        match (password, tls, dial, max_age) {
-            (Ok(password), Ok(tls), Ok(dial), Ok(max_age)) if problems.is_empty() => {
+        match (password, tls, route, max_age) {
+            (Ok(password), Ok(tls), Ok(route), Ok(max_age)) if problems.is_empty() => {
                 Ok(Box::new(Redis {
-                    shared: Arc::new(self.shared(context, password, tls, dial, max_age)),
+                    shared: Arc::new(self.shared(context, password, tls, route, max_age)),
                 }))
             }
             _ => Err(problems),
@@ -152,7 +153,8 @@ impl Settings {
             wrong("expect", "there is no query whose answer it could be");
         }
         let server_name = self.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
-        let name = server_name.map(|name| Host::parse(name).and_then(|host| host.certified_name()));
+        let name =
+            server_name.map(|name| Host::parse(name).and_then(|host| host.certified_name(None)));
         if let Some(Err(why)) = name {
             wrong("tls.server_name", &why);
         }
@@ -164,14 +166,12 @@ impl Settings {
         context: &Context,
         password: Option<Secret>,
         tls: Option<TlsClient>,
-        (dial, ip_version): (Dial, IpVersion),
+        route: Route,
         max_age: Option<Duration>,
     ) -> Shared {
         let canary = self.canary.then(|| Canary::new(&context.canary));
         Shared {
-            resolver: Arc::clone(&context.resolver),
-            ip_version,
-            dial,
+            route,
             tls,
             server_name: self.tls.as_ref().and_then(|tls| tls.server_name.clone()),
             replication: self.replication,
