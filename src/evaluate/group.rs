@@ -207,8 +207,7 @@ impl Group {
             timestamp_seconds: seconds(today),
             primary: Arc::clone(&self.brief.primary),
             standbys: standbys.collect(),
-            // Nothing ranks them yet.
-            ranking: None,
+            ranking: self.ranking.report(),
         }
     }
 

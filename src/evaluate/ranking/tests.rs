@@ -2,9 +2,12 @@ use std::iter;
 
 use fastrand::Rng;
 
+use super::super::{Brief, Group};
 use super::*;
 use crate::model::ranking::{Quantile, Verdict};
-use crate::model::{Facts, Failure, Laps, PingFacts, ReadyState, Reason, Reply};
+use crate::model::{
+    Assumed, Facts, Failure, Laps, Objectives, PingFacts, ReadyState, Reason, Reply,
+};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 const NAMES: [&str; 3] = ["b", "c", "d"];
@@ -297,4 +300,36 @@ fn a_loss_that_comes_and_goes_about_the_edge_of_a_band_moves_no_rank() {
         world.round();
     }
     assert_eq!(world.ranks(), [Some(1), Some(3), Some(2)]);
+}
+
+#[test]
+fn a_group_tells_its_ranking() {
+    let brief = Brief {
+        name: "shop".into(),
+        source_region: "a".into(),
+        primary: "a".into(),
+        standbys: names(),
+        objectives: Objectives::default(),
+        preference: vec!["c".into()],
+        ranking: planned(&[]),
+        assumed: Assumed::default(),
+        holds: Vec::new(),
+        checks: Vec::new(),
+        probes: Vec::new(),
+    };
+    let begin = start();
+    let mut group = Group::new(brief, begin).expect("good");
+    let told = |group: &Group, now| group.report(now, SystemTime::UNIX_EPOCH);
+    assert_eq!(told(&group, begin).ranking, None);
+    let mut now = begin;
+    for second in 0..30 {
+        now = begin + Duration::from_secs(second);
+        group.tick(now, SystemTime::UNIX_EPOCH);
+    }
+    let report = told(&group, now);
+    let ranks: Vec<_> = report.standbys.iter().map(|each| each.rank).collect();
+    assert_eq!(ranks, [Some(2), Some(1), Some(2)]);
+    let rows = report.ranking.expect("told").table.rows.clone();
+    let rows: Vec<_> = rows.iter().map(|row| (&*row.name, row.rank)).collect();
+    assert_eq!(rows, [("c", Some(1)), ("b", Some(2)), ("d", Some(2))]);
 }
