@@ -241,7 +241,9 @@ impl Set {
     /// How far behind the primary the member is; `None` for one that follows nobody, or another.
     fn ring_lag(&self, place: usize, primary: &ReplicationFacts) -> Option<Duration> {
         let look = self.members[place].look.as_deref()?;
-        let follows = look.role != Role::Primary && figures::one_history(look, primary);
+        let follows = look.role != Role::Primary
+            && figures::same_cluster(look, primary) != Some(false)
+            && figures::one_history(look, primary);
         let position = look.position.as_ref().filter(|_| follows)?;
         self.ring.lag(position, look.answered)
     }

@@ -374,6 +374,24 @@ fn another_cluster_behind_a_name_is_told_and_never_written_to() {
 }
 
 #[test]
+fn how_far_another_cluster_is_says_nothing_of_ours() {
+    let mut stage = Stage::set();
+    stage.look(PRIMARY, &primary(100));
+    stage.look(STANDBY, &standby(100, 100));
+    assert_eq!(stage.pair(STANDBY).lag_ring, Some(secs(0)));
+    let other = Server {
+        system: 2,
+        ..standby(50, 50)
+    };
+    for _ in 0..2 {
+        stage.wait(10);
+        stage.look(PRIMARY, &primary(100));
+        stage.look(STANDBY, &other);
+        assert_eq!(stage.pair(STANDBY).lag_ring, None);
+    }
+}
+
+#[test]
 fn the_canary_tells_lag_exposure_and_the_writes_that_would_be_lost() {
     let mut stage = Stage::set();
     stage.look(STANDBY, &standby(1, 1));
