@@ -200,7 +200,8 @@ impl fmt::Display for Table {
             );
         };
         let needed = self.batches_needed;
-        let length = Duration::try_from_secs_f64(self.batch_seconds).unwrap_or_default();
+        let millis = (self.batch_seconds * 1e3).round() / 1e3;
+        let length = Duration::try_from_secs_f64(millis).unwrap_or_default();
         let length = duration::display(length);
         writeln!(
             f,
