@@ -6,6 +6,7 @@
     clippy::expect_used,
     reason = "a benchmark that cannot go on may panic"
 )]
+#![expect(clippy::print_stdout, reason = "what it costs to take runs in")]
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -288,9 +288,11 @@ fn the_first_command_of_the_readme_shows_the_series_it_promises() {
     let path = format!("{}/config/local.yaml", env!("CARGO_MANIFEST_DIR"));
     let config = std::fs::read_to_string(path).expect("readable");
     let daemon = Daemon::start(&config);
-    daemon.wait_until("every target was run", |s| {
-        s.all("hotspare_probe_attempts_total", &[])
-            .all(|(_, runs)| runs > 0.0)
+    daemon.wait_until("every target was run, and nobody answers at one", |s| {
+        let mut attempts = s.all("hotspare_probe_attempts_total", &[]);
+        let refused = ["group=\"orders\"", "reason=\"refused\""];
+        let mut refused = s.all("hotspare_readiness_check_reason", &refused);
+        attempts.all(|(_, runs)| runs > 0.0) && refused.next().is_some()
     });
     let page = daemon.get("/metrics").text();
     let excerpt = &shown()[1];
