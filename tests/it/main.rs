@@ -6,6 +6,7 @@
 )]
 
 mod address_change;
+mod alerting;
 mod authority;
 mod config;
 mod daemon;
@@ -43,5 +44,7 @@ mod redis_hostile;
 mod redis_server;
 mod replication;
 mod rules;
+mod scenarios;
 mod server;
 mod soak;
+mod vantages;
