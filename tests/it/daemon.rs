@@ -250,6 +250,12 @@ impl Series {
         })
     }
 
+    /// Every sample of any family that has the label.
+    pub(crate) fn having(&self, label: &str) -> impl Iterator<Item = (&str, f64)> {
+        let all = self.0.iter().map(|(name, value)| (name.as_str(), *value));
+        all.filter(move |(name, _)| name.contains(label))
+    }
+
     /// The sum of these samples.
     pub(crate) fn sum(&self, family: &str, labels: &[&str]) -> f64 {
         self.all(family, labels).map(|(_, value)| value).sum()

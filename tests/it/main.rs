@@ -6,6 +6,7 @@
 )]
 
 mod address_change;
+mod alerting;
 mod api;
 mod authority;
 mod config;
@@ -48,7 +49,9 @@ mod redis_hostile;
 mod redis_server;
 mod replication;
 mod rules;
+mod scenarios;
 mod scripted;
 mod server;
 mod soak;
 mod state;
+mod vantages;

@@ -1,6 +1,7 @@
 //! A real Prometheus that scrapes the daemon.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,11 +19,21 @@ pub(crate) struct Prometheus {
 
 impl Prometheus {
     pub(crate) fn start(targets: &[SocketAddr]) -> Self {
+        Self::start_with(targets, "", |_| {})
+    }
+
+    /// The same with more of its configuration, after `prepare` has put more files into its folder.
+    pub(crate) fn start_with(
+        targets: &[SocketAddr],
+        more: &str,
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        prepare(folder.path());
         let targets: Vec<_> = targets.iter().map(|t| format!("\"{t}\"")).collect();
         let config = format!(
             "scrape_configs:\n- job_name: hotspare\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
-             static_configs: [{{ targets: [{}] }}]\n",
+             static_configs: [{{ targets: [{}] }}]\n{more}",
             targets.join(", ")
         );
         let file = folder.path().join("prometheus.yml");
@@ -35,12 +46,10 @@ impl Prometheus {
                 folder.path().join("data").display()
             ))
             .arg("--web.listen-address=127.0.0.1:0")
+            .arg("--rules.alert.resend-delay=1s")
             .arg("--log.level=info");
         let mut process = Process::start(command);
-        let address = process.wait_for_line(|line| {
-            let (_, address) = line.split_once("Listening on")?.1.split_once("address=")?;
-            address.split_whitespace().next()?.parse().ok()
-        });
+        let address = listening(&mut process);
         // It listens before it can answer.
         process.wait_for_line(|line| line.contains("Server is ready").then_some(()));
         Self {
@@ -64,10 +73,7 @@ impl Prometheus {
                 _ => format!("%{b:02X}"),
             })
             .collect();
-        let response = get(self.address, &format!("/api/v1/query?query={encoded}"));
-        let body: serde_json::Value =
-            serde_json::from_slice(&response.body).expect("Prometheus answers JSON");
-        assert_eq!(body["status"], "success", "{query}: {body}");
+        let body = self.ask(&format!("/api/v1/query?query={encoded}"));
         body["data"]["result"]
             .as_array()
             .expect("a vector")
@@ -78,6 +84,15 @@ impl Prometheus {
                 (label.to_owned(), value.parse().expect("a number"))
             })
             .collect()
+    }
+
+    /// What it answers to a question of its API.
+    pub(crate) fn ask(&self, path: &str) -> serde_json::Value {
+        let response = get(self.address, path);
+        let body: serde_json::Value =
+            serde_json::from_slice(&response.body).expect("Prometheus answers JSON");
+        assert_eq!(body["status"], "success", "{path}: {body}");
+        body
     }
 
     /// Asks until the result is as wanted, and returns it.
@@ -100,6 +115,14 @@ impl Prometheus {
             std::thread::sleep(Duration::from_millis(500));
         }
     }
+}
+
+/// Waits for the line in which programs of the Prometheus project say where they listen.
+pub(crate) fn listening(process: &mut Process) -> SocketAddr {
+    process.wait_for_line(|line| {
+        let (_, address) = line.split_once("Listening on")?.1.split_once("address=")?;
+        address.split_whitespace().next()?.parse().ok()
+    })
 }
 
 /// What a proxy does with the wish for a format, and the format that the answers must have then.

@@ -5,7 +5,7 @@
 mod campaign;
 mod drill;
 mod mariadb;
-mod postgres;
+pub(crate) mod postgres;
 mod redis;
 
 use std::net::SocketAddr;

@@ -129,7 +129,7 @@ impl Pair for Stage {
     }
 }
 
-pub(super) fn address(server: &PostgresServer) -> SocketAddr {
+pub(crate) fn address(server: &PostgresServer) -> SocketAddr {
     server.address().parse().expect("an address")
 }
 
@@ -139,7 +139,7 @@ pub(super) fn canary(server: &PostgresServer) -> String {
 }
 
 /// What a server, a primary, logged of writes to the canary's table since the position.
-pub(super) fn canaries_logged(server: &PostgresServer, since: &str) -> Vec<String> {
+pub(crate) fn canaries_logged(server: &PostgresServer, since: &str) -> Vec<String> {
     let table = server.name_in_log("hotspare.canary");
     let log = server.log_since(since);
     let writes = log

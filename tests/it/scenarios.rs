@@ -1,0 +1,7 @@
+//! What happens to a service in three regions, one thing after the other: what its three daemons
+//! say then, who is told, and that nobody is told anything else.
+#![expect(clippy::float_cmp, reason = "what is compared are counts and switches")]
+
+mod shop;
+mod standby;
+mod vantage;
