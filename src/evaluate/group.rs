@@ -142,9 +142,9 @@ impl Group {
     pub(super) fn observe(&mut self, sample: &Sample) {
         self.ranking.observe(sample);
         for (at, probe) in self.brief.probes.iter().enumerate() {
+            self.reaches[at].observe(sample);
             match part(probe, sample.target) {
                 Some(Part::Primary) => {
-                    self.reaches[at].observe(sample);
                     for standby in &mut self.standbys {
                         standby.primary_seen(at, sample);
                     }
@@ -161,6 +161,9 @@ impl Group {
     pub(super) fn compare(&mut self, pair: PairKey, figures: &PairFigures, seen: Compared<'_>) {
         for (at, probe) in self.brief.probes.iter().enumerate() {
             if let Some(place) = probe.pairs.iter().position(|of| *of == pair) {
+                if seen.of_primary {
+                    self.reaches[at].serves(seen.sample.target);
+                }
                 self.standbys[place].compare(at, figures, seen);
             }
         }

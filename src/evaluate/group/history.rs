@@ -8,8 +8,9 @@ use crate::model::Sample;
 /// Runs, or packets, without which nothing is said: as many as a batch of the ranking needs.
 const FEWEST: usize = 20;
 
-/// Runs that are kept at most: a day at one in 10 s. Beyond it, the oldest go early.
-const MOST: usize = 8640;
+/// Runs that are kept at most: a day, the longest time to look back, at one in a second. Beyond it,
+/// the oldest go early.
+const MOST: usize = 86_400;
 
 /// The runs of the last while, oldest first.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Whether a probe reaches the group's primary.
+//! Whether a probe reaches the server that is the group's primary now.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,32 @@ use super::Witness;
 use crate::model::{Sample, TargetKey};
 use crate::readiness::{Judgement, Outcome, State, Terms};
 
-/// One probe's view of the primary: one judgement for each of its targets.
+/// One probe's view of the primary: one judgement for each target that is, or may become, the
+/// primary.
 #[derive(Debug)]
 pub(super) struct Reach {
     targets: Vec<(TargetKey, Judgement)>,
+    /// The targets that serve: those in the configured primary's region, until a database is seen to
+    /// have another primary.
+    serving: Vec<TargetKey>,
 }
 
 impl Reach {
     pub(super) fn new(probe: &Witness) -> Self {
         let terms = Terms::network(Terms::fresh_for(probe.interval, probe.timeout));
-        let targets = probe.primary.iter();
+        let standbys = probe.standbys.iter().flatten();
+        let others = standbys.filter(|_| !probe.pairs.is_empty());
+        let targets = probe.primary.iter().chain(others);
         Self {
             targets: targets.map(|key| (*key, Judgement::new(terms))).collect(),
+            serving: probe.primary.clone(),
+        }
+    }
+
+    /// Takes in that the database has its primary there.
+    pub(super) fn serves(&mut self, target: TargetKey) {
+        if self.serving != [target] {
+            self.serving = vec![target];
         }
     }
 
@@ -46,10 +60,10 @@ impl Reach {
         }
     }
 
-    /// Whether each target is reached at `now`.
+    /// Whether each target that serves is reached at `now`.
     pub(super) fn states(&self, now: Instant) -> impl Iterator<Item = State> + '_ {
-        self.targets
-            .iter()
-            .map(move |(_, judgement)| judgement.state(now))
+        let targets = self.targets.iter();
+        let serving = targets.filter(|(key, _)| self.serving.contains(key));
+        serving.map(move |(_, judgement)| judgement.state(now))
     }
 }

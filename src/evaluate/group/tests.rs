@@ -507,6 +507,47 @@ fn a_loss_beyond_the_objective_is_frozen_and_no_promotion_is_viable() {
 }
 
 #[test]
+fn after_a_failover_the_question_is_asked_of_the_new_primary() {
+    let other = TargetKey(5);
+    let mut brief = brief(database());
+    brief.standbys.push("c".into());
+    brief.probes.truncate(1);
+    brief.probes[0].standbys.push(vec![other]);
+    brief.probes[0].tls.push(false);
+    brief.probes[0].pairs.push(PairKey(1));
+    let mut stage = Stage::new(database());
+    stage.group = Group::new(brief, at(0)).expect("in order");
+    for second in [10, 20, 30, 40] {
+        // The configured primary is gone; the first standby serves, and the second one follows it.
+        let gone = of(PRIMARY, failed(at(second), Reason::Refused));
+        stage.group.observe(&gone);
+        let follows = told(second, other, Some(facts(second, Role::Standby)));
+        let serving = facts(second, Role::Primary);
+        let serves = told(second, STANDBY, Some(serving.clone()));
+        for (sample, of_primary) in [(&follows, false), (&serves, true)] {
+            stage.group.observe(sample);
+            let seen = Compared {
+                sample,
+                of_primary,
+                primary: Some(&serving),
+                write_rate: None,
+                set: &stage.set,
+            };
+            stage.group.compare(PairKey(1), &stage.figures, seen);
+        }
+    }
+    let standbys = stage.group.report(at(40), wall(40)).standbys;
+    assert_eq!(standbys[0].state, ReadyState::NotReady, "it is the primary");
+    assert_eq!(
+        standbys[1].state,
+        ReadyState::Ready,
+        "{:?}",
+        standbys[1].reasons
+    );
+    assert_eq!(standbys[1].primary_sight, Sight::Seen);
+}
+
+#[test]
 fn faults_of_this_daemon_are_no_fault_of_the_primary() {
     let mut stage = Stage::new(database());
     stage.round(10);
