@@ -153,6 +153,8 @@ fn primary_region_is_dark(shop: &mut Shop) {
     };
     watch.hears_only(expected);
     watch.tells_only(&[DOWN]);
+    let viable = ["eu-central (by 2 vantages)", "us-east (by 2 vantages)"];
+    watch.describes(DOWN, &viable);
     assert_eq!(last_seen(shop), before, "frozen");
 }
 
