@@ -6,8 +6,8 @@ use crate::vantages::wait_until;
 
 /// The place of the vantage that things happen to.
 const EAST: usize = 2;
-const DOWN: &str = "page HotsparePrimaryDown shop";
-const STANDBYS: [&str; 2] = ["eu-central", "us-east"];
+pub(super) const DOWN: &str = "page HotsparePrimaryDown shop";
+pub(super) const STANDBYS: [&str; 2] = ["eu-central", "us-east"];
 
 #[test]
 fn what_a_vantage_does_not_see_is_no_fact_about_the_standbys() {
