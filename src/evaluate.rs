@@ -3,6 +3,7 @@
 mod board;
 mod canary;
 mod clocks;
+mod failover;
 mod figures;
 mod group;
 mod primary;

@@ -7,6 +7,7 @@ mod check;
 mod database;
 pub mod duration;
 mod facts;
+mod failover;
 mod group;
 mod gtid;
 mod manager;
@@ -20,6 +21,7 @@ mod report;
 mod sample;
 mod secret;
 pub mod size;
+mod stable;
 mod target;
 
 pub use beat::Beat;
@@ -33,6 +35,7 @@ pub use database::{
 pub use facts::{
     DnsFacts, FactSet, Facts, HttpFacts, NoValue, PingFacts, TlsFacts, TlsVersion, ValueFacts,
 };
+pub use failover::{Failover, LossUnknown, RtoBasis};
 pub use group::{Assumed, Hold, Objectives, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
 pub use manager::{ManagerFacts, Objection};
@@ -49,4 +52,5 @@ pub use reason::{Reason, ReasonSet};
 pub use report::{CheckReport, GroupReport, HoldReport, SightReport, StageReport, StandbyReport};
 pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
 pub use secret::Secret;
+pub use stable::stable_hash;
 pub use target::{Target, TargetKey, Turn};

@@ -144,7 +144,9 @@ pub struct PlannedSet {
     pub interval: Duration,
     /// The deadline of a run.
     pub timeout: Duration,
-    /// The target in the group's primary region.
+    /// The group's primary region.
+    pub region: Arc<str>,
+    /// The target there.
     pub primary: TargetKey,
     /// The targets in its standby regions, with these.
     pub standbys: Vec<(Arc<str>, TargetKey)>,
@@ -421,6 +423,7 @@ impl Planner<'_> {
             },
             interval: probe.interval,
             timeout: probe.timeout,
+            region: Arc::clone(&group.primary),
             primary: target(&group.primary)?,
             standbys: standbys.collect::<Option<_>>()?,
         })

@@ -266,7 +266,7 @@ fn part(probe: &Witness, target: TargetKey) -> Option<Part> {
 }
 
 /// Seconds since 1970.
-fn seconds(at: SystemTime) -> f64 {
+pub(super) fn seconds(at: SystemTime) -> f64 {
     let since = at.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
 }
