@@ -5,6 +5,7 @@ mod canary;
 mod cause;
 mod check;
 mod database;
+mod drill;
 pub mod duration;
 mod facts;
 mod failover;
@@ -32,6 +33,7 @@ pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,
     Withheld,
 };
+pub use drill::{Drill, DrillKind, DrillOrder, DrillRefusal, DrillStart, DrillState, PastFigures};
 pub use facts::{
     DnsFacts, FactSet, Facts, HttpFacts, NoValue, PingFacts, TlsFacts, TlsVersion, ValueFacts,
 };

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::canary::Canary;
 use super::figures;
+use super::user_path::Window;
 use crate::model::{
     DatabaseSet, Failover, Identity, LossUnknown, Mark, Position, ReplicationFacts, Role, RtoBasis,
     Withheld, stable_hash,
@@ -31,8 +32,8 @@ pub(super) struct Look<'a> {
 /// What became of the primary.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Found {
-    /// Another member took over.
-    Failover(Failover),
+    /// Another member took over, and around when; or more is known of the last time.
+    Failover(Failover, Window),
     /// Another member is the primary, and it did not follow from the one before.
     Replaced { from: Arc<str>, to: Arc<str> },
 }
@@ -123,9 +124,8 @@ impl Watch {
                 to: Arc::clone(look.region),
             });
         }
-        Some(Found::Failover(
-            self.failed_over(&old, rising?, look, canary),
-        ))
+        let (failover, around) = self.failed_over(&old, rising?, look, canary);
+        Some(Found::Failover(failover, around))
     }
 
     fn rise(&mut self, look: Look<'_>, writable: bool) {
@@ -153,7 +153,7 @@ impl Watch {
         new: Rising,
         look: Look<'_>,
         canary: Option<&Canary>,
-    ) -> Failover {
+    ) -> (Failover, Window) {
         // Seen with looks that do not overlap.
         let both = old.writable > new.answered;
         let lost = match canary {
@@ -183,25 +183,34 @@ impl Watch {
             rto_user_seconds: None,
             drill: None,
         };
-        let last = canary.and_then(|canary| canary.last(old.writable));
-        self.open = last.filter(|_| !both).map(|last| Open {
+        let before = canary.and_then(|canary| canary.last(old.writable));
+        self.open = before.filter(|_| !both).map(|last| Open {
             failover: failover.clone(),
             place: look.place,
             last,
         });
-        failover
+        let around = Window {
+            from: before.unwrap_or(old.writable),
+            to: new.answered,
+        };
+        (failover, around)
     }
 
     /// The member in this place acknowledged a canary. The first one of a new primary tells for how
     /// long none was.
-    pub(super) fn acknowledged(&mut self, place: usize, at: Instant) -> Option<Failover> {
+    pub(super) fn acknowledged(&mut self, place: usize, at: Instant) -> Option<Found> {
         let open = self.open.take_if(|open| open.place == place)?;
         let without: Duration = at.saturating_duration_since(open.last);
-        Some(Failover {
+        let failover = Failover {
             rto_write_seconds: without.as_secs_f64(),
             rto_write_basis: RtoBasis::Canary,
             ..open.failover
-        })
+        };
+        let around = Window {
+            from: open.last,
+            to: at,
+        };
+        Some(Found::Failover(failover, around))
     }
 
     /// Made of what every vantage sees alike.

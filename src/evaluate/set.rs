@@ -47,6 +47,7 @@ pub(super) struct Changes {
 #[derive(Debug)]
 pub struct Set {
     key: SetKey,
+    named: DatabaseSet,
     /// A look is good for so long.
     fresh: Duration,
     members: Vec<Seat>,
@@ -91,6 +92,7 @@ impl Set {
         });
         Self {
             key,
+            named: named.clone(),
             fresh: 3 * interval + timeout,
             watch: Watch::new(named, seats.len()),
             members: seats.collect(),
@@ -105,6 +107,11 @@ impl Set {
     /// Where the figures of the set go.
     pub fn key(&self) -> SetKey {
         self.key
+    }
+
+    /// What it is called.
+    pub(super) fn named(&self) -> &DatabaseSet {
+        &self.named
     }
 
     /// The region of the last confirmed primary, whether it lives or not; `None` before the first.
@@ -291,9 +298,9 @@ impl Set {
         let write = database(sample).and_then(|facts| facts.canary.as_ref()?.write.as_ref());
         canary.written(pen, write, &mut self.figures);
         if let Some(at) = write.and_then(|write| write.outcome.ok())
-            && let Some(failover) = self.watch.acknowledged(place, at)
+            && let Some(found) = self.watch.acknowledged(place, at)
         {
-            changes.found = Some(Found::Failover(failover));
+            changes.found = Some(found);
         }
         if let Some(look) = self.members[place].look.as_deref()
             && self.primary.known() == Some(place)

@@ -20,7 +20,7 @@ fn read_only(timeline: u64) -> Server {
 
 fn failover(changes: Changes) -> Option<Failover> {
     match changes.found {
-        Some(Found::Failover(failover)) => Some(failover),
+        Some(Found::Failover(failover, _)) => Some(failover),
         Some(Found::Replaced { .. }) | None => None,
     }
 }
