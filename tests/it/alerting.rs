@@ -126,6 +126,20 @@ impl Watch {
         wait_for(|| self.alertmanager.tells(), |told| *told == names);
     }
 
+    /// Waits until an alert describes itself like that.
+    pub(crate) fn describes(&self, alert: &str, parts: &[&str]) {
+        let description = || {
+            let answer = self.prometheus.ask("/api/v1/alerts");
+            let alerts = answer["data"]["alerts"].as_array().expect("a list").iter();
+            let mut found = alerts.filter(|found| name(&found["labels"]) == alert);
+            let found = found.next().expect("such an alert");
+            found["annotations"]["description"].to_string()
+        };
+        wait_for(description, |text| {
+            parts.iter().all(|part| text.contains(part))
+        });
+    }
+
     fn alerts(&self) -> Vec<Alert> {
         let answer = self.prometheus.ask("/api/v1/alerts");
         let alerts = answer["data"]["alerts"].as_array().expect("a list");

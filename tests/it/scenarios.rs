@@ -2,6 +2,10 @@
 //! say then, who is told, and that nobody is told anything else.
 #![expect(clippy::float_cmp, reason = "what is compared are counts and switches")]
 
+mod campaign;
+mod capacity;
+mod certificate;
+mod flapping;
 mod shop;
 mod standby;
 mod vantage;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -23,6 +24,8 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub(crate) struct Identity {
     pub(crate) certificate: rcgen::Certificate,
     pub(crate) key: KeyPair,
+    /// The authority between the certificate and the one that is trusted.
+    intermediate: Option<CertificateDer<'static>>,
 }
 
 impl Authority {
@@ -49,9 +52,41 @@ impl Authority {
     pub(crate) fn issue_until(&self, names: &[&str], year: i32) -> Identity {
         let mut params = named("hotspare test server", names);
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        self.sign(&params)
+    }
+
+    /// A certificate that expires in so many days, and an hour.
+    pub(crate) fn issue_for_days(&self, names: &[&str], days: u64) -> Identity {
+        let since = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+        let left = Duration::from_hours(24 * days + 1);
+        let mut params = named("hotspare test server", names);
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + since + left;
+        self.sign(&params)
+    }
+
+    /// A certificate of an authority that this one vouches for, until the first of January of the
+    /// year.
+    pub(crate) fn issue_by_intermediate(&self, names: &[&str], year: i32) -> Identity {
+        let mut params = named("hotspare test intermediate", &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().expect("key");
+        let between = CertifiedIssuer::signed_by(params, key, &self.0).expect("authority");
+        let between = Self(between);
+        Identity {
+            intermediate: Some(between.0.der().clone()),
+            ..between.issue(names)
+        }
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("key");
         let certificate = params.signed_by(&key, &self.0).expect("certificate");
-        Identity { certificate, key }
+        Identity {
+            certificate,
+            key,
+            intermediate: None,
+        }
     }
 }
 
@@ -62,12 +97,18 @@ impl Identity {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("key");
         let certificate = params.self_signed(&key).expect("certificate");
-        Self { certificate, key }
+        Self {
+            certificate,
+            key,
+            intermediate: None,
+        }
     }
 
     fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
-        (vec![self.certificate.der().clone()], key.into())
+        let own = self.certificate.der().clone();
+        let chain = [own].into_iter().chain(self.intermediate.clone());
+        (chain.collect(), key.into())
     }
 }
 

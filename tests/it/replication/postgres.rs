@@ -7,6 +7,7 @@ use super::{NORTH, SOUTH, config, healthy, lag, pair, pair_of, setup, sound, sup
 use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::postgres_server::PostgresServer;
+use crate::vantages::wait_until;
 
 fn check(canary: &str) -> String {
     format!(
@@ -360,4 +361,32 @@ fn another_cluster_behind_the_name_is_told_and_never_written_to() {
         series.one("hotspare_writable_primaries", &[]) == 2.0
     });
     assert_eq!(canary(&other), "");
+}
+
+/// It would not start again: so its next restart is too late to find out.
+#[test]
+fn a_parameter_that_is_lower_than_the_primarys_is_told_before_anyone_restarts_the_standby() {
+    let mut stage = Stage::set();
+    stage.primary.configure("max_connections = 120");
+    stage.primary.stop();
+    stage.primary.start();
+    for standby in ["south", "east"] {
+        wait_until(&stage.daemon, "a parameter", standby, |said| {
+            let low = |name: &str| {
+                let parameter = format!("parameter=\"{name}\"");
+                said.figure_of("hotspare_db_parameter_too_low", &parameter)
+            };
+            said.state() == "not_ready"
+                && said.check("orders/config") == "fail mismatch"
+                && low("max_connections") == 1.0
+                && low("max_worker_processes") == 0.0
+        });
+    }
+    let south = &mut stage.south.server;
+    south.configure("max_connections = 120");
+    south.stop();
+    south.start();
+    wait_until(&stage.daemon, "what is as large", "south", |said| {
+        said.state() == "ready"
+    });
 }

@@ -5,6 +5,7 @@ use super::{NORTH, SOUTH, config, failover, healthy, lag, pair, setup, suppresse
 use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::redis_server::RedisServer;
+use crate::vantages::wait_until;
 
 fn check(canary: &str) -> String {
     format!(
@@ -155,6 +156,12 @@ fn a_primary_that_came_back_empty_is_seen_before_the_replica_is_emptied() {
         series.one("hotspare_db_keys", &[NORTH]) < 10.0
     });
     assert!(series.one("hotspare_db_keys", &[SOUTH]) > 2_000.0);
+    wait_until(
+        &stage.daemon,
+        "a replica that is cut off",
+        "south",
+        |said| said.state() == "not_ready" && said.check("orders/link") == "fail link_down",
+    );
     stage.stream.pass();
     stage.daemon.wait_until("an empty replica", |series| {
         series.one("hotspare_db_keys", &[SOUTH]) < 10.0 && healthy(series)

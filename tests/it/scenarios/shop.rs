@@ -52,6 +52,11 @@ impl Way {
         self.app.cut();
     }
 
+    pub(super) fn black_hole(&self) {
+        self.orders.black_hole();
+        self.app.black_hole();
+    }
+
     pub(super) fn pass(&self) {
         self.orders.pass();
         self.app.pass();

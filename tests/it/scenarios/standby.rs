@@ -64,6 +64,7 @@ fn app_answers_500(shop: &Shop) {
         ..Expected::default()
     };
     hears_only(shop, &watch, expected);
+    watch.describes(NOT_READY, &["healthy (answer); see"]);
     shop.standbys[0].app.answer(200);
 }
 

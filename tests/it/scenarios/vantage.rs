@@ -6,8 +6,8 @@ use crate::vantages::wait_until;
 
 /// The place of the vantage that things happen to.
 const EAST: usize = 2;
-const DOWN: &str = "page HotsparePrimaryDown shop";
-const STANDBYS: [&str; 2] = ["eu-central", "us-east"];
+pub(super) const DOWN: &str = "page HotsparePrimaryDown shop";
+pub(super) const STANDBYS: [&str; 2] = ["eu-central", "us-east"];
 
 #[test]
 fn what_a_vantage_does_not_see_is_no_fact_about_the_standbys() {
@@ -153,6 +153,8 @@ fn primary_region_is_dark(shop: &mut Shop) {
     };
     watch.hears_only(expected);
     watch.tells_only(&[DOWN]);
+    let viable = ["eu-central (by 2 vantages)", "us-east (by 2 vantages)"];
+    watch.describes(DOWN, &viable);
     assert_eq!(last_seen(shop), before, "frozen");
 }
 
