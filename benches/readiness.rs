@@ -112,6 +112,8 @@ fn brief(plan: &Plan, group: usize) -> Brief {
         objectives: planned.objectives,
         assumed: planned.assumed,
         holds: Vec::new(),
+        block: Duration::from_hours(1),
+        user_path: Vec::new(),
         checks: planned.checks.clone(),
         probes: ["net", "web", "db"].map(witness).into(),
         ranking: planned.ranking.clone(),

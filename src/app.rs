@@ -1,6 +1,7 @@
 //! The only wiring: a configuration in, supervised threads and tasks out, and an end in order.
 
 mod descriptors;
+mod events;
 mod groups;
 mod lanes;
 mod own;
@@ -26,6 +27,7 @@ use crate::model::Beat;
 use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
+use events::Events;
 use own::Sources;
 use signals::Signals;
 use state::State;
@@ -47,6 +49,8 @@ const IDLE_PAGE: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Where to serve.
     pub listen_addresses: Vec<SocketAddr>,
+    /// Whether orders are taken from other hosts too.
+    pub admin: bool,
     /// Tells how many lines of the log were dropped.
     pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -123,7 +127,7 @@ impl Daemon {
         let mut supervisor = Supervisor::default();
         let store = state.start(&mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
-        let (evaluation, board) = evaluation(&plan, shared, &series, &own, &progress)?;
+        let (evaluation, board) = evaluation(&plan, shared, &store, &series, &own, &progress)?;
         supervisor.task("evaluation", async move {
             evaluation.run(observed).await;
             Ok(())
@@ -145,6 +149,7 @@ impl Daemon {
         let exposition = exposition(series, &own, sources);
         let forget = forget_pages(Arc::clone(&exposition), stopped(server_stopped.clone()));
         supervisor.task("pages", forget);
+        let events = Events(Arc::clone(&judged));
         let state = server::State {
             exposition,
             own,
@@ -153,6 +158,8 @@ impl Daemon {
             healthy: healthy(beats),
             ready: ready(progress),
             readiness: readiness(judged),
+            events: Box::new(events),
+            admin: options.admin,
             limits: server::Limits::default(),
         };
         supervisor.task(
@@ -186,12 +193,13 @@ impl Daemon {
 fn evaluation(
     plan: &Plan,
     shared: &Shared,
+    state: &store::Store,
     series: &Arc<Store>,
     own: &Arc<Own>,
     progress: &Arc<Progress>,
 ) -> Result<(Evaluation, Arc<Board>), String> {
     let (sets, pairs) = sets::sets(plan, series, shared.epoch)?;
-    let board = Arc::new(groups::board(plan, &pairs, series)?);
+    let board = Arc::new(groups::board(plan, &pairs, series, state)?);
     let evaluation = Evaluation::new(
         Arc::clone(&plan.region),
         plan.targets.iter().map(|t| t.target.clone()).collect(),

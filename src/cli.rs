@@ -5,6 +5,8 @@
 
 mod ask;
 mod check;
+mod drill;
+mod events;
 mod gate;
 mod logs;
 mod rank;
@@ -48,6 +50,11 @@ enum Command {
     Sql(sql::Arguments),
     /// Ask daemons whether a standby can take over: exit code 0 ready, 1 not ready, 2 unknown.
     Gate(gate::Arguments),
+    /// Tell the failovers that daemons saw, and what they cost.
+    Events(events::Arguments),
+    /// Announce a drill to daemons, end it, or report on it.
+    #[command(subcommand)]
+    Drill(drill::Command),
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +87,11 @@ struct RunArguments {
         default_value = "127.0.0.1:9887"
     )]
     listen_addresses: Vec<SocketAddr>,
+
+    /// Take orders (drills) from other hosts too, not only from this one. Whoever reaches the
+    /// address can give them.
+    #[arg(long = "web.enable-admin")]
+    admin: bool,
 
     /// Which lines to log.
     #[arg(
@@ -115,6 +127,8 @@ pub fn main() -> ExitCode {
         Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
         Command::Gate(arguments) => gate::gate(&arguments),
+        Command::Events(arguments) => events::print(&arguments),
+        Command::Drill(command) => drill::drill(&command),
     }
 }
 
@@ -140,6 +154,7 @@ fn run(arguments: &RunArguments) -> ExitCode {
     let dropped = log.dropped();
     let options = app::Options {
         listen_addresses: arguments.listen_addresses.clone(),
+        admin: arguments.admin,
         log_lines_dropped: Box::new(move || dropped.dropped_lines() as u64),
     };
     match app::run(plan, &shared, options) {

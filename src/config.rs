@@ -146,6 +146,10 @@ pub struct Group {
     pub holds: Vec<Hold>,
     /// What is taken for granted in the estimate of how long a failover takes.
     pub assumed: Assumed,
+    /// For how long after a failover every other one is held back.
+    pub block: Duration,
+    /// The probe of the path that users take.
+    pub user_path: Option<Arc<str>>,
     /// The questions that are asked about each standby, each after those that it builds on.
     pub checks: Vec<PlannedCheck>,
 }

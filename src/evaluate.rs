@@ -3,13 +3,16 @@
 mod board;
 mod canary;
 mod clocks;
+mod failover;
 mod figures;
 mod group;
+mod past;
 mod primary;
 mod ranking;
 mod rate;
 mod ring;
 mod set;
+mod user_path;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 pub use self::board::Board;
+use self::failover::Found;
 pub use self::group::{Brief, Group, Witness};
 pub use self::ranking::Ranking;
 use self::set::Changes;
@@ -191,6 +195,11 @@ impl Evaluation {
         for index in self.sets_of.get(&sample.target).into_iter().flatten() {
             let set = &mut self.sets[*index];
             let changes = set.observe(sample);
+            if let Some(Found::Replaced { from, to }) = &changes.found {
+                let (group, probe) = (&set.named().group, &set.named().probe);
+                warn!(%group, %probe, %from, %to, "another primary, which has no history in common \
+                     with the one before: this is not counted as a failover");
+            }
             self.board.compare(sample, set, &changes);
             if !show(&self.series, set.key(), changes) {
                 self.own.samples_dropped_total.inc();

@@ -22,7 +22,7 @@
 //! | 3 | [`config`] | from files and environment to a validated plan, or every error with its place |
 //! | 3 | [`schedule`] | slots, deadlines, one run in flight for each target; emits observations |
 //! | 3 | [`evaluate`] | the single owner of what changes; takes observations in |
-//! | 3 | [`server`] | `/metrics`, health, the JSON API and the landing page; only reads |
+//! | 3 | [`server`] | `/metrics`, health, the JSON API and the landing page; reads, and passes on what an operator orders |
 //! | 4 | [`app`] | the only wiring: a plan in, supervised threads and tasks out |
 //! | 5 | [`cli`] | arguments, logs, signals, exit codes |
 //!

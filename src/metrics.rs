@@ -11,6 +11,7 @@ mod database;
 mod engine;
 mod exposition;
 mod families;
+mod groups;
 mod members;
 mod own;
 mod page;

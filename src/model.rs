@@ -5,8 +5,10 @@ mod canary;
 mod cause;
 mod check;
 mod database;
+mod drill;
 pub mod duration;
 mod facts;
+mod failover;
 mod group;
 mod gtid;
 mod manager;
@@ -20,6 +22,7 @@ mod report;
 mod sample;
 mod secret;
 pub mod size;
+mod stable;
 mod target;
 
 pub use beat::Beat;
@@ -30,9 +33,11 @@ pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,
     Withheld,
 };
+pub use drill::{Drill, DrillKind, DrillOrder, DrillRefusal, DrillStart, DrillState, PastFigures};
 pub use facts::{
     DnsFacts, FactSet, Facts, HttpFacts, NoValue, PingFacts, TlsFacts, TlsVersion, ValueFacts,
 };
+pub use failover::{Failover, LossUnknown, RtoBasis};
 pub use group::{Assumed, Hold, Objectives, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
 pub use manager::{ManagerFacts, Objection};
@@ -49,4 +54,5 @@ pub use reason::{Reason, ReasonSet};
 pub use report::{CheckReport, GroupReport, HoldReport, SightReport, StageReport, StandbyReport};
 pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
 pub use secret::Secret;
+pub use stable::stable_hash;
 pub use target::{Target, TargetKey, Turn};

@@ -22,10 +22,12 @@ use tokio::time::Instant;
 pub use alarm::Alarm;
 pub use places::Places;
 use run::{Ran, Stalls, run};
+use timetable::until_first;
 pub use timetable::{JobIndex, Slot, Timetable};
-use timetable::{seed_of, until_first};
 
-use crate::model::{Beat, Failure, Laps, Missed, Observation, Reason, Sample, TargetKey, Turn};
+use crate::model::{
+    Beat, Failure, Laps, Missed, Observation, Reason, Sample, TargetKey, Turn, stable_hash,
+};
 use crate::probe::Probe;
 
 /// The longest that a lane sleeps. It measures its own lateness at least so often, and more often
@@ -108,7 +110,7 @@ impl Origin {
     /// The first slot of a turn from `now` on. A delay comes on top, so that the first slot too
     /// follows the one that it is to follow.
     fn first(self, turn: &Turn, interval: Duration, now: Instant) -> Instant {
-        let wait = until_first(seed_of(&turn.identity), interval, self.until(now));
+        let wait = until_first(stable_hash(&turn.identity), interval, self.until(now));
         now + wait + turn.delay
     }
 }

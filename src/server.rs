@@ -6,6 +6,7 @@
 
 mod admission;
 mod api;
+mod events;
 mod pages;
 mod patience;
 mod readiness;
@@ -28,9 +29,11 @@ use tokio::task::{JoinError, JoinSet};
 use tower::ServiceExt;
 
 use self::admission::{Admission, Pass};
+use self::events::Peer;
 use self::patience::Watched;
 use crate::metrics::{Exposition, Own, Rejection};
 
+pub use self::events::{Events, ORDER_HEADER};
 pub use self::readiness::{Judge, Readiness};
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -52,6 +55,10 @@ pub struct State {
     pub ready: Check,
     /// What is said of the groups.
     pub readiness: Arc<Readiness>,
+    /// What happened to them, and the drills.
+    pub events: Box<dyn Events>,
+    /// Whether orders are taken from other hosts too.
+    pub admin: bool,
     /// What clients may cost.
     pub limits: Limits,
 }
@@ -212,7 +219,7 @@ impl Server {
         self.failing = false;
         match self.admission.admit(peer.ip()) {
             Ok(pass) => {
-                let connection = self.connection(stream, pass);
+                let connection = self.connection(stream, peer, pass);
                 self.connections.spawn(connection);
             }
             Err(cause) => {
@@ -235,14 +242,16 @@ impl Server {
     fn connection(
         &self,
         stream: TcpStream,
+        peer: SocketAddr,
         pass: Pass,
     ) -> impl Future<Output = ()> + Send + 'static {
         let router = self.router.clone();
         let patience = Arc::clone(&pass.patience);
         let answer = {
             let patience = Arc::clone(&patience);
-            service_fn(move |request| {
+            service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
                 patience.request();
+                request.extensions_mut().insert(Peer(peer.ip()));
                 let patience = Arc::clone(&patience);
                 let answer = router.clone().oneshot(request);
                 async move {

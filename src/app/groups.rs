@@ -6,12 +6,19 @@ use crate::config::{Plan, PlannedGroup, PlannedProbe, PlannedSet};
 use crate::evaluate::{Board, Brief, Group, Witness};
 use crate::metrics::Store;
 use crate::model::{PairKey, Role, StandbyPlace, TargetKey};
+use crate::store as state;
 
 /// Gives every standby its series, and makes what judges the groups. A group of which nothing is
 /// probed from here is none of this vantage's business.
 ///
 /// `pairs` are the places of each set's standbys in the store, in the order of the sets.
-pub(super) fn board(plan: &Plan, pairs: &[Vec<PairKey>], store: &Store) -> Result<Board, String> {
+/// What happened to the groups is kept in `state`.
+pub(super) fn board(
+    plan: &Plan,
+    pairs: &[Vec<PairKey>],
+    store: &Store,
+    state: &state::Store,
+) -> Result<Board, String> {
     let now = tokio::time::Instant::now().into_std();
     let mut groups = Vec::new();
     for planned in &plan.groups {
@@ -28,8 +35,10 @@ pub(super) fn board(plan: &Plan, pairs: &[Vec<PairKey>], store: &Store) -> Resul
                 objectives: planned.objectives,
             })?;
         }
+        store.insert_group(&planned.name, &plan.region)?;
         let group = Group::new(brief, now);
-        groups.push(group.map_err(|why| format!("the group {}: {why}", planned.name))?);
+        let group = group.map_err(|why| format!("the group {}: {why}", planned.name))?;
+        groups.push(group.kept_in(state));
     }
     Ok(Board::new(groups))
 }
@@ -44,6 +53,8 @@ fn brief(plan: &Plan, planned: &PlannedGroup, pairs: &[Vec<PairKey>]) -> Brief {
         objectives: planned.objectives,
         assumed: planned.assumed,
         holds: planned.holds.clone(),
+        block: planned.block,
+        user_path: user_path(plan, planned),
         checks: planned.checks.clone(),
         ranking: planned.ranking.clone(),
         preference: planned.preference.clone(),
@@ -51,6 +62,14 @@ fn brief(plan: &Plan, planned: &PlannedGroup, pairs: &[Vec<PairKey>]) -> Brief {
             .filter_map(|probe| witness(plan, planned, probe, pairs))
             .collect(),
     }
+}
+
+/// The targets that the group's users come by.
+fn user_path(plan: &Plan, planned: &PlannedGroup) -> Vec<TargetKey> {
+    let targets = (0..).zip(&plan.targets);
+    let of_path =
+        targets.filter(|(_, target)| planned.user_path.as_ref() == Some(&target.target.probe));
+    of_path.map(|(key, _)| TargetKey(key)).collect()
 }
 
 /// `None` if nothing of the group is probed with it from here.

@@ -45,6 +45,9 @@ impl Sources {
             // Both were made of the same plan.
             tracing::error!("a bug: a standby has no place on the page, please report it");
         }
+        if !self.series.happened(self.board.past()) {
+            tracing::error!("a bug: a group has no place on the page, please report it");
+        }
         raise_to(&own.log_lines_dropped_total, (self.log_lines_dropped)());
         let names = self.resolver.counters();
         raise_to(&own.resolver_hits_total, names.cached);

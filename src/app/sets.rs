@@ -1,5 +1,7 @@
 //! The databases of the plan's groups, with places for their figures.
 
+use std::sync::Arc;
+
 use crate::config::{Plan, PlannedSet};
 use crate::evaluate::{Member, Set};
 use crate::metrics::Store;
@@ -29,21 +31,24 @@ fn set(
     epoch: Epoch,
 ) -> Result<(Set, Vec<PairKey>), String> {
     let key = store.insert_set(&planned.set)?;
-    let mut members = vec![member(plan, planned.primary, None)];
+    let mut members = vec![member(plan, planned.primary, &planned.region, None)];
     let mut pairs = Vec::new();
     for (region, target) in &planned.standbys {
         let pair = store.insert_pair(key, region)?;
         pairs.push(pair);
-        members.push(member(plan, *target, Some(pair)));
+        members.push(member(plan, *target, region, Some(pair)));
     }
     let (interval, timeout) = (planned.interval, planned.timeout);
-    Ok((Set::new(key, members, interval, timeout, epoch), pairs))
+    let named = planned.set.clone();
+    let set = Set::new(key, named, members, interval, timeout, epoch);
+    Ok((set, pairs))
 }
 
-fn member(plan: &Plan, target: TargetKey, pair: Option<PairKey>) -> Member {
+fn member(plan: &Plan, target: TargetKey, region: &Arc<str>, pair: Option<PairKey>) -> Member {
     let planned = plan.targets.get(target.index());
     Member {
         target,
+        region: Arc::clone(region),
         pair,
         pen: planned.and_then(|planned| planned.probe.pen()),
     }

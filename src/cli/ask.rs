@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use rustls::pki_types::ServerName;
@@ -16,6 +16,7 @@ use crate::net::http::{Answer, Exchange, wire_cap};
 use crate::net::{
     Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings,
 };
+use crate::server::ORDER_HEADER;
 
 /// How long a daemon may take to answer: from its name to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,12 +58,20 @@ impl Daemon {
         Ok(Self { url, dial, name })
     }
 
-    /// Where the group is told of.
-    fn group(&self, name: &str) -> Url {
+    /// The daemons at these URLs. The error does not repeat what may hold a password.
+    pub(super) fn all(urls: &[String]) -> Result<Vec<Self>, String> {
+        let parsed = urls.iter().enumerate().map(|(place, url)| {
+            Self::parse(url).map_err(|why| format!("--url, number {}: {why}", place + 1))
+        });
+        parsed.collect()
+    }
+
+    /// Where a part of the API is.
+    fn part(&self, names: &[&str]) -> Url {
         let mut url = self.url.clone();
         // An error would be a URL that has no path, which http and https have.
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["api", "v1", "groups", name]);
+            path.pop_if_empty().extend(["api", "v1"]).extend(names);
         }
         url
     }
@@ -89,9 +98,24 @@ impl Client {
         })
     }
 
-    /// What the daemon says of the group; the error says why that is not known.
-    pub(super) async fn ask(&self, daemon: &Daemon, group: &str) -> Result<Vec<u8>, String> {
-        let asked = tokio::time::timeout(TIMEOUT, self.exchange(daemon, group)).await;
+    /// What the daemon says of a part of its API; the error says why that is not known.
+    pub(super) async fn ask(&self, daemon: &Daemon, names: &[&str]) -> Result<Vec<u8>, String> {
+        self.send(daemon, request(&daemon.part(names))).await
+    }
+
+    /// What the daemon says to an order.
+    pub(super) async fn order(
+        &self,
+        daemon: &Daemon,
+        names: &[&str],
+        order: Vec<u8>,
+    ) -> Result<Vec<u8>, String> {
+        self.send(daemon, ordered(&daemon.part(names), order)).await
+    }
+
+    async fn send(&self, daemon: &Daemon, request: Prepared) -> Result<Vec<u8>, String> {
+        let request = request.map_err(|error| error.to_string())?;
+        let asked = tokio::time::timeout(TIMEOUT, self.exchange(daemon, request)).await;
         let asked = asked.map_err(|_| format!("no answer within {}s", TIMEOUT.as_secs()))?;
         let answer = asked.map_err(|failure| failure.detail.to_string())?;
         match answer.status {
@@ -100,7 +124,11 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, daemon: &Daemon, group: &str) -> Result<Answer, Failure> {
+    async fn exchange(
+        &self,
+        daemon: &Daemon,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, Failure> {
         let mut watch = Stopwatch::start();
         let host = &daemon.dial.host;
         let addresses = self
@@ -109,8 +137,7 @@ impl Client {
             .await?;
         let wire = connect(&addresses, daemon.dial.port, &mut watch).await?;
         let exchange = Exchange {
-            request: request(&daemon.group(group))
-                .map_err(|error| Failure::new(Reason::Protocol, error))?,
+            request,
             max_body_bytes: MAX_BODY,
             keep_body: true,
         };
@@ -144,12 +171,24 @@ async fn connect(
     Err(last)
 }
 
-fn request(url: &Url) -> Result<Request<Full<Bytes>>, http::Error> {
+type Prepared = Result<Request<Full<Bytes>>, http::Error>;
+
+fn request(url: &Url) -> Prepared {
     let host = &url[Position::BeforeHost..Position::AfterPort];
     Request::get(&url[Position::BeforePath..Position::AfterPath])
         .header(HOST, host)
         .header(ACCEPT, HeaderValue::from_static("application/json"))
         .body(Full::default())
+}
+
+fn ordered(url: &Url, order: Vec<u8>) -> Prepared {
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    Request::post(&url[Position::BeforePath..Position::AfterPath])
+        .header(HOST, host)
+        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .header(ORDER_HEADER, HeaderValue::from_static("drill"))
+        .body(Full::from(order))
 }
 
 /// What a daemon says that does not answer the question.
@@ -192,7 +231,7 @@ mod tests {
             ),
         ] {
             let daemon = Daemon::parse(url).expect(url);
-            let asked = daemon.group(group);
+            let asked = daemon.part(&["groups", group]);
             assert_eq!(asked.as_str(), path);
             assert!(request(&asked).is_ok(), "{path}");
         }

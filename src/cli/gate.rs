@@ -71,7 +71,7 @@ fn ratio(text: &str) -> Result<f64, String> {
 
 /// Asks, and says what the answer is.
 pub(super) fn gate(arguments: &Arguments) -> ExitCode {
-    let daemons = match daemons(&arguments.urls) {
+    let daemons = match Daemon::all(&arguments.urls) {
         Ok(daemons) => daemons,
         Err(why) => {
             let _ = writeln!(std::io::stderr(), "{why}");
@@ -105,14 +105,6 @@ pub(super) fn gate(arguments: &Arguments) -> ExitCode {
     decision.verdict.exit_code()
 }
 
-/// The daemons to ask. The error does not repeat what may hold a password.
-fn daemons(urls: &[String]) -> Result<Vec<Daemon>, String> {
-    let parsed = urls.iter().enumerate().map(|(place, url)| {
-        Daemon::parse(url).map_err(|why| format!("--url, number {}: {why}", place + 1))
-    });
-    parsed.collect()
-}
-
 /// What each daemon answered, or why nothing is known from it.
 type Answers = Vec<Result<Answer, String>>;
 
@@ -126,7 +118,7 @@ async fn poll(
     let started = Instant::now();
     loop {
         let asked = daemons.iter().map(|daemon| async {
-            let body = client.ask(daemon, &question.group).await?;
+            let body = client.ask(daemon, &["groups", &question.group]).await?;
             Answer::read(&body, question, SystemTime::now())
         });
         let answers = futures_util::future::join_all(asked).await;

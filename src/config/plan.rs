@@ -144,7 +144,9 @@ pub struct PlannedSet {
     pub interval: Duration,
     /// The deadline of a run.
     pub timeout: Duration,
-    /// The target in the group's primary region.
+    /// The group's primary region.
+    pub region: Arc<str>,
+    /// The target there.
     pub primary: TargetKey,
     /// The targets in its standby regions, with these.
     pub standbys: Vec<(Arc<str>, TargetKey)>,
@@ -174,6 +176,10 @@ pub struct PlannedGroup {
     pub holds: Vec<Hold>,
     /// What is taken for granted in the estimate of how long a failover takes.
     pub assumed: Assumed,
+    /// For how long after a failover every other one is held back.
+    pub block: Duration,
+    /// The probe of the path that users take, which may not run from this region.
+    pub user_path: Option<Arc<str>>,
     /// The questions that are asked about each standby, each after those that it builds on. They are
     /// the same at every vantage: also those of probes that do not run from this region.
     pub checks: Vec<PlannedCheck>,
@@ -329,6 +335,8 @@ impl Planner<'_> {
                 ranking: self.ranking(group, &probes),
                 holds: group.holds.clone(),
                 assumed: group.assumed,
+                block: group.block,
+                user_path: group.user_path.clone(),
                 checks: group.checks.clone(),
             });
         }
@@ -421,6 +429,7 @@ impl Planner<'_> {
             },
             interval: probe.interval,
             timeout: probe.timeout,
+            region: Arc::clone(&group.primary),
             primary: target(&group.primary)?,
             standbys: standbys.collect::<Option<_>>()?,
         })

@@ -85,6 +85,9 @@ pub(super) struct Group {
     pub(super) preference: Option<Vec<String>>,
     pub(super) ranking: Ranking,
     pub(super) assume: Assume,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) block_after_failover: Option<Duration>,
+    pub(super) user_path: Option<String>,
     /// Each is read by itself, as a [`Hold`].
     pub(super) holds: IgnoredAny,
     /// Each is read by itself, as a [`GroupCheck`].

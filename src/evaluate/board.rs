@@ -6,7 +6,9 @@ use std::time::{Instant, SystemTime};
 
 use super::group::{Compared, Group};
 use super::set::{Changes, Set};
-use crate::model::{GroupReport, Sample, TargetKey};
+use crate::model::{
+    Drill, DrillOrder, DrillRefusal, Failover, GroupReport, PastFigures, Sample, TargetKey,
+};
 use crate::readiness::{Reading, Tilt};
 
 /// The groups, as judged.
@@ -52,6 +54,49 @@ impl Board {
         groups.map(|group| group.report(now, today)).collect()
     }
 
+    /// What happened to every group, for its metrics.
+    pub fn past(&self) -> Vec<PastFigures> {
+        let inner = self.lock();
+        let groups = inner.groups.iter();
+        groups.map(|group| group.past().figures()).collect()
+    }
+
+    /// The failovers of every group that are known, oldest first.
+    pub fn failovers(&self) -> Vec<Failover> {
+        let inner = self.lock();
+        let groups = inner.groups.iter();
+        groups
+            .flat_map(|group| group.past().failovers().to_vec())
+            .collect()
+    }
+
+    /// The drills of every group that are known, oldest first.
+    pub fn drills(&self) -> Vec<Drill> {
+        let inner = self.lock();
+        let groups = inner.groups.iter();
+        groups
+            .flat_map(|group| group.past().drills().to_vec())
+            .collect()
+    }
+
+    /// Carries out what an operator orders at `now`, which is `today` on the wall clock.
+    pub fn drill(
+        &self,
+        order: &DrillOrder,
+        now: Instant,
+        today: SystemTime,
+    ) -> Result<Drill, DrillRefusal> {
+        let inner = &mut *self.lock();
+        let name = match order {
+            DrillOrder::Start(start) => &start.group,
+            DrillOrder::Finish(group) | DrillOrder::Abort(group) => group,
+        };
+        let mut groups = inner.groups.iter_mut();
+        let group = groups.find(|group| group.name() == name);
+        let group = group.ok_or(DrillRefusal::NoGroup)?;
+        group.drill(order, now, today)
+    }
+
     /// Takes in a run.
     pub(super) fn observe(&self, sample: &Sample) {
         let inner = &mut *self.lock();
@@ -71,9 +116,11 @@ impl Board {
             set: set.figures(),
         };
         for group in inner.groups_of.get(&sample.target).into_iter().flatten() {
+            let group = &mut inner.groups[*group];
             for (pair, figures) in &changes.pairs {
-                inner.groups[*group].compare(*pair, figures, seen);
+                group.compare(*pair, figures, seen);
             }
+            group.primary(set, changes);
         }
     }
 

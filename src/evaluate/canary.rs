@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::model::{
-    Epoch, Incarnation, Mark, NotWritten, Order, Pen, SetFigures, Sighting, Suppressed, Write,
-    WriteFailure,
+    Epoch, Incarnation, LossUnknown, Mark, NotWritten, Order, Pen, SetFigures, Sighting,
+    Suppressed, Write, WriteFailure,
 };
 
 /// Acknowledged canaries that are remembered while a standby has not shown them: most of a day at
@@ -16,6 +16,8 @@ const REMEMBERED: usize = 8192;
 #[derive(Clone, Copy, Debug)]
 struct Acknowledged {
     seq: u64,
+    /// How many were acknowledged up to this one.
+    nth: u64,
     sent: Instant,
     at: Instant,
 }
@@ -31,6 +33,14 @@ pub(super) struct Seen {
     pub(super) rpo: Option<Duration>,
     /// How long after their acknowledgement canaries were seen that it did not show before.
     pub(super) visible: Vec<Duration>,
+}
+
+/// What a new primary lacks of what was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) writes: u64,
+    /// From the acknowledgement of the newest that it has to that of the newest of all.
+    pub(super) time: Duration,
 }
 
 /// What is known of one member.
@@ -101,6 +111,7 @@ impl Canary {
     fn acknowledge(&mut self, write: &Write, at: Instant, figures: &mut SetFigures) {
         let acknowledged = Acknowledged {
             seq: write.seq,
+            nth: self.newest.map_or(0, |newest| newest.nth) + 1,
             sent: write.sent,
             at,
         };
@@ -174,6 +185,29 @@ impl Canary {
         Some(until.saturating_duration_since(seen.sent))
     }
 
+    /// When the newest canary was acknowledged, if that was no longer before `until` than canaries may
+    /// be apart: one that is older says nothing of what was written then.
+    pub(super) fn last(&self, until: Instant) -> Option<Instant> {
+        let newest = self.newest?;
+        let silence = until.saturating_duration_since(newest.at);
+        (silence <= 3 * self.interval).then_some(newest.at)
+    }
+
+    /// What a new primary lacks that showed `mark` before anything was written to it.
+    pub(super) fn lost(&self, mark: Option<Mark>) -> Result<Lost, LossUnknown> {
+        let newest = self.newest.ok_or(LossUnknown::Writer)?;
+        let mark = mark.filter(|mark| mark.epoch == self.epoch);
+        let mark = mark.ok_or(LossUnknown::OtherLife)?;
+        let mut older = self.acknowledged.iter().rev();
+        // One that was written and never acknowledged counts for the one before.
+        let has = older.find(|canary| canary.seq <= mark.seq);
+        let has = has.ok_or(LossUnknown::OtherLife)?;
+        Ok(Lost {
+            writes: newest.nth - has.nth,
+            time: newest.at.saturating_duration_since(has.at),
+        })
+    }
+
     /// Forgets canaries that every one of the members has shown, but for the newest of those.
     pub(super) fn forget(&mut self, members: usize) {
         let least = (0..members)
@@ -182,8 +216,8 @@ impl Canary {
             .unwrap_or_default();
         while self
             .acknowledged
-            .front()
-            .is_some_and(|canary| canary.seq < least)
+            .get(1)
+            .is_some_and(|canary| canary.seq <= least)
         {
             self.acknowledged.pop_front();
         }

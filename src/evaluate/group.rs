@@ -17,18 +17,24 @@ mod test_samples;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::candidate::Candidate;
 use self::database::Database;
 use self::reach::Reach;
+use super::failover::Found;
+use super::past::Past;
 use super::ranking::Ranking;
+use super::set::{Changes, Set};
 use crate::model::{
-    Assumed, GroupReport, Hold, Objectives, PairFigures, PairKey, PlannedCheck, PlannedRanking,
-    ReplicationFacts, Sample, SetFigures, Sight, StandbyReport, TargetKey,
+    Assumed, Drill, DrillKind, DrillOrder, DrillRefusal, DrillState, GroupReport, Hold, Objectives,
+    PairFigures, PairKey, PlannedCheck, PlannedRanking, ReadyState, ReplicationFacts, Sample,
+    SetFigures, Sight, StandbyReport, TargetKey,
 };
 use crate::readiness::{Disorder, Hearing, Jolt, sight_of};
+use crate::store::Store;
 
 /// A group as it is to be judged from here.
 #[derive(Clone, Debug)]
@@ -47,6 +53,10 @@ pub struct Brief {
     pub assumed: Assumed,
     /// What holds its standbys back, also what has expired.
     pub holds: Vec<Hold>,
+    /// For how long after a failover every other one is held back.
+    pub block: Duration,
+    /// The targets that users come by, as far as they are probed from here.
+    pub user_path: Vec<TargetKey>,
     /// The questions that are asked about each standby, each after those that it builds on.
     pub checks: Vec<PlannedCheck>,
     /// The probes that answer them, as far as they run from here.
@@ -109,6 +119,7 @@ pub struct Group {
     brief: Brief,
     reaches: Vec<Reach>,
     standbys: Vec<Candidate>,
+    past: Past,
     ranking: Ranking,
     /// Until when this daemon's clocks cannot be trusted.
     tilted_until: Option<Instant>,
@@ -124,22 +135,42 @@ impl Group {
         Ok(Self {
             standbys: standbys.collect::<Result<_, _>>()?,
             reaches: brief.probes.iter().map(Reach::new).collect(),
+            past: Past::new(Arc::clone(&brief.name), &brief.user_path),
             ranking: Ranking::new(&brief.standbys, &brief.ranking, &brief.preference, now),
             brief,
             tilted_until: None,
         })
     }
 
-    /// The targets whose runs it wants to see.
-    pub(super) fn targets(&self) -> impl Iterator<Item = TargetKey> + '_ {
-        self.brief.probes.iter().flat_map(|probe| {
+    /// Remembers what the store has of it, and keeps there what is to come.
+    #[must_use]
+    pub fn kept_in(mut self, store: &Store) -> Self {
+        self.past.keep_in(store);
+        self
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.brief.name
+    }
+
+    /// What happened to it.
+    pub(super) fn past(&self) -> &Past {
+        &self.past
+    }
+
+    /// The targets whose runs it wants to see, each once.
+    pub(super) fn targets(&self) -> HashSet<TargetKey> {
+        let probes = self.brief.probes.iter().flat_map(|probe| {
             let standbys = probe.standbys.iter().flatten();
             probe.primary.iter().chain(standbys).copied()
-        })
+        });
+        probes.chain(self.past.targets()).collect()
     }
 
     /// Takes in a run.
     pub(super) fn observe(&mut self, sample: &Sample) {
+        self.past.observe(sample);
         self.ranking.observe(sample);
         for (at, probe) in self.brief.probes.iter().enumerate() {
             self.reaches[at].observe(sample);
@@ -169,15 +200,81 @@ impl Group {
         }
     }
 
+    /// Takes in where the primary of a database is.
+    pub(super) fn primary(&mut self, set: &Set, changes: &Changes) {
+        let named = set.named();
+        if named.group != self.brief.name {
+            return;
+        }
+        if let Some(region) = set.primary_region() {
+            self.past.primary_is(&named.probe, region);
+        }
+        if let Some(Found::Failover(failover, around)) = &changes.found {
+            self.past.failed_over(failover, *around);
+        }
+    }
+
+    /// Carries out what an operator orders.
+    pub(super) fn drill(
+        &mut self,
+        order: &DrillOrder,
+        now: Instant,
+        today: SystemTime,
+    ) -> Result<Drill, DrillRefusal> {
+        match order {
+            DrillOrder::Start(start) => self.past.start(start, self.brief.objectives, today),
+            DrillOrder::Abort(_) => self.past.end(DrillState::Aborted, today),
+            DrillOrder::Finish(_) => {
+                let missing = self.unfinished(self.past.open()?, now, today);
+                if missing.is_empty() {
+                    self.past.end(DrillState::Succeeded, today)
+                } else {
+                    Err(DrillRefusal::NotYet(missing))
+                }
+            }
+        }
+    }
+
+    /// What the success of a drill lacks: what it rehearses has to be seen, and everything has to be
+    /// as it should be again.
+    fn unfinished(&self, drill: &Drill, now: Instant, today: SystemTime) -> Vec<String> {
+        let mut missing = Vec::new();
+        let databases = self
+            .brief
+            .probes
+            .iter()
+            .any(|probe| !probe.pairs.is_empty());
+        let moves = drill.kind != DrillKind::ReadRoute;
+        if moves && databases && !self.past.failed_over_in(drill) {
+            missing.push("no failover was seen since it began".to_owned());
+        }
+        let report = self.report(now, today);
+        let standbys = report.standbys.iter();
+        let mut standbys = standbys
+            .filter(|standby| !self.past.is_primary(&standby.standby))
+            .peekable();
+        if standbys.peek().is_none() {
+            let none = "every configured standby is a primary now: fail back, or exchange the \
+                        regions in the configuration";
+            missing.push(none.to_owned());
+        }
+        let not_ready = standbys.filter(|standby| standby.state != ReadyState::Ready);
+        missing
+            .extend(not_ready.map(|standby| format!("{} is {}", standby.standby, standby.line())));
+        missing
+    }
+
     /// Takes in what is known without a run, and counts what time alone has changed. It is due once
     /// a second.
     pub(super) fn tick(&mut self, now: Instant, today: SystemTime) {
         for standby in &mut self.standbys {
-            standby.tick(&self.brief, now, today);
+            standby.tick(&self.brief, &self.past, now, today);
         }
         let standbys = self.standbys.iter().enumerate();
         let standings: Vec<_> = standbys
-            .map(|(place, standby)| standby.standing(&self.brief, self.sight(place, now), now))
+            .map(|(place, standby)| {
+                standby.standing(&self.brief, &self.past, self.sight(place, now), now)
+            })
             .collect();
         let objective = self.brief.objectives.rpo;
         self.ranking.evaluate(&standings, objective, now, today);
@@ -201,7 +298,7 @@ impl Group {
             let sight = self.sight(place, now);
             StandbyReport {
                 rank: self.ranking.rank(place),
-                ..standby.report(&self.brief, sight, now, today)
+                ..standby.report(&self.brief, &self.past, sight, now, today)
             }
         });
         GroupReport {
@@ -266,7 +363,7 @@ fn part(probe: &Witness, target: TargetKey) -> Option<Part> {
 }
 
 /// Seconds since 1970.
-fn seconds(at: SystemTime) -> f64 {
+pub(super) fn seconds(at: SystemTime) -> f64 {
     let since = at.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
 }

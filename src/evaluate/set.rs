@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::canary::Canary;
+use super::failover::{Found, Look, Watch};
 use super::figures;
 use super::primary::{Primary, Verdict};
 use super::rate::WriteRate;
 use super::ring::Ring;
 use crate::model::{
-    Epoch, PairFigures, PairKey, Pen, ReplicationFacts, Role, Sample, SetFigures, SetKey, TargetKey,
+    DatabaseSet, Epoch, PairFigures, PairKey, Pen, ReplicationFacts, Role, Sample, SetFigures,
+    SetKey, TargetKey,
 };
 
 /// A target that takes part.
@@ -17,6 +19,8 @@ use crate::model::{
 pub struct Member {
     /// Whose samples tell of it.
     pub target: TargetKey,
+    /// The region that it is in.
+    pub region: Arc<str>,
     /// Where its figures as a standby go; the configured primary has none.
     pub pair: Option<PairKey>,
     /// Where orders to write a canary to it go; none where the probe has no canary.
@@ -35,16 +39,20 @@ pub(super) struct Changes {
     /// How long canaries took to be seen that were seen now: at most so long after they were
     /// acknowledged.
     pub(super) visible: Vec<(PairKey, Duration)>,
+    /// Another member is the primary; or more is known of the last time that one became it.
+    pub(super) found: Option<Found>,
 }
 
 /// The members, as last seen.
 #[derive(Debug)]
 pub struct Set {
     key: SetKey,
+    named: DatabaseSet,
     /// A look is good for so long.
     fresh: Duration,
     members: Vec<Seat>,
     primary: Primary,
+    watch: Watch,
     ring: Ring,
     writes: WriteRate,
     canary: Option<Canary>,
@@ -69,6 +77,7 @@ impl Set {
     /// `interval` and `timeout` are those of the probe; the canaries are of the life `epoch`.
     pub fn new(
         key: SetKey,
+        named: DatabaseSet,
         members: Vec<Member>,
         interval: Duration,
         timeout: Duration,
@@ -83,7 +92,9 @@ impl Set {
         });
         Self {
             key,
+            named: named.clone(),
             fresh: 3 * interval + timeout,
+            watch: Watch::new(named, seats.len()),
             members: seats.collect(),
             primary: Primary::default(),
             ring: Ring::default(),
@@ -96,6 +107,17 @@ impl Set {
     /// Where the figures of the set go.
     pub fn key(&self) -> SetKey {
         self.key
+    }
+
+    /// What it is called.
+    pub(super) fn named(&self) -> &DatabaseSet {
+        &self.named
+    }
+
+    /// The region of the last confirmed primary, whether it lives or not; `None` before the first.
+    pub(super) fn primary_region(&self) -> Option<&Arc<str>> {
+        let place = self.watch.place()?;
+        Some(&self.members[place].member.region)
     }
 
     /// What the known primary said, if it was seen lately.
@@ -127,7 +149,8 @@ impl Set {
         };
         self.members[place].see(look(sample));
         let verdict = self.primary.judge(place, &self.members);
-        self.written(place, sample);
+        self.watch(place, sample, verdict, &mut changes);
+        self.written(place, sample, &mut changes);
         self.seen(place, sample, &mut changes);
         if self.primary.known() == Some(place) {
             changes.of_primary = true;
@@ -248,13 +271,37 @@ impl Set {
         self.ring.lag(position, look.answered)
     }
 
+    /// Whether another member is the primary now. Before what is written to it is taken in: what it
+    /// lacks is told by what it had.
+    fn watch(&mut self, place: usize, sample: &Sample, verdict: Verdict, changes: &mut Changes) {
+        let seat = &self.members[place];
+        let Some(facts) = seat.look.as_deref() else {
+            return;
+        };
+        let canary = database(sample).and_then(|facts| facts.canary.as_ref());
+        let look = Look {
+            place,
+            region: &seat.member.region,
+            facts,
+            mark: canary.map(|canary| canary.seen.mark),
+            at: sample.at,
+        };
+        let confirmed = verdict == Verdict::Primary;
+        changes.found = self.watch.look(look, confirmed, self.canary.as_ref());
+    }
+
     /// What became of the order that the member had.
-    fn written(&mut self, place: usize, sample: &Sample) {
+    fn written(&mut self, place: usize, sample: &Sample, changes: &mut Changes) {
         let (Some(canary), Some(pen)) = (&mut self.canary, &self.members[place].member.pen) else {
             return;
         };
         let write = database(sample).and_then(|facts| facts.canary.as_ref()?.write.as_ref());
         canary.written(pen, write, &mut self.figures);
+        if let Some(at) = write.and_then(|write| write.outcome.ok())
+            && let Some(found) = self.watch.acknowledged(place, at)
+        {
+            changes.found = Some(found);
+        }
         if let Some(look) = self.members[place].look.as_deref()
             && self.primary.known() == Some(place)
         {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::buckets::Buckets;
+use super::groups::GroupSeries;
 use super::members::MemberSeries;
 use super::page::{Format, Page};
 use super::pairs::PairSeries;
@@ -12,10 +13,10 @@ use super::rows::{Family, Subject};
 use super::series::Series;
 use super::sets::SetSeries;
 use super::standbys::StandbySeries;
-use super::{families, members, pairs, sets, standbys};
+use super::{families, groups, members, pairs, sets, standbys};
 use crate::model::{
-    DatabaseSet, GroupMember, GroupReport, Observation, PairFigures, PairKey, Sample, SetFigures,
-    SetKey, Shape, StandbyPlace, Target, TargetKey,
+    DatabaseSet, GroupMember, GroupReport, Observation, PairFigures, PairKey, PastFigures, Sample,
+    SetFigures, SetKey, Shape, StandbyPlace, Target, TargetKey,
 };
 
 /// The labels that hotspare itself puts on series, and those that mean something to Prometheus.
@@ -53,7 +54,8 @@ struct Inner {
     pairs: Vec<PairSeries>,
     members: Vec<MemberSeries>,
     standbys: Vec<StandbySeries>,
-    /// Of all five: their first or last label tells them apart.
+    groups: Vec<GroupSeries>,
+    /// Of all six: their first or last label tells them apart.
     labels: HashSet<Arc<str>>,
 }
 
@@ -149,6 +151,31 @@ impl Store {
         Ok(())
     }
 
+    /// Adds a group, seen from a region: its series exist from now on.
+    ///
+    /// The error says that it is there already.
+    pub fn insert_group(&self, group: &str, source_region: &str) -> Result<(), String> {
+        let series = GroupSeries::new(group, source_region);
+        let mut inner = self.lock();
+        if !inner.labels.insert(Arc::clone(&series.labels)) {
+            return Err(format!("the group {{{}}} is there twice", series.labels));
+        }
+        inner.groups.push(series);
+        Ok(())
+    }
+
+    /// Replaces what is known of the past of every group. False if they are not as many as this
+    /// store has, in the order in which they were added.
+    #[must_use]
+    pub fn happened(&self, groups: Vec<PastFigures>) -> bool {
+        let mut inner = self.lock();
+        let same = inner.groups.len() == groups.len();
+        for (series, figures) in inner.groups.iter_mut().zip(groups) {
+            series.figures = figures;
+        }
+        same
+    }
+
     /// Replaces what is said of every standby. False if they are not the standbys of this store, in
     /// the order in which they were added.
     #[must_use]
@@ -231,6 +258,7 @@ impl Store {
         self.table(pairs::FAMILIES, |inner| &inner.pairs, page, &mut full);
         self.table(members::FAMILIES, |inner| &inner.members, page, &mut full);
         self.table(standbys::FAMILIES, |inner| &inner.standbys, page, &mut full);
+        self.table(groups::FAMILIES, |inner| &inner.groups, page, &mut full);
     }
 
     fn table<S: Subject>(

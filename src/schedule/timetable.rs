@@ -83,22 +83,10 @@ pub(super) fn until_first(seed: u64, interval: Duration, since_origin: Duration)
     Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
 }
 
-/// A stable hash of a target's identity (FNV-1a, 64 bits, then mixed as in SplitMix64): the same
-/// over restarts, versions and machines.
-pub(super) fn seed_of(identity: &str) -> u64 {
-    let mut hash = identity
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::stable_hash;
     use proptest::prelude::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -135,7 +123,7 @@ mod tests {
     fn the_first_round_is_spread_over_the_interval() {
         let mut buckets = [0_u32; 10];
         for i in 0..10_000 {
-            let seed = seed_of(&format!("web\u{1f}a\u{1f}b\u{1f}{i}"));
+            let seed = stable_hash(&format!("web\u{1f}a\u{1f}b\u{1f}{i}"));
             let wait = until_first(seed, SECOND * 10, Duration::from_millis(123_456));
             buckets[usize::try_from(wait.as_secs()).expect("small")] += 1;
         }
@@ -148,7 +136,7 @@ mod tests {
     #[test]
     fn the_seed_is_stable_over_versions() {
         assert_eq!(
-            seed_of("net\u{1f}eu\u{1f}us\u{1f}us"),
+            stable_hash("net\u{1f}eu\u{1f}us\u{1f}us"),
             1_445_423_884_149_287_986
         );
     }

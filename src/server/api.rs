@@ -185,7 +185,10 @@ fn unjudged(error: Unjudged) -> Miss<'static> {
     Miss::Unjudged(error)
 }
 
-fn json(status: StatusCode, body: Result<impl Into<Bytes>, serde_json::Error>) -> Response {
+pub(super) fn json(
+    status: StatusCode,
+    body: Result<impl Into<Bytes>, serde_json::Error>,
+) -> Response {
     match body {
         Ok(body) => {
             let head = [(CONTENT_TYPE, "application/json")];

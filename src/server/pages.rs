@@ -20,7 +20,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, api};
+use super::{Check, State, api, events};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
 use crate::model::GroupReport;
 
@@ -36,6 +36,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .merge(api::routes())
+        .merge(events::routes())
         .fallback(async || say(StatusCode::NOT_FOUND, "there is no such page; see /\n"))
         .with_state(state)
         .layer(map_response(guarded))

@@ -13,6 +13,7 @@ mod config;
 mod daemon;
 mod database_series;
 mod dns;
+mod drills;
 mod fault;
 mod gate;
 mod http;

@@ -13,10 +13,10 @@ use hotspare::model::ranking::{Difference, Quantile, Rows, Table, Verdict};
 use hotspare::model::{
     CheckReason, CheckReport, CheckState, DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts,
     Failure, GateKind, GroupMember, GroupReport, HoldReport, HttpFacts, Laps, Link, ManagerFacts,
-    Missed, Objectives, Observation, PairFigures, Phase, PhaseSet, PingFacts, Promotability,
-    RankingReport, ReadyState, Reason, ReasonSet, ReplicationFacts, Reply, Role, Sample,
-    SetFigures, Shape, Sight, SightReport, StageReport, StandbyPlace, StandbyReport, Target,
-    TargetKey, TlsFacts, TlsVersion, Unit, ValueFacts, Withheld,
+    Missed, Objectives, Observation, PairFigures, PastFigures, Phase, PhaseSet, PingFacts,
+    Promotability, RankingReport, ReadyState, Reason, ReasonSet, ReplicationFacts, Reply, Role,
+    Sample, SetFigures, Shape, Sight, SightReport, StageReport, StandbyPlace, StandbyReport,
+    Target, TargetKey, TlsFacts, TlsVersion, Unit, ValueFacts, Withheld,
 };
 use tokio::time::Instant;
 
@@ -562,6 +562,8 @@ pub(crate) fn filled() -> (Store, Own) {
     }
     store.insert_standby(&standby()).expect("inserted");
     assert!(store.judged(vec![judged()]));
+    store.insert_group("checkout", "eu-west").expect("inserted");
+    assert!(store.happened(vec![PastFigures::default()]));
     (store, own)
 }
 

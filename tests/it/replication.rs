@@ -10,7 +10,9 @@ mod redis;
 
 use std::net::SocketAddr;
 
-use crate::daemon::{Series, hotspare};
+use serde_json::Value;
+
+use crate::daemon::{Daemon, Series, hotspare};
 use crate::process::run;
 
 /// What `hotspare sql` prints for a kind.
@@ -31,17 +33,42 @@ fn config(check: &str, members: &[(&str, SocketAddr)]) -> String {
     let (primary, standbys) = names.split_once(", ").expect("two at least");
     format!(
         "region: here\n\
-         regions: [{{ name: here }}, {regions}]\n\
+         regions: [{{ name: here }}, {{ name: there }}, {regions}]\n\
          probes:\n\
          - name: orders\n\
          \x20 check: {check}\n\
          \x20 interval: 1s\n\
          \x20 timeout: 900ms\n\
-         \x20 from: [here]\n\
+         \x20 from: [here, there]\n\
          \x20 targets: {{ {targets} }}\n\
          groups:\n\
          - {{ name: shop, primary: {primary}, standbys: [{standbys}], probes: [orders] }}\n"
     )
+}
+
+/// A second daemon in another region, which sees the same.
+fn another_vantage(config: &str) -> Daemon {
+    Daemon::start(&config.replacen("region: here", "region: there", 1))
+}
+
+/// The failovers that a daemon saw.
+fn events(daemon: &Daemon) -> Vec<Value> {
+    let answer = daemon.get("/api/v1/events");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let mut answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    serde_json::from_value(answer["events"].take()).expect("a list")
+}
+
+/// The one failover that a daemon saw, once the new primary has acknowledged a canary.
+fn failover(daemon: &Daemon) -> Value {
+    daemon.wait_until("a failover by its canaries", |_| {
+        let events = events(daemon);
+        events
+            .iter()
+            .any(|event| event["rto_write_basis"] == "canary")
+    });
+    let [event] = events(daemon).try_into().expect("one failover");
+    event
 }
 
 const NORTH: &str = "target_region=\"north\"";

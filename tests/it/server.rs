@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Exposition, Format, Own, Store};
-use hotspare::server::{self, Judge, Limits, Readiness, State};
+use hotspare::model::{Drill, DrillOrder, DrillRefusal, Failover};
+use hotspare::server::{self, Events, Judge, Limits, Readiness, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
@@ -26,6 +27,23 @@ pub(crate) fn patient() -> Limits {
         idle: HANG * 10,
         grace: HANG,
         ..Limits::default()
+    }
+}
+
+/// Nothing ever happened.
+struct Uneventful;
+
+impl Events for Uneventful {
+    fn failovers(&self) -> Vec<Failover> {
+        Vec::new()
+    }
+
+    fn drills(&self) -> Vec<Drill> {
+        Vec::new()
+    }
+
+    fn order(&self, _: &DrillOrder) -> Result<Drill, DrillRefusal> {
+        Err(DrillRefusal::NoGroup)
     }
 }
 
@@ -82,6 +100,8 @@ impl Served {
                 })
             },
             readiness: readiness.into(),
+            events: Box::new(Uneventful),
+            admin: false,
             limits,
         };
         let any = SocketAddr::from(([0, 0, 0, 0], 0));

@@ -13,7 +13,7 @@ pub(super) fn table(daemon: &Daemon, group: &str) -> Result<Table, String> {
         .build()
         .map_err(|error| format!("cannot start a runtime: {error}"))?;
     let client = Client::new()?;
-    let body = runtime.block_on(client.ask(daemon, group))?;
+    let body = runtime.block_on(client.ask(daemon, &["groups", group]))?;
     read(&body)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::config::{Map, ValueKind};
 
@@ -13,6 +14,9 @@ use super::checks::Asked;
 use super::promises::{Standbys, assumed};
 use super::targets::is_empty;
 use super::{Check, find};
+
+/// For how long after a failover every other one is held back, where the group does not say.
+const BLOCK: Duration = Duration::from_hours(1);
 
 /// The most names that an error lists.
 const MAX_LISTED: usize = 20;
@@ -116,6 +120,7 @@ impl Check<'_> {
         };
         let ranking = self.ranking(&asked, &read.ranking);
         let checks = self.checks(&asked);
+        let user_path = self.user_path(element, read.user_path.as_deref(), probes);
         Some(Group {
             name: name.unwrap_or_default(),
             primary: primary.unwrap_or_default(),
@@ -125,9 +130,38 @@ impl Check<'_> {
             ranking,
             holds,
             assumed: assumed(&read.assume),
+            block: read.block_after_failover.unwrap_or(BLOCK),
+            user_path,
             checks,
             standbys,
         })
+    }
+
+    /// The probe of the path that users take. It need not be one of the group's.
+    fn user_path(
+        &mut self,
+        element: &Element,
+        name: Option<&str>,
+        probes: &Probes<'_>,
+    ) -> Option<Arc<str>> {
+        let name = name?;
+        if probes.names.iter().any(|known| known == name) {
+            return Some(name.into());
+        }
+        self.no_probe(element, &Path::root("user_path"), name, probes);
+        None
+    }
+
+    fn no_probe(&mut self, element: &Element, path: &Path, name: &str, probes: &Probes<'_>) {
+        let message = format!("there is no probe `{name}`");
+        let mut problem = element.problem(self.places, path, message);
+        let names = probes.names.iter().map(String::as_str);
+        problem.help = if probes.names.len() > MAX_LISTED {
+            nearest(name, names).map(|name| format!("did you mean `{name}`?"))
+        } else {
+            choices(name, names)
+        };
+        self.problems.push(problem);
     }
 
     fn primary(
@@ -247,15 +281,7 @@ impl Check<'_> {
         } else {
             path.key("name")
         };
-        let message = format!("there is no probe `{name}`");
-        let mut problem = element.problem(self.places, &path, message);
-        let names = probes.names.iter().map(String::as_str);
-        problem.help = if probes.names.len() > MAX_LISTED {
-            nearest(name, names).map(|name| format!("did you mean `{name}`?"))
-        } else {
-            choices(name, names)
-        };
-        self.problems.push(problem);
+        self.no_probe(element, &path, name, probes);
         None
     }
 

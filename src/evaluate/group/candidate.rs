@@ -9,6 +9,7 @@ use super::history::History;
 use super::question::Question;
 use super::seen::{self, Since};
 use super::{Brief, Compared, compared, estimate, seconds};
+use crate::evaluate::past::Past;
 use crate::model::{
     CheckKind, CheckReason, CheckReport, HoldReport, PairFigures, Sample, Sight, SightReport,
     StandbyReport,
@@ -137,7 +138,7 @@ impl Candidate {
     }
 
     /// Takes in what is known without a run, and counts what time alone has changed.
-    pub(super) fn tick(&mut self, brief: &Brief, now: Instant, today: SystemTime) {
+    pub(super) fn tick(&mut self, brief: &Brief, past: &Past, now: Instant, today: SystemTime) {
         for at in 0..self.questions.len() {
             let check = &self.questions[at].planned;
             let outcome = match &check.kind {
@@ -150,12 +151,19 @@ impl Candidate {
                         .holds
                         .iter()
                         .any(|hold| hold.holds(&self.region, today));
-                    bad_if(held, CheckReason::Hold)
+                    let recent = past.hold(&self.region, brief.block, today);
+                    bad_if(held || recent.is_some(), CheckReason::Hold)
                 }
-                // Nobody tells of drills yet.
-                CheckKind::DrillAge => Outcome::Error(CheckReason::NoValue),
+                CheckKind::DrillAge => {
+                    let look = past.drill_age(today).map_or_else(
+                        || seen::unknown(CheckReason::NoValue, now),
+                        |age| seen::bounded(check, age, now),
+                    );
+                    self.answer(at, 0, Some(look), today);
+                    continue;
+                }
                 CheckKind::Rto => {
-                    let rto = estimate::rto(brief, self).total().known();
+                    let rto = estimate::rto(brief, past, self).total().known();
                     let look = rto.map_or_else(
                         || seen::unknown(CheckReason::NoValue, now),
                         |rto| seen::bounded(check, rto.as_secs_f64(), now),
@@ -186,11 +194,17 @@ impl Candidate {
     }
 
     /// How it stands beside the other standbys, where the primary is seen like that.
-    pub(super) fn standing(&self, brief: &Brief, sight: Sight, now: Instant) -> Standing {
+    pub(super) fn standing(
+        &self,
+        brief: &Brief,
+        past: &Past,
+        sight: Sight,
+        now: Instant,
+    ) -> Standing {
         Standing {
             state: self.standby.verdict(sight, now).state,
             rpo: self.rpo(),
-            rto: estimate::rto(brief, self).total().known(),
+            rto: estimate::rto(brief, past, self).total().known(),
             preference: None,
             score: self.standby.score(now).map(|score| score.ratio),
         }
@@ -200,6 +214,7 @@ impl Candidate {
     pub(super) fn report(
         &self,
         brief: &Brief,
+        past: &Past,
         sight: Sight,
         now: Instant,
         today: SystemTime,
@@ -217,7 +232,7 @@ impl Candidate {
             .standby
             .promotion(sight, last_sight.as_ref(), objective, now);
         let score = self.standby.score(now);
-        let rto = estimate::rto(brief, self);
+        let rto = estimate::rto(brief, past, self);
         StandbyReport {
             standby: Arc::clone(&self.region),
             state,
@@ -232,7 +247,7 @@ impl Candidate {
             rto_seconds: rto.total().known().map(|rto| rto.as_secs_f64()),
             rto_stages: estimate::stages(&rto),
             rank: None,
-            holds: self.holds(brief, today),
+            holds: self.holds(brief, past, today),
             last_sight: last_sight.map(|last| SightReport {
                 timestamp_seconds: seconds(last.at),
                 rpo_seconds: last.rpo.map(|rpo| rpo.as_secs_f64()),
@@ -301,7 +316,7 @@ impl Candidate {
         .flatten()
     }
 
-    fn holds(&self, brief: &Brief, today: SystemTime) -> Vec<HoldReport> {
+    fn holds(&self, brief: &Brief, past: &Past, today: SystemTime) -> Vec<HoldReport> {
         let holds = brief.holds.iter();
         holds
             .filter(|hold| hold.holds(&self.region, today))
@@ -310,6 +325,7 @@ impl Candidate {
                 reason: Arc::clone(&hold.reason),
                 expiry_timestamp_seconds: seconds(hold.until),
             })
+            .chain(past.hold(&self.region, brief.block, today))
             .collect()
     }
 }

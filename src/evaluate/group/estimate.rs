@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::Brief;
 use super::candidate::Candidate;
+use crate::evaluate::past::Past;
 use crate::model::{CheckKind, StageReport};
 use crate::readiness::rank::{APPLY, Basis, Rto, Time};
 
 /// The estimate, from what was seen and what is taken for granted.
-pub(super) fn rto(brief: &Brief, standby: &Candidate) -> Rto {
+pub(super) fn rto(brief: &Brief, past: &Past, standby: &Candidate) -> Rto {
     let assumed = brief.assumed;
     let taken = |time: Duration| Time::Takes(time, Basis::Assumed);
     let databases = !standby.databases.is_empty();
@@ -16,7 +17,7 @@ pub(super) fn rto(brief: &Brief, standby: &Candidate) -> Rto {
         detect: detected(brief),
         decide: taken(assumed.decide),
         promote: if databases {
-            Rto::promoted(&[], assumed.promote)
+            Rto::promoted(&past.without_writes(), assumed.promote)
         } else {
             Time::NotApplicable
         },

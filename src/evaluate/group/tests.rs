@@ -69,6 +69,8 @@ fn brief(checks: Vec<PlannedCheck>) -> Brief {
         },
         assumed: Assumed::default(),
         holds: Vec::new(),
+        block: Duration::from_hours(1),
+        user_path: Vec::new(),
         checks,
         probes: vec![
             witness("db", "postgres", PRIMARY, &[STANDBY], &[PAIR]),

@@ -314,6 +314,8 @@ fn a_group_tells_its_ranking() {
         ranking: planned(&[]),
         assumed: Assumed::default(),
         holds: Vec::new(),
+        block: Duration::from_hours(1),
+        user_path: Vec::new(),
         checks: Vec::new(),
         probes: Vec::new(),
     };

@@ -7,6 +7,8 @@ use crate::model::{
     Reply, Role, Sighting, Suppressed, Write, WriteFailure,
 };
 
+mod failovers;
+
 const EPOCH: Epoch = Epoch(7);
 const INTERVAL: Duration = Duration::from_secs(10);
 const PRIMARY: usize = 0;
@@ -19,6 +21,16 @@ struct Stage {
     pens: Vec<Arc<Pen>>,
     start: Instant,
     now: Duration,
+}
+
+fn named() -> DatabaseSet {
+    DatabaseSet {
+        group: "shop".into(),
+        probe: "orders".into(),
+        kind: "postgres",
+        source_region: "here".into(),
+        canary: true,
+    }
 }
 
 /// A server as it would answer.
@@ -68,12 +80,20 @@ impl Stage {
         let pens: Vec<Arc<Pen>> = (0..3).map(|_| Arc::default()).collect();
         let members = pens.iter().enumerate().map(|(place, pen)| Member {
             target: key(place),
+            region: ["a", "b", "c"][place].into(),
             pair: key(place).0.checked_sub(1).map(PairKey),
             pen: Some(Arc::clone(pen)),
         });
         let members = members.collect();
         Self {
-            set: Set::new(SetKey(0), members, INTERVAL, Duration::from_secs(3), EPOCH),
+            set: Set::new(
+                SetKey(0),
+                named(),
+                members,
+                INTERVAL,
+                Duration::from_secs(3),
+                EPOCH,
+            ),
             pens,
             start: Instant::now(),
             now: Duration::ZERO,

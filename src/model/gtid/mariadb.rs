@@ -93,6 +93,15 @@ impl Domains {
         self.current.len() + self.applied.len() + history
     }
 
+    /// The last transaction of each domain that came from another server, as the server writes it in
+    /// `gtid_slave_pos`: it stays as it is while the server is a primary.
+    pub fn applied(&self) -> String {
+        let applied = self.applied.iter();
+        let gtids =
+            applied.map(|(domain, Place { server, seq })| format!("{domain}-{server}-{seq}"));
+        gtids.collect::<Vec<_>>().join(",")
+    }
+
     /// Whether every domain is as far as in the other position.
     pub fn covers(&self, other: &Self) -> bool {
         other.missing_in(self) == 0

@@ -164,6 +164,20 @@ impl GtidSet {
         Self(rest.collect())
     }
 
+    /// The transactions of this set that are not that server's own. A server that is not named by a
+    /// UUID has none.
+    #[must_use]
+    pub fn of_others(&self, server: &str) -> Self {
+        let own = uuid(server);
+        let others = self.0.iter();
+        let others = others.filter(|(source, _)| own != Some(source.server));
+        Self(
+            others
+                .map(|(source, all)| (source.clone(), all.clone()))
+                .collect(),
+        )
+    }
+
     /// The transactions that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {

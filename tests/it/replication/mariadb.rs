@@ -1,7 +1,7 @@
 //! A MariaDB primary and its replica.
 
 use super::campaign::Pair;
-use super::{NORTH, SOUTH, config, healthy, lag, pair, setup, suppressed};
+use super::{NORTH, SOUTH, config, failover, healthy, lag, pair, setup, suppressed, unseen};
 use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::mariadb_server::MariadbServer;
@@ -157,5 +157,26 @@ fn a_write_on_the_replica_is_errant_and_none_of_ours() {
     assert!(
         !own.iter().any(|event| event.contains("canary")),
         "{own:#?}"
+    );
+}
+
+#[test]
+fn a_switchover_in_order_is_a_planned_failover() {
+    let stage = Stage::set();
+    stage.primary.sql("SET GLOBAL read_only = 1");
+    stage
+        .daemon
+        .wait_until("a primary that is read-only", |series| {
+            series.one("hotspare_db_writable", &[NORTH]) == 0.0 && unseen(series, "south") == 0.0
+        });
+    stage
+        .replica
+        .sql("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0");
+    let event = failover(&stage.daemon);
+    assert_eq!(event["planned"], true, "{event}");
+    assert_eq!(event["rpo_writes"], 0);
+    assert_eq!(
+        (&event["from"], &event["to"]),
+        (&"north".into(), &"south".into())
     );
 }

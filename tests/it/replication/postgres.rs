@@ -23,6 +23,8 @@ pub(super) struct Stage {
     pub(super) south: Standby,
     pub(super) east: Standby,
     pub(super) daemon: Daemon,
+    /// The daemon's configuration.
+    pub(super) config: String,
 }
 
 pub(super) struct Standby {
@@ -55,20 +57,22 @@ impl Stage {
         primary.sql("CREATE TABLE orders (id serial, text text)");
         let to_primary = Link::to(address(&primary));
         let [south, east] = ["south", "east"].map(|name| Standby::of(&primary, name));
-        let daemon = Daemon::start(&config(
+        let config = config(
             check,
             &[
                 ("north", to_primary.address()),
                 ("south", south.to.address()),
                 ("east", east.to.address()),
             ],
-        ));
+        );
+        let daemon = Daemon::start(&config);
         Self {
             primary,
             to_primary,
             south,
             east,
             daemon,
+            config,
         }
     }
 

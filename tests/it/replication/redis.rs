@@ -1,7 +1,7 @@
 //! A Redis primary and its replica.
 
 use super::campaign::Pair;
-use super::{NORTH, SOUTH, config, healthy, lag, pair, setup, suppressed};
+use super::{NORTH, SOUTH, config, failover, healthy, lag, pair, setup, suppressed, unseen};
 use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::redis_server::RedisServer;
@@ -166,4 +166,28 @@ fn a_primary_that_came_back_empty_is_seen_before_the_replica_is_emptied() {
     stage.daemon.wait_until("an empty replica", |series| {
         series.one("hotspare_db_keys", &[SOUTH]) < 10.0 && healthy(series)
     });
+}
+
+#[test]
+fn a_replica_that_takes_over_from_a_dead_primary_is_a_failover_with_what_it_lacks() {
+    let mut stage = Stage::set();
+    stage.stream.black_hole();
+    let before = stage
+        .daemon
+        .wait_until("writes that do not arrive", |series| {
+            unseen(series, "south") >= 3.0
+        });
+    stage.primary.kill();
+    stage.daemon.wait_until("a primary that is gone", |series| {
+        series.one("hotspare_probe_up", &[NORTH]) == 0.0
+    });
+    stage.replica.command(&["REPLICAOF", "NO", "ONE"]);
+    let event = failover(&stage.daemon);
+    assert_eq!(event["planned"], false, "{event}");
+    let lost = event["rpo_writes"].as_f64().expect("known");
+    assert!(lost >= unseen(&before, "south"), "{event}");
+    assert_eq!(
+        (&event["from"], &event["to"]),
+        (&"north".into(), &"south".into())
+    );
 }

@@ -1,0 +1,239 @@
+//! `hotspare drill`: announces a drill to daemons, ends it, reports on it.
+
+mod report;
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use super::ask::{Client, Daemon};
+use super::events::{Daemons, Failed, events, finish, moment, read, to_json};
+use crate::model::{Drill, DrillKind, DrillStart, DrillState, Failover, duration};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Announce a drill: failovers from now on are part of it.
+    Start(Start),
+    /// End the drill of a group; it succeeds only if every standby is ready again.
+    Finish(OfGroup),
+    /// Give the drill of a group up.
+    Abort(OfGroup),
+    /// Tell the drills that the daemons know.
+    Status(Status),
+    /// Tell what came of a drill.
+    Report(Report),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Start {
+    /// The group.
+    #[arg(long, value_name = "NAME")]
+    group: String,
+
+    /// What is rehearsed: `read_route`, `switchover` or `failover`.
+    #[arg(long, value_name = "KIND")]
+    kind: DrillKind,
+
+    /// What is to be remembered of it, in one line.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+
+    /// What names it; by default the group and the time.
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+
+    /// How long it may take. After that it counts as unfinished.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration::parse, default_value = "4h")]
+    limit: Duration,
+
+    #[command(flatten)]
+    daemons: Daemons,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OfGroup {
+    /// The group.
+    #[arg(long, value_name = "NAME")]
+    group: String,
+
+    #[command(flatten)]
+    daemons: Daemons,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// Only those of this group.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+
+    #[command(flatten)]
+    daemons: Daemons,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// The drill; by default the last one.
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+
+    /// How it is written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Markdown)]
+    format: Format,
+
+    #[command(flatten)]
+    daemons: Daemons,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people.
+    Markdown,
+    /// One JSON object.
+    Json,
+}
+
+/// What `GET /api/v1/drills` answers.
+#[derive(Deserialize)]
+struct Drills {
+    drills: Vec<Drill>,
+}
+
+pub(super) fn drill(command: &Command) -> ExitCode {
+    finish(match command {
+        Command::Start(arguments) => start(arguments),
+        Command::Finish(arguments) => order(&arguments.daemons, "finish", arguments),
+        Command::Abort(arguments) => order(&arguments.daemons, "abort", arguments),
+        Command::Status(arguments) => status(arguments),
+        Command::Report(arguments) => report(arguments),
+    })
+}
+
+fn start(arguments: &Start) -> Result<String, Failed> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs_f64();
+    let id = arguments.id.clone();
+    let id = id.unwrap_or_else(|| format!("{}-{}", plain(&arguments.group), plain(&moment(now))));
+    let start = DrillStart {
+        id,
+        group: arguments.group.clone(),
+        kind: arguments.kind,
+        note: arguments.note.clone(),
+        for_seconds: arguments.limit.as_secs_f64(),
+    };
+    ordered(&arguments.daemons, &["drills"], &start)
+}
+
+/// A text as a part of an id.
+fn plain(text: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.chars().filter(|c| word(*c)).take(40).collect()
+}
+
+fn order(daemons: &Daemons, what: &str, arguments: &OfGroup) -> Result<String, Failed> {
+    #[derive(Serialize)]
+    struct Order<'a> {
+        group: &'a str,
+    }
+    let group = &arguments.group;
+    ordered(daemons, &["drills", what], &Order { group })
+}
+
+/// Gives an order to every daemon. What one of them refuses does not keep the others from it.
+fn ordered(daemons: &Daemons, names: &[&str], order: &impl Serialize) -> Result<String, Failed> {
+    let order = serde_json::to_vec(order).map_err(|error| Failed::Daemon(error.to_string()))?;
+    let each = daemons.each(&async |client: &Client, daemon: &Daemon| {
+        let body = client.order(daemon, names, order.clone()).await?;
+        read::<Drill>(&body)
+    })?;
+    let mut text = String::new();
+    let mut refused = false;
+    for (url, came) in each {
+        let _ = match came {
+            Ok(drill) => writeln!(text, "{url}: {}", line(&drill)),
+            Err(why) => {
+                refused = true;
+                writeln!(text, "{url}: {why}")
+            }
+        };
+    }
+    if refused {
+        return Err(Failed::Daemon(text.trim_end().to_owned()));
+    }
+    Ok(text)
+}
+
+fn status(arguments: &Status) -> Result<String, Failed> {
+    let mut text = String::new();
+    let wanted = |drill: &Drill| {
+        let group = arguments.group.as_deref();
+        group.is_none_or(|group| *drill.group == *group)
+    };
+    let each = arguments
+        .daemons
+        .all(&async |client: &Client, daemon: &Daemon| {
+            let body = client.ask(daemon, &["drills"]).await?;
+            let drills: Drills = read(&body)?;
+            Ok((daemon.to_string(), drills.drills))
+        })?;
+    for (url, drills) in each {
+        for drill in drills.iter().filter(|drill| wanted(drill)) {
+            let _ = writeln!(text, "{url}: {}", line(drill));
+        }
+    }
+    Ok(text)
+}
+
+/// A drill for people.
+fn line(drill: &Drill) -> String {
+    let start = moment(drill.start_timestamp_seconds);
+    let mut line = format!(
+        "{}: {} of {}, since {start}",
+        drill.id,
+        drill.kind.as_str(),
+        drill.group
+    );
+    let end = drill.end_timestamp_seconds.map(moment).unwrap_or_default();
+    let deadline = moment(drill.deadline_timestamp_seconds);
+    let _ = match drill.state {
+        DrillState::Open => write!(line, ", to be over by {deadline}"),
+        DrillState::Succeeded => write!(line, ", succeeded at {end}"),
+        DrillState::Aborted => write!(line, ", aborted at {end}"),
+    };
+    line
+}
+
+fn report(arguments: &Report) -> Result<String, Failed> {
+    let each = arguments
+        .daemons
+        .all(&async |client: &Client, daemon: &Daemon| {
+            let body = client.ask(daemon, &["drills"]).await?;
+            let drills: Drills = read(&body)?;
+            Ok((drills.drills, events(client, daemon).await?))
+        })?;
+    let (drills, events): (Vec<Vec<Drill>>, Vec<Vec<Failover>>) = each.into_iter().unzip();
+    let wanted = |drill: &&Drill| arguments.id.as_ref().is_none_or(|id| drill.id == *id);
+    let found = drills.iter().flatten().filter(wanted);
+    let drill = found.max_by(|a, b| {
+        let (a, b) = (a.start_timestamp_seconds, b.start_timestamp_seconds);
+        a.total_cmp(&b)
+    });
+    let Some(drill) = drill else {
+        return Err(Failed::Daemon("there is no such drill".to_owned()));
+    };
+    let of_drill =
+        |event: &Failover| event.group == drill.group && event.drill.as_ref() == Some(&drill.id);
+    let events = events.into_iter().flatten().filter(of_drill).collect();
+    let vantages = drills.iter().flatten();
+    let vantages: Vec<_> = vantages
+        .filter(|each| each.id == drill.id)
+        .cloned()
+        .collect();
+    let report = report::Report::new(drill.clone(), &vantages, events);
+    match arguments.format {
+        Format::Markdown => Ok(report.markdown()),
+        Format::Json => to_json(&report),
+    }
+}

@@ -1,0 +1,246 @@
+//! What happened to the groups, and the drills that an operator announces.
+//!
+//! Nothing else can be changed through this server. A page in a browser cannot do it: it is asked for
+//! a header and a type of content that a page may not send elsewhere, and whatever names its origin
+//! is refused. Nor can another host, unless the daemon was told to let it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Extension, State as Shown};
+use axum::http::header::{CONTENT_TYPE, FORWARDED, HeaderName, ORIGIN, VIA};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Router, http};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use super::api::json;
+use crate::model::{Drill, DrillOrder, DrillRefusal, DrillStart, Failover};
+
+/// What an order has to come with: no page of another origin can send it unasked.
+pub const ORDER_HEADER: HeaderName = HeaderName::from_static("x-hotspare-order");
+
+/// Bytes of an order.
+const MAX_ORDER: usize = 4096;
+
+/// What is known of the past, and who takes orders.
+pub trait Events: Send + Sync {
+    /// The failovers of every group, oldest first within a group.
+    fn failovers(&self) -> Vec<Failover>;
+    /// The drills of every group, oldest first within a group.
+    fn drills(&self) -> Vec<Drill>;
+    /// Carries out an order.
+    fn order(&self, order: &DrillOrder) -> Result<Drill, DrillRefusal>;
+}
+
+/// Who is at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// The routes.
+pub(super) fn routes() -> Router<Arc<State>> {
+    Router::new()
+        .route("/api/v1/events", get(events))
+        .route("/api/v1/drills", get(drills).post(start))
+        .route("/api/v1/drills/finish", post(finish))
+        .route("/api/v1/drills/abort", post(abort))
+        .layer(DefaultBodyLimit::max(MAX_ORDER))
+}
+
+async fn events(Shown(state): Shown<Arc<State>>) -> Response {
+    #[derive(Serialize)]
+    struct List {
+        events: Vec<Failover>,
+    }
+    let events = state.events.failovers();
+    json(StatusCode::OK, serde_json::to_vec(&List { events }))
+}
+
+async fn drills(Shown(state): Shown<Arc<State>>) -> Response {
+    #[derive(Serialize)]
+    struct List {
+        drills: Vec<Drill>,
+    }
+    let drills = state.events.drills();
+    json(StatusCode::OK, serde_json::to_vec(&List { drills }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfGroup {
+    group: String,
+}
+
+async fn start(
+    Shown(state): Shown<Arc<State>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    order(&state, peer, &headers, &body, |start: DrillStart| {
+        DrillOrder::Start(start)
+    })
+}
+
+async fn finish(
+    Shown(state): Shown<Arc<State>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    order(&state, peer, &headers, &body, |of: OfGroup| {
+        DrillOrder::Finish(of.group)
+    })
+}
+
+async fn abort(
+    Shown(state): Shown<Arc<State>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    order(&state, peer, &headers, &body, |of: OfGroup| {
+        DrillOrder::Abort(of.group)
+    })
+}
+
+fn order<T: DeserializeOwned>(
+    state: &State,
+    peer: Peer,
+    headers: &HeaderMap,
+    body: &[u8],
+    order: impl Fn(T) -> DrillOrder,
+) -> Response {
+    if let Err((status, why)) = may(state.admin, peer, headers) {
+        return refused(status, why);
+    }
+    let read = match serde_json::from_slice(body) {
+        Ok(read) => read,
+        // The reader's words may repeat what was sent, which is sent back as JSON to who sent it.
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match state.events.order(&order(read)) {
+        Ok(drill) => json(StatusCode::OK, serde_json::to_vec(&drill)),
+        Err(refusal) => {
+            let status = match refusal {
+                DrillRefusal::NoGroup => StatusCode::NOT_FOUND,
+                DrillRefusal::Bad(_) => StatusCode::BAD_REQUEST,
+                DrillRefusal::Open(_) | DrillRefusal::None | DrillRefusal::NotYet(_) => {
+                    StatusCode::CONFLICT
+                }
+            };
+            refused(status, &refusal.to_string())
+        }
+    }
+}
+
+/// Whether whoever asks may order anything.
+fn may(
+    admin: bool,
+    Peer(peer): Peer,
+    headers: &HeaderMap,
+) -> Result<(), (StatusCode, &'static str)> {
+    if headers.contains_key(ORIGIN) {
+        return Err((StatusCode::FORBIDDEN, "a page in a browser may not do that"));
+    }
+    let proxied = [FORWARDED, VIA, X_FORWARDED_FOR]
+        .iter()
+        .any(|name| headers.contains_key(name));
+    if !admin && (proxied || !peer.to_canonical().is_loopback()) {
+        return Err((
+            StatusCode::FORBIDDEN,
+            "orders are taken on this host only: run `hotspare drill` there, or start the daemon \
+             with --web.enable-admin",
+        ));
+    }
+    if !headers.contains_key(ORDER_HEADER) {
+        return Err((
+            StatusCode::FORBIDDEN,
+            "the header x-hotspare-order is missing",
+        ));
+    }
+    let content = headers.get(CONTENT_TYPE).and_then(|of| of.to_str().ok());
+    let content = content.and_then(|of| of.split(';').next());
+    if !content.is_some_and(|of| of.trim().eq_ignore_ascii_case("application/json")) {
+        return Err((
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the type of the content has to be application/json",
+        ));
+    }
+    Ok(())
+}
+
+const X_FORWARDED_FOR: http::HeaderName = HeaderName::from_static("x-forwarded-for");
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    #[derive(Serialize)]
+    struct Error<'a> {
+        error: &'a str,
+    }
+    json(status, serde_json::to_vec(&Error { error: why }))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const HERE: &str = "127.0.0.1";
+    const THERE: &str = "10.1.0.5";
+
+    fn status(admin: bool, peer: &str, headers: &[(&'static str, &str)]) -> u16 {
+        let headers = headers.iter().map(|(name, value)| {
+            let value = HeaderValue::from_str(value).expect("a value");
+            (HeaderName::from_static(name), value)
+        });
+        let peer = Peer(peer.parse().expect("an address"));
+        let may = may(admin, peer, &headers.collect());
+        may.map_or_else(|(status, _)| status.as_u16(), |()| 200)
+    }
+
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    const ORDER: (&str, &str) = ("x-hotspare-order", "drill");
+
+    #[test]
+    fn orders_are_taken_from_this_host_only_unless_others_were_let_in() {
+        for (admin, peer, expected) in [
+            (false, HERE, 200),
+            (false, "::1", 200),
+            (false, "::ffff:127.0.0.1", 200),
+            (false, THERE, 403),
+            (true, THERE, 200),
+        ] {
+            assert_eq!(status(admin, peer, &[JSON, ORDER]), expected, "{peer}");
+        }
+        for name in ["forwarded", "via", "x-forwarded-for"] {
+            let proxied = [JSON, ORDER, (name, "x")];
+            assert_eq!(status(false, HERE, &proxied), 403, "{name}");
+            assert_eq!(status(true, HERE, &proxied), 200, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_page_in_a_browser_cannot_order_anything() {
+        for admin in [false, true] {
+            for (headers, expected) in [
+                (&[JSON, ORDER][..], 200),
+                (
+                    &[("content-type", "Application/JSON; charset=utf-8"), ORDER],
+                    200,
+                ),
+                (&[JSON], 403),
+                (&[ORDER], 415),
+                (&[("content-type", "text/plain"), ORDER], 415),
+                (&[JSON, ORDER, ("origin", "null")], 403),
+                (&[JSON, ORDER, ("origin", "http://127.0.0.1:9887")], 403),
+            ] {
+                assert_eq!(status(admin, HERE, headers), expected, "{headers:?}");
+            }
+        }
+    }
+}
