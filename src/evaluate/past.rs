@@ -177,10 +177,11 @@ impl Past {
         })
     }
 
-    /// For how long nothing could be written at each failover.
-    pub(super) fn without_writes(&self) -> Vec<Duration> {
-        let times = self.failovers.iter();
-        let times = times.map(|failover| Duration::try_from_secs_f64(failover.rto_write_seconds));
+    /// How long each promotion took: for how long nothing could be written where the failover was
+    /// planned. In one that was not, that time is also for noticing and deciding.
+    pub(super) fn promotions(&self) -> Vec<Duration> {
+        let planned = self.failovers.iter().filter(|failover| failover.planned);
+        let times = planned.map(|failover| Duration::try_from_secs_f64(failover.rto_write_seconds));
         times.filter_map(Result::ok).collect()
     }
 

@@ -17,7 +17,7 @@ pub(super) fn rto(brief: &Brief, past: &Past, standby: &Candidate) -> Rto {
         detect: detected(brief),
         decide: taken(assumed.decide),
         promote: if databases {
-            Rto::promoted(&past.without_writes(), assumed.promote)
+            Rto::promoted(&past.promotions(), assumed.promote)
         } else {
             Time::NotApplicable
         },

@@ -77,10 +77,21 @@ fn what_more_is_known_of_a_failover_does_not_make_it_two() {
     past.failed_over(&more, around());
     assert_eq!(past.failovers(), [more]);
     assert_eq!(past.figures().failovers, [[1, 0], [0, 0]]);
-    assert_eq!(past.without_writes(), [Duration::from_secs(12)]);
+    assert_eq!(
+        past.promotions(),
+        [],
+        "somebody had to notice, and to decide"
+    );
+    let planned = Failover {
+        planned: true,
+        rto_write_seconds: 3.0,
+        ..failover("2", 5000)
+    };
+    past.failed_over(&planned, around());
+    assert_eq!(past.promotions(), [Duration::from_secs(3)]);
     // A server without GTIDs names itself alike every time.
     past.failed_over(&failover("1", 9000), around());
-    assert_eq!(past.figures().failovers, [[2, 0], [0, 0]]);
+    assert_eq!(past.figures().failovers, [[2, 0], [1, 0]]);
 }
 
 #[test]
