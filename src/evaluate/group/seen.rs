@@ -4,8 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::history::History;
 use crate::model::{
-    Bound, CheckKind, CheckReason, Facts, ManagerFacts, NoValue, PlannedCheck, ReplicationFacts,
-    Role, Sample, ValueFacts,
+    Bound, CheckKind, CheckReason, ManagerFacts, NoValue, PlannedCheck, ReplicationFacts, Role,
+    Sample, ValueFacts,
 };
 use crate::readiness::{Look, Outcome};
 
@@ -112,23 +112,15 @@ fn value(check: &PlannedCheck, sample: &Sample) -> Look {
     })
 }
 
+/// A certificate is as good as the time that it has left. One that is not valid for another reason
+/// fails the run, unless the configuration says not to ask.
 fn certificate(check: &PlannedCheck, sample: &Sample) -> Look {
-    let tls = sample
-        .facts()
-        .and_then(|facts: &Facts| facts.tls.as_deref());
+    let tls = sample.facts().and_then(|facts| facts.tls.as_deref());
     let expiry = tls.and_then(|tls| tls.chain_min_not_after.or(tls.leaf_not_after));
-    let verified = tls.and_then(|tls| tls.verified);
-    let reason = CheckReason::Certificate;
-    let look = of_answer(sample, expiry, |expiry| {
-        beyond(check, left(expiry, sample.at), reason, sample.ended)
-    });
-    Look {
-        outcome: match verified {
-            Some(false) => Outcome::Bad(reason),
-            _ => look.outcome,
-        },
-        ..look
-    }
+    of_answer(sample, expiry, |expiry| {
+        let left = left(expiry, sample.at);
+        beyond(check, left, CheckReason::Certificate, sample.ended)
+    })
 }
 
 /// Seconds from `now` until a moment in seconds since 1970; below zero once it is over.

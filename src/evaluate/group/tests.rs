@@ -6,7 +6,7 @@ use super::test_samples::{at, failed, ok, wall, with_facts};
 use super::*;
 use crate::model::{
     Beyond, Bound, CheckKind, CheckReason, CheckReport, CheckState, DatabaseFacts, Facts, GateKind,
-    Link, Promotability, ReadyState, Reason, Role, StandbyReport, Unit, Withheld,
+    Link, Promotability, ReadyState, Reason, Role, StandbyReport, TlsFacts, Unit, Withheld,
 };
 
 const PRIMARY: TargetKey = TargetKey(0);
@@ -627,6 +627,58 @@ fn a_version_may_differ_for_a_while_and_no_longer() {
     run(930, 2, "2");
     run(930, 0, "2");
     assert_eq!(run(930, 1, "2").value, Some(0.0));
+}
+
+#[test]
+fn a_certificate_is_judged_by_the_time_that_its_chain_has_left() {
+    let certificate = check("web", "certificate", CheckKind::Certificate, &[]);
+    let bound = Bound {
+        beyond: Beyond::Below,
+        unit: Unit::Seconds,
+        limit: 100.0,
+        warn: None,
+    };
+    let certificate = PlannedCheck {
+        bound: Some(bound),
+        ..certificate
+    };
+    let mut brief = brief(vec![certificate]);
+    brief.probes[1].standbys[0].truncate(1);
+    for (tls, leaf, chain, expected) in [
+        (false, 200, Some(200), (CheckState::NotApplicable, None)),
+        (true, 100, None, PASS),
+        (true, 99, None, fails(CheckReason::Certificate)),
+        (true, 200, Some(100), PASS),
+        (true, 200, Some(99), fails(CheckReason::Certificate)),
+        (true, -1, None, fails(CheckReason::Certificate)),
+    ] {
+        let mut brief = brief.clone();
+        brief.probes[1].tls[0] = tls;
+        let group = Group::new(brief, at(0)).expect("in order");
+        let mut stage = Stage {
+            group,
+            ..Stage::new(Vec::new())
+        };
+        let moment = |left: i64| 1_800_000_010 + left;
+        let facts = TlsFacts {
+            leaf_not_after: Some(moment(leaf)),
+            chain_min_not_after: chain.map(moment),
+            // The configuration says that nobody asks.
+            verified: Some(false),
+            ..TlsFacts::default()
+        };
+        let facts = Facts {
+            tls: Some(Box::new(facts)),
+            ..Facts::default()
+        };
+        let sample = of(WEB[1], with_facts(at(10), facts));
+        stage.group.observe(&sample);
+        assert_eq!(
+            stage.reason(10, "certificate"),
+            expected,
+            "{leaf} {chain:?}"
+        );
+    }
 }
 
 #[test]
