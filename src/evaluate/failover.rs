@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::canary::Canary;
 use super::figures;
+use super::past::moment;
 use super::user_path::Window;
 use crate::model::{
     DatabaseSet, Failover, Identity, LossUnknown, Mark, Position, ReplicationFacts, Role, RtoBasis,
@@ -173,7 +174,7 @@ impl Watch {
             source_region: Arc::clone(&self.set.source_region),
             from: Arc::clone(&old.region),
             to: Arc::clone(look.region),
-            timestamp_seconds: super::group::seconds(if both { old.writable_at } else { new.at }),
+            timestamp_seconds: moment(if both { old.writable_at } else { new.at }),
             planned: down_first && rpo.is_none_or(|lost| lost.writes == 0),
             rto_write_seconds: without.as_secs_f64(),
             rto_write_basis: RtoBasis::Roles,

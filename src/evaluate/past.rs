@@ -217,14 +217,14 @@ impl Past {
         if self.drills.iter().any(|drill| drill.id == order.id) {
             return Err(DrillRefusal::Bad("a drill of this group had that id"));
         }
-        let start = seconds(today);
+        let start = moment(today);
         let drill = Drill {
             id: order.id.clone(),
             group: Arc::clone(&self.group),
             kind: order.kind,
             note: order.note.clone(),
             start_timestamp_seconds: start,
-            deadline_timestamp_seconds: start + order.for_seconds,
+            deadline_timestamp_seconds: (start + order.for_seconds).round(),
             rpo_objective_seconds: objectives.rpo.map(|rpo| rpo.as_secs_f64()),
             rto_objective_seconds: objectives.rto.map(|rto| rto.as_secs_f64()),
             end_timestamp_seconds: None,
@@ -260,7 +260,7 @@ impl Past {
         let open = drills.find(|drill| drill.is_open());
         let open = open.ok_or(DrillRefusal::None)?;
         open.state = state;
-        open.end_timestamp_seconds = Some(seconds(today));
+        open.end_timestamp_seconds = Some(moment(today));
         let drill = open.clone();
         self.told(&drill);
         Ok(drill)
@@ -317,6 +317,11 @@ impl Past {
             error!(group = %self.group, %error, "what is old is not forgotten");
         }
     }
+}
+
+/// A moment in seconds since 1970, to the millisecond: written as JSON and read again, it is the same.
+pub(super) fn moment(at: SystemTime) -> f64 {
+    (seconds(at) * 1000.0).round() / 1000.0
 }
 
 /// What the store has of a group, oldest first.

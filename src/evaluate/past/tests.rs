@@ -214,3 +214,13 @@ fn what_happened_outlives_the_daemon_and_the_oldest_is_forgotten() {
     other.keep_in(&store);
     assert_eq!((other.failovers().len(), other.drills().len()), (0, 0));
 }
+
+#[test]
+fn a_moment_is_the_same_after_it_was_written_and_read() {
+    for nanos in (0..1_000_000_000).step_by(7_654_321) {
+        let moment = moment(at(0) + Duration::from_nanos(nanos));
+        let text = serde_json::to_string(&moment).expect("written");
+        let read: f64 = serde_json::from_str(&text).expect("read");
+        assert_eq!(read.to_bits(), moment.to_bits(), "{text}");
+    }
+}
