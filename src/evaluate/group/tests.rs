@@ -549,6 +549,142 @@ fn after_a_failover_the_question_is_asked_of_the_new_primary() {
     assert_eq!(standbys[1].primary_sight, Sight::Seen);
 }
 
+/// A group with a second database and a second standby: `db` and `cache`, in the regions a (the
+/// primary's), b and c. A target's key is 3 times its database's place and its region's.
+struct Two {
+    group: Group,
+}
+
+const DATABASES: [&str; 2] = ["db", "cache"];
+
+impl Two {
+    fn new() -> Self {
+        let mut brief = brief(vec![
+            check("db", "reachable", CheckKind::Reachable, &[]),
+            check("cache", "reachable", CheckKind::Reachable, &[]),
+        ]);
+        brief.standbys.push("c".into());
+        brief.probes = DATABASES
+            .into_iter()
+            .zip(0..)
+            .map(|(name, place)| Witness {
+                name: name.into(),
+                kind: "postgres",
+                interval: Duration::from_secs(10),
+                timeout: Duration::from_secs(3),
+                primary: vec![TargetKey(3 * place)],
+                standbys: vec![
+                    vec![TargetKey(3 * place + 1)],
+                    vec![TargetKey(3 * place + 2)],
+                ],
+                tls: vec![false; 2],
+                pairs: vec![PairKey(2 * place), PairKey(2 * place + 1)],
+            })
+            .collect();
+        Self {
+            group: Group::new(brief, at(0)).expect("in order"),
+        }
+    }
+
+    /// A round of a database: whether its primary answers, the silence of each standby's link, and
+    /// what each would lose.
+    fn round(
+        &mut self,
+        second: u32,
+        place: u32,
+        answers: bool,
+        silence: [u64; 2],
+        lag: [Option<u64>; 2],
+    ) {
+        for (standby, silence) in (1..).zip(silence) {
+            let mut said = facts(second, Role::Standby);
+            said.link = Some(Link {
+                up: Some(true),
+                silence: Some(Duration::from_secs(silence)),
+                initial_sync: false,
+            });
+            self.group
+                .observe(&told(second, TargetKey(3 * place + standby), Some(said)));
+        }
+        let target = TargetKey(3 * place);
+        let serving = facts(second, Role::Primary);
+        let sample = if answers {
+            told(second, target, Some(serving.clone()))
+        } else {
+            of(target, failed(at(second), Reason::Refused))
+        };
+        self.group.observe(&sample);
+        for (standby, lag) in (0..).zip(lag) {
+            let figures = PairFigures {
+                lag_ring: lag.map(Duration::from_secs),
+                loss_bytes: lag.map(|lag| 100 * lag),
+                ..PairFigures::default()
+            };
+            let seen = Compared {
+                sample: &sample,
+                of_primary: true,
+                primary: answers.then_some(&serving),
+                write_rate: None,
+                set: &SetFigures::default(),
+            };
+            self.group
+                .compare(PairKey(2 * place + standby), &figures, seen);
+        }
+    }
+
+    fn reports(&self, second: u32) -> [StandbyReport; 2] {
+        let standbys = self.group.report(at(second), wall(second)).standbys;
+        standbys.try_into().expect("two")
+    }
+}
+
+#[test]
+fn a_group_has_lost_its_primary_as_soon_as_one_of_its_databases_has() {
+    let mut two = Two::new();
+    for second in [10, 20, 30, 40] {
+        two.round(second, 0, true, [1, 1], [Some(0), Some(0)]);
+        two.round(second, 1, second == 10, [60, 60], [None, None]);
+    }
+    let sights = two.reports(40).map(|report| report.primary_sight);
+    assert_eq!(sights, [Sight::Lost, Sight::Lost]);
+}
+
+#[test]
+fn one_standby_that_hears_the_primary_is_enough_to_know_that_it_lives() {
+    for (silence, sights) in [
+        ([60, 1], [Sight::OneSided, Sight::OneSided]),
+        ([60, 60], [Sight::Lost, Sight::Lost]),
+    ] {
+        let mut two = Two::new();
+        for second in [10, 20, 30, 40] {
+            two.round(second, 0, second == 10, silence, [None, None]);
+            two.round(second, 1, true, [1, 1], [Some(0), Some(0)]);
+        }
+        let seen = two.reports(40).map(|report| report.primary_sight);
+        assert_eq!(seen, sights, "{silence:?}");
+    }
+}
+
+#[test]
+fn what_a_group_would_lose_is_what_its_worst_database_would() {
+    let mut two = Two::new();
+    two.round(10, 0, true, [1, 1], [Some(2), Some(7)]);
+    let [b, c] = two.reports(10);
+    assert_eq!(
+        (b.rpo_seconds, c.rpo_seconds),
+        (None, None),
+        "of one it is not known"
+    );
+    assert_eq!((b.last_sight, c.rpo_bytes), (None, None));
+    two.round(20, 1, true, [1, 1], [Some(3), Some(5)]);
+    let [b, c] = two.reports(20);
+    assert_eq!((b.rpo_seconds, c.rpo_seconds), (Some(3.0), Some(7.0)));
+    assert_eq!((b.rpo_bytes, c.rpo_bytes), (Some(500), Some(1200)));
+    let last = c.last_sight.expect("all were seen");
+    assert_eq!(Some(last.timestamp_seconds), Some(1_800_000_010.0));
+    assert_eq!((last.rpo_seconds, last.loss_bytes), (Some(7.0), Some(1200)));
+}
+
 #[test]
 fn faults_of_this_daemon_are_no_fault_of_the_primary() {
     let mut stage = Stage::new(database());

@@ -77,11 +77,7 @@ fn what_more_is_known_of_a_failover_does_not_make_it_two() {
     past.failed_over(&more, around());
     assert_eq!(past.failovers(), [more]);
     assert_eq!(past.figures().failovers, [[1, 0], [0, 0]]);
-    assert_eq!(
-        past.promotions(),
-        [],
-        "somebody had to notice, and to decide"
-    );
+    assert!(past.promotions().is_empty(), "it was not planned");
     let planned = Failover {
         planned: true,
         rto_write_seconds: 3.0,
