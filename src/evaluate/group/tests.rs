@@ -476,6 +476,14 @@ fn a_primary_that_only_this_vantage_misses_is_not_lost() {
         }
         let report = stage.report(60);
         assert_eq!((report.primary_sight, report.state), (sight, state));
+        let why = report.reasons.iter().map(|check| check.reason);
+        let cut_off = why.clone().any(|why| why == Some(CheckReason::OneSided));
+        assert_eq!(
+            cut_off,
+            sight == Sight::OneSided,
+            "{:?}",
+            why.collect::<Vec<_>>()
+        );
         let last = report.last_sight.expect("both were seen");
         assert_eq!(Some(last.timestamp_seconds), Some(1_800_000_020.0));
         assert_eq!((last.rpo_seconds, last.loss_bytes), (Some(1.0), Some(100)));
