@@ -625,7 +625,7 @@ impl Two {
         for (standby, lag) in (0..).zip(lag) {
             let figures = PairFigures {
                 lag_ring: lag.map(Duration::from_secs),
-                loss_bytes: lag.map(|lag| 100 * lag),
+                loss_bytes: Some(lag.map_or(50, |lag| 100 * lag)),
                 ..PairFigures::default()
             };
             let seen = Compared {
@@ -683,7 +683,7 @@ fn what_a_group_would_lose_is_what_its_worst_database_would() {
         (None, None),
         "of one it is not known"
     );
-    assert_eq!((b.last_sight, c.rpo_bytes), (None, None));
+    assert_eq!(b.last_sight, None);
     two.round(20, 1, true, [1, 1], [Some(3), Some(5)]);
     let [b, c] = two.reports(20);
     assert_eq!((b.rpo_seconds, c.rpo_seconds), (Some(3.0), Some(7.0)));
@@ -691,6 +691,9 @@ fn what_a_group_would_lose_is_what_its_worst_database_would() {
     let last = c.last_sight.expect("all were seen");
     assert_eq!(Some(last.timestamp_seconds), Some(1_800_000_010.0));
     assert_eq!((last.rpo_seconds, last.loss_bytes), (Some(7.0), Some(1200)));
+    two.round(30, 1, true, [1, 1], [None, Some(5)]);
+    let last = two.reports(30)[0].last_sight.expect("all were seen");
+    assert_eq!(last.rpo_seconds, None, "of one it is not known");
 }
 
 #[test]
