@@ -24,8 +24,8 @@ use crate::prometheus::{Prometheus, listening};
 /// second.
 const FASTER: u32 = 15;
 
-/// For how long nothing else may fire: a minute and a half of the rules' time.
-const A_WHILE: Duration = Duration::from_secs(6);
+/// For how long nothing else may fire: a minute and a quarter of the rules' time.
+const A_WHILE: Duration = Duration::from_secs(5);
 
 /// Only a guard against waiting for ever.
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -5,6 +5,7 @@ use super::{NORTH, SOUTH, config, failover, healthy, lag, pair, setup, suppresse
 use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::mariadb_server::MariadbServer;
+use crate::vantages::wait_until;
 
 fn check(canary: &str) -> String {
     format!("{{ mysql: {{ user: hotspare_probe, password_file: pw, tls: disable, {canary} }} }}")
@@ -147,6 +148,13 @@ fn a_write_on_the_replica_is_errant_and_none_of_ours() {
         series.one("hotspare_db_role", &[SOUTH, "role=\"standby\""]),
         1.0
     );
+    // It only reads again, and what it has for itself is left.
+    stage.replica.sql("SET GLOBAL read_only = 1");
+    wait_until(&stage.daemon, "a standby that diverged", "south", |said| {
+        said.state() == "not_ready"
+            && said.check("orders/role") == "pass"
+            && said.check("orders/errant") == "fail diverged"
+    });
     // Everything that the replica itself has ever logged: one row, and no canary.
     let log = stage.replica.binlog_text();
     let own: Vec<&str> = log

@@ -133,6 +133,11 @@ fn a_rogue_primary_never_gets_a_canary() {
         "it was of this cluster"
     );
     assert!(lag(&series, "ring").is_nan(), "it follows nobody");
+    wait_until(&stage.daemon, "a standby that is none", "south", |said| {
+        said.state() == "not_ready"
+            && said.check("orders/single_primary") == "fail split_brain"
+            && said.check("orders/role") == "fail role"
+    });
 }
 
 #[test]

@@ -18,8 +18,8 @@ const LINK: &str = "ticket HotspareReplicationLinkDown shop orders eu-central";
 #[test]
 fn what_happens_to_a_standby_is_told_of_it_alone() {
     let mut shop = Shop::open();
-    all_is_well(&shop);
-    app_answers_500(&shop);
+    let watch = all_is_well(&shop);
+    app_answers_500(&shop, &watch);
     replay_is_paused(&shop);
     link_is_a_black_hole(&shop);
     link_is_reset(&shop);
@@ -40,7 +40,7 @@ fn only(reason: &str) -> BTreeSet<String> {
     [reason.to_owned()].into()
 }
 
-fn all_is_well(shop: &Shop) {
+fn all_is_well(shop: &Shop) -> Watch {
     let watch = shop.watch();
     shop.say("what is well", CENTRAL, |said| {
         said.reasons().is_empty()
@@ -50,11 +50,11 @@ fn all_is_well(shop: &Shop) {
             && said.figure("hotspare_vantages_expected") == 3.0
     });
     hears_only(shop, &watch, Expected::default());
+    watch
 }
 
 /// One alert: the database has nothing to do with it.
-fn app_answers_500(shop: &Shop) {
-    let watch = shop.watch();
+fn app_answers_500(shop: &Shop, watch: &Watch) {
     shop.standbys[0].app.answer(500);
     shop.say("an app that is broken, and nothing else", CENTRAL, |said| {
         said.state() == "not_ready" && said.reasons() == only("app/healthy fail answer")
@@ -63,7 +63,7 @@ fn app_answers_500(shop: &Shop) {
         told: &[NOT_READY],
         ..Expected::default()
     };
-    hears_only(shop, &watch, expected);
+    hears_only(shop, watch, expected);
     watch.describes(NOT_READY, &["healthy (answer); see"]);
     shop.standbys[0].app.answer(200);
 }
