@@ -7,5 +7,6 @@ mod capacity;
 mod certificate;
 mod flapping;
 mod shop;
+mod slow;
 mod standby;
 mod vantage;

@@ -59,8 +59,8 @@ async fn a_verdict_changes_for_what_is_seen_and_not_for_a_start_a_stall_or_a_fla
          probes:\n\
          - name: web\n\
          \x20 check: {{ http: {{}} }}\n\
-         \x20 interval: 200ms\n\
-         \x20 timeout: 190ms\n\
+         \x20 interval: 500ms\n\
+         \x20 timeout: 490ms\n\
          \x20 from: [west]\n\
          \x20 targets: {{ west: \"http://{}\", south: \"http://{}\" }}\n\
          groups: [{{ name: shop, primary: west, standbys: [south], probes: [web] }}]\n",
@@ -96,7 +96,7 @@ fn stall(daemon: &mut Daemon) {
     });
     let series = daemon.series();
     assert_eq!(series.one("hotspare_tilt", &[]), 1.0);
-    assert!(series.one("hotspare_tilt_total", &["cause=\"stall\""]) >= 1.0);
+    assert!(series.one("hotspare_tilts_total", &["cause=\"stall\""]) >= 1.0);
     wait_until(daemon, "an end of it", "south", |said| {
         said.state() == "ready"
     });

@@ -1,0 +1,62 @@
+//! A standby that became slow: it is worth less and could still take over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::daemon::Daemon;
+use crate::http::server::{Server, answer_one};
+use crate::vantages::wait_until;
+
+/// An app that takes so many milliseconds for an answer.
+async fn app(millis: &Arc<AtomicU64>) -> Server {
+    let millis = Arc::clone(millis);
+    Server::start(move |stream, seen| {
+        let wait = Duration::from_millis(millis.load(Ordering::Relaxed));
+        async move {
+            tokio::time::sleep(wait).await;
+            let answer = b"HTTP/1.1 200 OK
+Content-Length: 0
+
+";
+            answer_one(stream, &seen, answer).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_standby_is_worth_less_and_stays_ready() {
+    let (west, south) = (Arc::default(), Arc::default());
+    let (primary, standby) = (app(&west).await, app(&south).await);
+    let daemon = Daemon::start(&format!(
+        "region: west\n\
+         regions: [{{ name: west }}, {{ name: south }}]\n\
+         probes:\n\
+         - name: web\n\
+         \x20 check: {{ http: {{}} }}\n\
+         \x20 interval: 1s\n\
+         \x20 timeout: 900ms\n\
+         \x20 from: [west]\n\
+         \x20 targets: {{ west: \"http://{}\", south: \"http://{}\" }}\n\
+         groups:\n\
+         - name: shop\n\
+         \x20 primary: west\n\
+         \x20 standbys: [south]\n\
+         \x20 probes: [web]\n\
+         \x20 checks: [{{ probe: web, check: latency, quantile: 0.5, over: 25s, above: 250ms }}]\n",
+        primary.address, standby.address
+    ));
+    wait_until(&daemon, "enough quick runs", "south", |said| {
+        said.check("web/latency") == "pass" && said.state() == "ready"
+    });
+    let score = |said: &crate::vantages::Said<'_>| {
+        said.figure_of("hotspare_readiness_score_ratio", "standby=\"south\"")
+    };
+    wait_until(&daemon, "a full score", "south", |said| score(said) == 1.0);
+    south.store(400, Ordering::Relaxed);
+    wait_until(&daemon, "slow runs", "south", |said| {
+        assert_eq!(said.state(), "ready", "{said}");
+        said.check("web/latency") == "fail threshold" && score(said) == 0.0
+    });
+}
