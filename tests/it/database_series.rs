@@ -251,7 +251,11 @@ fn a_pair_has_the_series_of_its_engine_and_those_of_the_canary_only_with_one() {
         (
             "postgres",
             true,
-            &["replication_slot_lost", "replication_slot_retained_bytes"][..],
+            &[
+                "db_parameter_too_low",
+                "replication_slot_lost",
+                "replication_slot_retained_bytes",
+            ][..],
         ),
         (
             "mysql",
