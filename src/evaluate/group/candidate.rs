@@ -228,9 +228,10 @@ impl Candidate {
         });
         let last_sight = self.last_sight();
         let objective = brief.objectives.rpo.unwrap_or(Duration::MAX);
+        let judged = self.judged_by(last_sight, objective);
         let promotion = self
             .standby
-            .promotion(sight, last_sight.as_ref(), objective, now);
+            .promotion(sight, judged.as_ref(), objective, now);
         let score = self.standby.score(now);
         let rto = estimate::rto(brief, past, self);
         StandbyReport {
@@ -314,6 +315,18 @@ impl Candidate {
             })
         })
         .flatten()
+    }
+
+    /// What a promotion is judged by: the last sight, whose loss is not known to be within the
+    /// objective where the primary went on for too long without the standby.
+    fn judged_by(&self, last: Option<LastSight>, objective: Duration) -> Option<LastSight> {
+        let unpaired = self.databases.iter().map(Database::unpaired).max();
+        let unpaired = unpaired.unwrap_or_default();
+        let tells = |rpo: &Duration| *rpo > objective || rpo.saturating_add(unpaired) <= objective;
+        last.map(|last| LastSight {
+            rpo: last.rpo.filter(tells),
+            ..last
+        })
     }
 
     fn holds(&self, brief: &Brief, past: &Past, today: SystemTime) -> Vec<HoldReport> {

@@ -20,6 +20,8 @@ pub(super) struct Database {
     pub(super) figures: PairFigures,
     /// When both sides were last seen, and what was known then.
     pub(super) last_sight: Option<LastSight>,
+    /// When the primary was last seen to live.
+    lived: Option<Instant>,
     /// How fast the standby applies what it has received.
     pub(super) applies: ApplyRate,
 }
@@ -42,6 +44,7 @@ impl Database {
             link: None,
             figures: PairFigures::default(),
             last_sight: None,
+            lived: None,
             applies: ApplyRate::default(),
         })
     }
@@ -78,6 +81,9 @@ impl Database {
         self.figures = figures.clone();
         let (rpo, loss_bytes) = (self.rpo(), figures.loss_bytes);
         let known = rpo.is_some() || loss_bytes.is_some();
+        if seen.of_primary && (seen.primary.is_some() || seen.sample.outcome.is_ok()) {
+            self.lived = Some(seen.sample.ended);
+        }
         if seen.of_primary && seen.primary.is_some() && known {
             self.last_sight = Some(LastSight {
                 seen: seen.sample.ended,
@@ -86,6 +92,15 @@ impl Database {
                 loss_bytes,
             });
         }
+    }
+
+    /// For how long the primary was seen to live after the two sides were last seen: what it wrote
+    /// then is in no figure.
+    pub(super) fn unpaired(&self) -> Duration {
+        let both = self.last_sight.zip(self.lived);
+        both.map_or(Duration::ZERO, |(last, lived)| {
+            lived.saturating_duration_since(last.seen)
+        })
     }
 
     /// Seconds of writes that would be lost: by the canary or, where it tells nothing, by the

@@ -517,6 +517,41 @@ fn a_loss_beyond_the_objective_is_frozen_and_no_promotion_is_viable() {
 }
 
 #[test]
+fn what_a_primary_wrote_without_the_standby_is_not_known_to_be_within_the_objective() {
+    for (objective, alone, promotion) in [
+        (5, &[][..], Promotability::Viable),
+        (5, &[30], Promotability::Unknown),
+        (60, &[30], Promotability::Viable),
+        (60, &[30, 40, 50, 60, 70, 80], Promotability::Unknown),
+    ] {
+        let mut stage = Stage::new(database());
+        let mut brief = brief(database());
+        brief.objectives.rpo = Some(Duration::from_secs(objective));
+        stage.group = Group::new(brief, at(0)).expect("in order");
+        stage.round(10);
+        stage.round(20);
+        stage.figures = PairFigures::default();
+        for &second in alone {
+            let primary = facts(second, Role::Primary);
+            let sample = told(second, PRIMARY, Some(primary.clone()));
+            stage.primary(&sample, Some(&primary));
+        }
+        // The standby comes back when the primary is gone.
+        for second in [90, 100, 110] {
+            let mut said = facts(second, Role::Standby);
+            said.link = None;
+            stage.standby(&told(second, STANDBY, Some(said)));
+            stage.primary(&of(PRIMARY, failed(at(second), Reason::Refused)), None);
+        }
+        let report = stage.report(110);
+        assert_eq!(report.state, ReadyState::PrimaryLost);
+        let last = report.last_sight.expect("both were seen");
+        assert_eq!(last.timestamp_seconds, 1_800_000_020.0);
+        assert_eq!(report.promotion, promotion, "{objective} {alone:?}");
+    }
+}
+
+#[test]
 fn after_a_failover_the_question_is_asked_of_the_new_primary() {
     let other = TargetKey(5);
     let mut brief = brief(database());
