@@ -30,6 +30,8 @@ struct Move {
     at: Instant,
     /// What was new.
     news: Position,
+    /// Whether it stands for everything before it.
+    first: bool,
 }
 
 impl Ring {
@@ -38,16 +40,18 @@ impl Ring {
         if self.newest.as_ref() == Some(position) {
             return;
         }
-        let news = match &self.newest {
-            Some(before) if position.covers(before) == Some(true) => position.since(before),
+        let (news, first) = match &self.newest {
+            Some(before) if position.covers(before) == Some(true) => {
+                (position.since(before), false)
+            }
             // Another history: what was noted of the one before says nothing any more.
             _ => {
                 self.moves.clear();
-                position.clone()
+                (position.clone(), true)
             }
         };
         self.newest = Some(position.clone());
-        self.moves.push_back(Move { at, news });
+        self.moves.push_back(Move { at, news, first });
         while self.moves.len() > CAPACITY || (self.moves.len() > 1 && self.parts() > MAX_PARTS) {
             self.thin();
         }
@@ -61,12 +65,19 @@ impl Ring {
     /// if that was never. `None`: the primary was not seen yet, or cannot be compared.
     pub(super) fn lag(&self, applied: &Position, now: Instant) -> Option<Duration> {
         self.newest.as_ref()?.covers(applied)?;
-        for Move { at, news } in &self.moves {
+        for Move { at, news, .. } in &self.moves {
             if !applied.covers(news)? {
                 return Some(now.saturating_duration_since(*at));
             }
         }
         Some(Duration::ZERO)
+    }
+
+    /// Whether `applied` lacks something that was there when the primary was first seen: its lag is
+    /// then at least what [`Self::lag`] tells, and nobody knows how much more.
+    pub(super) fn lags_since_before(&self, applied: &Position) -> bool {
+        let first = self.moves.front().filter(|oldest| oldest.first);
+        first.is_some_and(|first| applied.covers(&first.news) == Some(false))
     }
 
     /// Forgets what every one of the standbys has, but for the newest of it: a standby may lose it
@@ -97,6 +108,7 @@ impl Ring {
                 Some((_, second)) => kept.push_back(Move {
                     at: first.at,
                     news: joined(first.news, second.news),
+                    first: first.first,
                 }),
                 None => kept.push_back(first),
             }

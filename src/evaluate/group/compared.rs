@@ -90,7 +90,14 @@ pub(super) fn against_before(
         ),
         CheckKind::Lag => figures.lag_ring.map_or_else(
             || unknown(CheckReason::NoPrimary, at),
-            |lag| beyond(check, lag.as_secs_f64(), reason, at),
+            |lag| {
+                let look = beyond(check, lag.as_secs_f64(), reason, at);
+                // At least so late is late, but never in time.
+                match look.outcome {
+                    Outcome::Ok if figures.lag_ring_at_least => unknown(CheckReason::Undecided, at),
+                    _ => look,
+                }
+            },
         ),
         CheckKind::Canary => {
             let mark = database.canary.as_ref()?.seen.mark;

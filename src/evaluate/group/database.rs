@@ -106,7 +106,9 @@ impl Database {
     /// Seconds of writes that would be lost: by the canary or, where it tells nothing, by the
     /// primary's positions.
     pub(super) fn rpo(&self) -> Option<Duration> {
-        self.figures.rpo_seconds.or(self.figures.lag_ring)
+        let lag = self.figures.lag_ring;
+        let lag = lag.filter(|_| !self.figures.lag_ring_at_least);
+        self.figures.rpo_seconds.or(lag)
     }
 
     /// Whether the standby hears the primary.

@@ -517,6 +517,25 @@ fn a_loss_beyond_the_objective_is_frozen_and_no_promotion_is_viable() {
 }
 
 #[test]
+fn a_lag_that_may_be_longer_is_never_short_enough() {
+    for (lag, expected) in [
+        (1, unknown(CheckReason::Undecided)),
+        (6, fails(CheckReason::Threshold)),
+    ] {
+        let mut stage = Stage::new(database());
+        stage.figures.lag_ring = Some(Duration::from_secs(lag));
+        stage.figures.lag_ring_at_least = true;
+        stage.figures.rpo_seconds = None;
+        stage.round(10);
+        stage.round(20);
+        assert_eq!(stage.reason(20, "lag"), expected);
+        let report = stage.report(20);
+        assert_eq!(report.rpo_seconds, None);
+        assert_eq!(report.last_sight.and_then(|last| last.rpo_seconds), None);
+    }
+}
+
+#[test]
 fn what_a_primary_wrote_without_the_standby_is_not_known_to_be_within_the_objective() {
     for (objective, alone, promotion) in [
         (5, &[][..], Promotability::Viable),

@@ -642,6 +642,26 @@ fn a_standby_that_follows_the_old_timeline_has_no_loss_to_tell() {
     assert_eq!(stage.pair(2).loss_bytes, Some(10));
 }
 
+/// The daemon came when the standby was late already, nobody knows since when.
+#[test]
+fn a_lag_that_is_older_than_the_daemon_is_at_least_so_long() {
+    let mut stage = Stage::set();
+    let mut round = |applied: u64, position: u64| {
+        stage.look(STANDBY, &standby(2_000, applied));
+        let figures = stage.pair(STANDBY);
+        let told = (figures.lag_ring, figures.lag_ring_at_least);
+        stage.look(PRIMARY, &primary(position));
+        stage.wait(10);
+        told
+    };
+    assert_eq!(round(500, 1_000), (None, false));
+    assert_eq!(round(500, 1_100), (Some(secs(10)), true));
+    assert_eq!(round(500, 1_200), (Some(secs(20)), true));
+    // It has what was there at first, and the rest is as late as it is.
+    assert_eq!(round(1_000, 1_300), (Some(secs(20)), false));
+    assert_eq!(round(1_300, 1_400), (Some(secs(0)), false));
+}
+
 /// What it lacks is not forgotten while it cannot be asked: not even if the others have it.
 #[test]
 fn a_standby_that_was_silent_is_as_late_as_it_is() {
