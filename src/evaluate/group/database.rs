@@ -15,6 +15,8 @@ pub(super) struct Database {
     /// Whether positions are counted in bytes, so that what waits to be applied is known.
     pub(super) in_bytes: bool,
     patience: Patience,
+    /// Whether the standby was of another cluster when that could last be told.
+    stranger: bool,
     /// The standby's link, and when it was told.
     link: Option<(Link, Instant)>,
     pub(super) figures: PairFigures,
@@ -41,6 +43,7 @@ impl Database {
                 silence,
                 fresh: Terms::fresh_for(probe.interval, probe.timeout),
             },
+            stranger: false,
             link: None,
             figures: PairFigures::default(),
             last_sight: None,
@@ -79,6 +82,13 @@ impl Database {
     /// primary is out of sight.
     pub(super) fn compare(&mut self, figures: &PairFigures, seen: Compared<'_>) {
         self.figures = figures.clone();
+        if let Some(stranger) = figures.identity_mismatch {
+            self.stranger = stranger;
+        }
+        if self.stranger {
+            // What was seen before was seen of another server.
+            self.last_sight = None;
+        }
         let (rpo, loss_bytes) = (self.rpo(), figures.loss_bytes);
         let known = rpo.is_some() || loss_bytes.is_some();
         if seen.of_primary && (seen.primary.is_some() || seen.sample.outcome.is_ok()) {
@@ -111,9 +121,10 @@ impl Database {
         self.figures.rpo_seconds.or(lag)
     }
 
-    /// Whether the standby hears the primary.
+    /// Whether the standby hears the primary. One of another cluster hears another primary.
     pub(super) fn hearing(&self, now: Instant) -> Hearing {
-        self.link.map_or(Hearing::Unknown, |(link, told)| {
+        let link = self.link.filter(|_| !self.stranger);
+        link.map_or(Hearing::Unknown, |(link, told)| {
             Hearing::of(link, told, self.patience, now)
         })
     }

@@ -517,6 +517,34 @@ fn a_loss_beyond_the_objective_is_frozen_and_no_promotion_is_viable() {
 }
 
 #[test]
+fn a_standby_of_another_cluster_is_no_witness_and_was_never_seen_beside_the_primary() {
+    for silence in [1, 60] {
+        let mut stage = Stage::new(database());
+        stage.round(10);
+        stage.figures = PairFigures {
+            identity_mismatch: Some(true),
+            ..PairFigures::default()
+        };
+        stage.round(20);
+        // Nobody can tell any more once the primary is gone.
+        stage.figures = PairFigures::default();
+        for second in [30, 40, 50] {
+            let mut said = facts(second, Role::Standby);
+            said.link = Some(Link {
+                up: Some(true),
+                silence: Some(Duration::from_secs(silence)),
+                initial_sync: false,
+            });
+            stage.standby(&told(second, STANDBY, Some(said)));
+            stage.primary(&of(PRIMARY, failed(at(second), Reason::Refused)), None);
+        }
+        let report = stage.report(50);
+        assert_eq!(report.primary_sight, Sight::Unwitnessed, "{silence}");
+        assert_eq!(report.last_sight, None);
+    }
+}
+
+#[test]
 fn a_lag_that_may_be_longer_is_never_short_enough() {
     for (lag, expected) in [
         (1, unknown(CheckReason::Undecided)),
