@@ -856,6 +856,39 @@ fn a_version_may_differ_for_a_while_and_no_longer() {
 }
 
 #[test]
+fn no_target_hides_behind_another_of_its_region() {
+    let over = Duration::from_mins(5);
+    let version = check("web", "version", CheckKind::Version, &[]);
+    let loss = check("web", "loss", CheckKind::PacketLoss { over }, &[]);
+    let mut stage = Stage::new(vec![
+        above(900.0, Unit::Seconds, version),
+        above(0.6, Unit::Ratio, loss),
+    ]);
+    let run = |stage: &mut Stage, second, place: usize, version: &str| {
+        let facts = Facts {
+            version: Some(version.into()),
+            ..Facts::default()
+        };
+        let sample = with_facts(at(second), facts);
+        stage.group.observe(&of(WEB[place], sample));
+    };
+    // One of them stays at another version than the primary.
+    for second in (10..=920).step_by(10) {
+        run(&mut stage, second, 0, "2");
+        run(&mut stage, second, 2, "2");
+        run(&mut stage, second, 1, "1");
+    }
+    assert_eq!(stage.reason(920, "version"), fails(CheckReason::Mismatch));
+    // One of them does not answer any more.
+    for second in (1000..=1400).step_by(10) {
+        run(&mut stage, second, 2, "2");
+        let failed = failed(at(second), Reason::Status);
+        stage.group.observe(&of(WEB[1], failed));
+    }
+    assert_eq!(stage.reason(1400, "loss"), fails(CheckReason::Threshold));
+}
+
+#[test]
 fn a_certificate_is_judged_by_the_time_that_its_chain_has_left() {
     let certificate = check("web", "certificate", CheckKind::Certificate, &[]);
     let bound = Bound {
