@@ -517,6 +517,41 @@ fn a_loss_beyond_the_objective_is_frozen_and_no_promotion_is_viable() {
 }
 
 #[test]
+fn a_primary_that_answers_now_and_then_is_not_lost() {
+    // Whether it answers, run by run, and how it is seen after the last one.
+    for (runs, sight) in [
+        ("ooxxx", Sight::Lost),
+        ("ooxxxo", Sight::Unclear),
+        ("ooxxxox", Sight::Unclear),
+        ("ooxxxoxxx", Sight::Lost),
+        ("ooxxxoo", Sight::Seen),
+        // It wavered, and is slowly believed again.
+        ("xxxooxxxooxxxoo", Sight::Unclear),
+        ("xxxooxxxooxxxooxxx", Sight::Lost),
+    ] {
+        let mut stage = Stage::new(database());
+        let mut second = 0;
+        for answers in runs.chars() {
+            second += 10;
+            let mut said = facts(second, Role::Standby);
+            said.link = None;
+            stage.standby(&told(second, STANDBY, Some(said)));
+            let sample = match answers {
+                'o' => told(second, PRIMARY, Some(facts(second, Role::Primary))),
+                _ => of(PRIMARY, failed(at(second), Reason::TimeoutConnect)),
+            };
+            stage.group.observe(&sample);
+        }
+        let report = stage.report(second);
+        assert_eq!(report.primary_sight, sight, "{runs}");
+        assert_eq!(
+            report.state == ReadyState::PrimaryLost,
+            sight == Sight::Lost
+        );
+    }
+}
+
+#[test]
 fn a_standby_of_another_cluster_is_no_witness_and_was_never_seen_beside_the_primary() {
     for silence in [1, 60] {
         let mut stage = Stage::new(database());
