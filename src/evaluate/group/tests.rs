@@ -580,6 +580,20 @@ fn a_standby_of_another_cluster_is_no_witness_and_was_never_seen_beside_the_prim
 }
 
 #[test]
+fn a_canary_that_was_never_seen_is_missed_and_its_writer_is_not_at_fault() {
+    for (lag, expected) in [
+        (4, unknown(CheckReason::NoValue)),
+        (6, fails(CheckReason::Filtered)),
+    ] {
+        let mut stage = Stage::new(database());
+        stage.figures.lag_canary = Some(Duration::from_secs(lag));
+        stage.figures.rpo_seconds = None;
+        stage.round(10);
+        assert_eq!(stage.reason(10, "canary"), expected);
+    }
+}
+
+#[test]
 fn a_lag_that_may_be_longer_is_never_short_enough() {
     for (lag, expected) in [
         (1, unknown(CheckReason::Undecided)),
