@@ -83,6 +83,7 @@ impl Set {
         timeout: Duration,
         epoch: Epoch,
     ) -> Self {
+        let fresh = 3 * interval + timeout;
         let canary = members.iter().any(|member| member.pen.is_some());
         let seats = members.into_iter().map(|member| Seat {
             member,
@@ -93,11 +94,11 @@ impl Set {
         Self {
             key,
             named: named.clone(),
-            fresh: 3 * interval + timeout,
+            fresh,
             watch: Watch::new(named, seats.len()),
             members: seats.collect(),
             primary: Primary::default(),
-            ring: Ring::default(),
+            ring: Ring::new(fresh),
             writes: WriteRate::default(),
             canary: canary.then(|| Canary::new(epoch, interval)),
             figures: SetFigures::default(),
