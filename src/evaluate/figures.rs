@@ -49,12 +49,14 @@ pub(super) fn both_sides(
 pub(super) fn without_primary(figures: &mut PairFigures) {
     without_primary_except_lag(figures);
     figures.lag_ring = None;
+    figures.lag_ring_at_least = false;
 }
 
 fn without_primary_except_lag(figures: &mut PairFigures) {
     *figures = PairFigures {
         apply_bytes: figures.apply_bytes,
         lag_ring: figures.lag_ring,
+        lag_ring_at_least: figures.lag_ring_at_least,
         lag_canary: figures.lag_canary,
         lag_native: figures.lag_native,
         canary_seen_seq: figures.canary_seen_seq,

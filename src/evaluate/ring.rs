@@ -16,11 +16,15 @@ const MAX_PARTS: usize = 1 << 18;
 /// What the primary had when, on this daemon's clock.
 ///
 /// The first entry stands for everything before it: of what was there when the daemon came, no one
-/// knows since when.
-#[derive(Debug, Default)]
+/// knows since when; nor of what came while the primary was not seen.
+#[derive(Debug)]
 pub(super) struct Ring {
+    /// The longest time between two looks at the primary in which nothing counts as missed.
+    gap: Duration,
     moves: VecDeque<Move>,
     newest: Option<Position>,
+    /// When the last look began.
+    looked: Option<Instant>,
 }
 
 /// Something that was new in the primary at a look.
@@ -30,24 +34,40 @@ struct Move {
     at: Instant,
     /// What was new.
     news: Position,
+    /// Whether it came while nobody looked, nobody knows when: as what was there at first.
+    unseen: bool,
 }
 
 impl Ring {
+    /// Nothing seen yet. The primary is watched while its looks are at most `gap` apart.
+    pub(super) fn new(gap: Duration) -> Self {
+        Self {
+            gap,
+            moves: VecDeque::new(),
+            newest: None,
+            looked: None,
+        }
+    }
+
     /// Notes what the primary had at a look that began at `at`. Where nothing is new, nothing grows.
     pub(super) fn note(&mut self, at: Instant, position: &Position) {
+        let last = self.looked.replace(at);
         if self.newest.as_ref() == Some(position) {
             return;
         }
-        let news = match &self.newest {
-            Some(before) if position.covers(before) == Some(true) => position.since(before),
+        let watched = last.is_some_and(|last| at.saturating_duration_since(last) <= self.gap);
+        let (news, unseen) = match &self.newest {
+            Some(before) if position.covers(before) == Some(true) => {
+                (position.since(before), !watched)
+            }
             // Another history: what was noted of the one before says nothing any more.
             _ => {
                 self.moves.clear();
-                position.clone()
+                (position.clone(), true)
             }
         };
         self.newest = Some(position.clone());
-        self.moves.push_back(Move { at, news });
+        self.moves.push_back(Move { at, news, unseen });
         while self.moves.len() > CAPACITY || (self.moves.len() > 1 && self.parts() > MAX_PARTS) {
             self.thin();
         }
@@ -61,12 +81,20 @@ impl Ring {
     /// if that was never. `None`: the primary was not seen yet, or cannot be compared.
     pub(super) fn lag(&self, applied: &Position, now: Instant) -> Option<Duration> {
         self.newest.as_ref()?.covers(applied)?;
-        for Move { at, news } in &self.moves {
+        for Move { at, news, .. } in &self.moves {
             if !applied.covers(news)? {
                 return Some(now.saturating_duration_since(*at));
             }
         }
         Some(Duration::ZERO)
+    }
+
+    /// Whether the first thing that `applied` lacks came while nobody looked at the primary: its lag
+    /// is then at least what [`Self::lag`] tells, and nobody knows how much more.
+    pub(super) fn lags_since_before(&self, applied: &Position) -> bool {
+        let mut moves = self.moves.iter();
+        let missing = moves.find(|one| applied.covers(&one.news) == Some(false));
+        missing.is_some_and(|missing| missing.unseen)
     }
 
     /// Forgets what every one of the standbys has, but for the newest of it: a standby may lose it
@@ -97,6 +125,7 @@ impl Ring {
                 Some((_, second)) => kept.push_back(Move {
                     at: first.at,
                     news: joined(first.news, second.news),
+                    unseen: first.unseen,
                 }),
                 None => kept.push_back(first),
             }
@@ -129,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_standby_that_has_everything_has_no_lag_however_idle_the_primary_is() {
-        let (mut ring, start) = (Ring::default(), start());
+        let (mut ring, start) = (Ring::new(secs(60)), start());
         assert_eq!(ring.lag(&Position::Lsn(5), start), None, "no primary seen");
         for look in 0..1_000 {
             ring.note(start + secs(look), &Position::Lsn(100));
@@ -148,7 +177,7 @@ mod tests {
 
     #[test]
     fn lag_counts_from_the_first_move_that_is_missing() {
-        let (mut ring, start) = (Ring::default(), start());
+        let (mut ring, start) = (Ring::new(secs(60)), start());
         for look in 0..10 {
             ring.note(start + secs(10 * look), &Position::Lsn(100 * look));
         }
@@ -163,7 +192,7 @@ mod tests {
 
     #[test]
     fn another_history_begins_anew() {
-        let (mut ring, start) = (Ring::default(), start());
+        let (mut ring, start) = (Ring::new(secs(60)), start());
         ring.note(start, &Position::Lsn(100));
         ring.note(start + secs(10), &Position::Lsn(200));
         ring.note(start + secs(20), &Position::Lsn(50));
@@ -174,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_long_lag_is_never_told_shorter_than_it_is() {
-        let (mut ring, start) = (Ring::default(), start());
+        let (mut ring, start) = (Ring::new(secs(60)), start());
         let looks = 5_000;
         for look in 0..looks {
             ring.note(start + secs(look), &Position::Lsn(look));
@@ -196,7 +225,7 @@ mod tests {
     #[test]
     fn huge_positions_do_not_pile_up() {
         use crate::model::Domains;
-        let (mut ring, start) = (Ring::default(), start());
+        let (mut ring, start) = (Ring::new(secs(60)), start());
         let state: Vec<_> = (0..100_000).map(|server| format!("0-{server}-1")).collect();
         let state = state.join(",");
         let at = |seq: u64| {

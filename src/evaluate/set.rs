@@ -83,6 +83,7 @@ impl Set {
         timeout: Duration,
         epoch: Epoch,
     ) -> Self {
+        let fresh = 3 * interval + timeout;
         let canary = members.iter().any(|member| member.pen.is_some());
         let seats = members.into_iter().map(|member| Seat {
             member,
@@ -93,11 +94,11 @@ impl Set {
         Self {
             key,
             named: named.clone(),
-            fresh: 3 * interval + timeout,
+            fresh,
             watch: Watch::new(named, seats.len()),
             members: seats.collect(),
             primary: Primary::default(),
-            ring: Ring::default(),
+            ring: Ring::new(fresh),
             writes: WriteRate::default(),
             canary: canary.then(|| Canary::new(epoch, interval)),
             figures: SetFigures::default(),
@@ -253,7 +254,10 @@ impl Set {
             Some(look) => {
                 figures::one_side(&mut seat.figures, look);
                 match lag {
-                    Some(lag) => seat.figures.lag_ring = lag,
+                    Some(lag) => {
+                        seat.figures.lag_ring = lag.map(|(lag, _)| lag);
+                        seat.figures.lag_ring_at_least = lag.is_some_and(|(_, least)| least);
+                    }
                     None => figures::without_primary(&mut seat.figures),
                 }
             }
@@ -261,14 +265,16 @@ impl Set {
         self.tell(place, changes);
     }
 
-    /// How far behind the primary the member is; `None` for one that follows nobody, or another.
-    fn ring_lag(&self, place: usize, primary: &ReplicationFacts) -> Option<Duration> {
+    /// How far behind the primary the member is, and whether it is at least so far; `None` for one
+    /// that follows nobody, or another.
+    fn ring_lag(&self, place: usize, primary: &ReplicationFacts) -> Option<(Duration, bool)> {
         let look = self.members[place].look.as_deref()?;
         let follows = look.role != Role::Primary
             && figures::same_cluster(look, primary) != Some(false)
             && figures::one_history(look, primary);
         let position = look.position.as_ref().filter(|_| follows)?;
-        self.ring.lag(position, look.answered)
+        let lag = self.ring.lag(position, look.answered)?;
+        Some((lag, self.ring.lags_since_before(position)))
     }
 
     /// Whether another member is the primary now. Before what is written to it is taken in: what it

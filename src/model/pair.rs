@@ -86,6 +86,9 @@ pub struct PairFigures {
     pub unrecoverable_transactions: Option<u64>,
     /// How long ago the primary was first seen beyond what the standby has applied.
     pub lag_ring: Option<Duration>,
+    /// Whether that is only the least that it can be: the standby lacks something that came while the
+    /// primary was not seen.
+    pub lag_ring_at_least: bool,
     /// How long ago the oldest canary was acknowledged that the standby does not show; zero if it
     /// shows them all.
     pub lag_canary: Option<Duration>,

@@ -177,6 +177,13 @@ impl Judgement {
         self.conclusive
     }
 
+    /// Whether the newest results were bad, as many in a row as it takes to fail. A check may go on
+    /// failing after them.
+    pub fn is_bad_now(&self) -> bool {
+        let (good, count) = self.streak;
+        !good && count >= self.terms.fall.get()
+    }
+
     /// Takes in what a look found that was made at `seen`.
     pub fn observe(&mut self, outcome: Outcome, seen: Instant) {
         match outcome {

@@ -389,6 +389,7 @@ pub(crate) const PAIR_FIGURES: PairFigures = PairFigures {
     errant_transactions: Some(12),
     unrecoverable_transactions: Some(13),
     lag_ring: Some(Duration::from_millis(2_500)),
+    lag_ring_at_least: false,
     lag_canary: Some(Duration::from_secs(3)),
     lag_native: Some(Duration::ZERO),
     identity_mismatch: Some(false),

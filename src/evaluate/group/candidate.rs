@@ -25,12 +25,12 @@ pub(super) struct Candidate {
     questions: Vec<Question>,
     /// When each question was last answered, on the wall clock: for people.
     answered: Vec<Option<SystemTime>>,
-    /// Of each question that looks back.
-    histories: HashMap<usize, History>,
+    /// Of each question that looks back, for each target.
+    histories: HashMap<(usize, usize), History>,
     /// The version that each probe last read at the primary, and when.
     versions: HashMap<usize, (Box<str>, Instant)>,
-    /// For how long the standby has had another.
-    differs: HashMap<usize, Since>,
+    /// For how long each target of the standby has had another, for each question.
+    differs: HashMap<(usize, usize), Since>,
     pub(super) databases: Vec<Database>,
     /// The longest time to live of the answers of its DNS servers.
     pub(super) ttl: Option<Duration>,
@@ -48,7 +48,8 @@ impl Candidate {
         let histories = questions.iter().enumerate();
         let histories = histories.filter_map(|(at, question)| match question.planned.kind {
             CheckKind::PacketLoss { over } | CheckKind::Latency { over, .. } => {
-                Some((at, History::new(over)))
+                let targets = 0..question.targets();
+                Some(targets.map(move |nth| ((at, nth), History::new(over))))
             }
             _ => None,
         });
@@ -58,7 +59,7 @@ impl Candidate {
             region: Arc::clone(&brief.standbys[place]),
             standby: Standby::new(checks, now)?,
             answered: vec![None; questions.len()],
-            histories: histories.collect(),
+            histories: histories.flatten().collect(),
             versions: HashMap::new(),
             differs: HashMap::new(),
             databases: databases
@@ -90,19 +91,21 @@ impl Candidate {
             if self.questions[at].probe != Some(probe) {
                 continue;
             }
-            if let Some(history) = self.histories.get_mut(&at) {
+            let history = self.histories.get_mut(&(at, nth));
+            let history = history.map(|history| {
                 history.record(sample);
-            }
+                &*history
+            });
             let look = match self.questions[at].planned.kind {
-                CheckKind::Version => Some(self.version(at, probe, sample)),
-                _ => seen::look(&self.questions[at].planned, sample, self.histories.get(&at)),
+                CheckKind::Version => Some(self.version((at, nth), probe, sample)),
+                _ => seen::look(&self.questions[at].planned, sample, history),
             };
             self.answer(at, nth, look, sample.at);
         }
     }
 
-    /// For how long the standby has run another version than the primary.
-    fn version(&mut self, at: usize, probe: usize, sample: &Sample) -> Look {
+    /// For how long the standby's `nth` target has run another version than the primary.
+    fn version(&mut self, (at, nth): (usize, usize), probe: usize, sample: &Sample) -> Look {
         let question = &self.questions[at];
         let now = sample.ended;
         let Some(ours) = sample.facts().and_then(|facts| facts.version.as_deref()) else {
@@ -112,7 +115,7 @@ impl Candidate {
         let Some((theirs, _)) = theirs.filter(|(_, read)| question.is_fresh(*read, now)) else {
             return seen::unknown(CheckReason::NoPrimary, now);
         };
-        let since = self.differs.entry(at).or_default();
+        let since = self.differs.entry((at, nth)).or_default();
         let differs = since.note(**theirs != *ours, now).as_secs_f64();
         seen::beyond(&question.planned, differs, CheckReason::Mismatch, now)
     }
@@ -228,9 +231,10 @@ impl Candidate {
         });
         let last_sight = self.last_sight();
         let objective = brief.objectives.rpo.unwrap_or(Duration::MAX);
+        let judged = self.judged_by(last_sight, objective);
         let promotion = self
             .standby
-            .promotion(sight, last_sight.as_ref(), objective, now);
+            .promotion(sight, judged.as_ref(), objective, now);
         let score = self.standby.score(now);
         let rto = estimate::rto(brief, past, self);
         StandbyReport {
@@ -314,6 +318,18 @@ impl Candidate {
             })
         })
         .flatten()
+    }
+
+    /// What a promotion is judged by: the last sight, whose loss is not known to be within the
+    /// objective where the primary went on for too long without the standby.
+    fn judged_by(&self, last: Option<LastSight>, objective: Duration) -> Option<LastSight> {
+        let unpaired = self.databases.iter().map(Database::unpaired).max();
+        let unpaired = unpaired.unwrap_or_default();
+        let tells = |rpo: &Duration| *rpo > objective || rpo.saturating_add(unpaired) <= objective;
+        last.map(|last| LastSight {
+            rpo: last.rpo.filter(tells),
+            ..last
+        })
     }
 
     fn holds(&self, brief: &Brief, past: &Past, today: SystemTime) -> Vec<HoldReport> {

@@ -90,7 +90,14 @@ pub(super) fn against_before(
         ),
         CheckKind::Lag => figures.lag_ring.map_or_else(
             || unknown(CheckReason::NoPrimary, at),
-            |lag| beyond(check, lag.as_secs_f64(), reason, at),
+            |lag| {
+                let look = beyond(check, lag.as_secs_f64(), reason, at);
+                // At least so late is late, but never in time.
+                match look.outcome {
+                    Outcome::Ok if figures.lag_ring_at_least => unknown(CheckReason::Undecided, at),
+                    _ => look,
+                }
+            },
         ),
         CheckKind::Canary => {
             let mark = database.canary.as_ref()?.seen.mark;
@@ -106,7 +113,7 @@ pub(super) fn against_before(
 
 /// A writer that is dead makes no standby late, and a filter makes one late that lacks nothing else.
 fn canary(check: &PlannedCheck, figures: &PairFigures, late: CheckReason, at: Instant) -> Look {
-    let (Some(_), Some(loss)) = (figures.lag_canary, figures.rpo_seconds) else {
+    let Some(lag) = figures.lag_canary else {
         return unknown(CheckReason::Writer, at);
     };
     let lacks_nothing_else = figures.lag_ring.is_some_and(|lag| lag.is_zero());
@@ -115,7 +122,15 @@ fn canary(check: &PlannedCheck, figures: &PairFigures, late: CheckReason, at: In
     } else {
         late
     };
-    beyond(check, loss.as_secs_f64(), reason, at)
+    if let Some(loss) = figures.rpo_seconds {
+        return beyond(check, loss.as_secs_f64(), reason, at);
+    }
+    // It has shown none yet that this daemon wrote, and lacks at least those that it does not show.
+    let look = beyond(check, lag.as_secs_f64(), reason, at);
+    match look.outcome {
+        Outcome::Ok => unknown(CheckReason::NoValue, at),
+        _ => look,
+    }
 }
 
 /// Whether exactly one member is writable, as far as they were seen. More are bad at first sight,

@@ -15,11 +15,15 @@ pub(super) struct Database {
     /// Whether positions are counted in bytes, so that what waits to be applied is known.
     pub(super) in_bytes: bool,
     patience: Patience,
+    /// Whether the standby was of another cluster when that could last be told.
+    stranger: bool,
     /// The standby's link, and when it was told.
     link: Option<(Link, Instant)>,
     pub(super) figures: PairFigures,
     /// When both sides were last seen, and what was known then.
     pub(super) last_sight: Option<LastSight>,
+    /// When the primary was last seen to live.
+    lived: Option<Instant>,
     /// How fast the standby applies what it has received.
     pub(super) applies: ApplyRate,
 }
@@ -39,9 +43,11 @@ impl Database {
                 silence,
                 fresh: Terms::fresh_for(probe.interval, probe.timeout),
             },
+            stranger: false,
             link: None,
             figures: PairFigures::default(),
             last_sight: None,
+            lived: None,
             applies: ApplyRate::default(),
         })
     }
@@ -76,8 +82,18 @@ impl Database {
     /// primary is out of sight.
     pub(super) fn compare(&mut self, figures: &PairFigures, seen: Compared<'_>) {
         self.figures = figures.clone();
+        if let Some(stranger) = figures.identity_mismatch {
+            self.stranger = stranger;
+        }
+        if self.stranger {
+            // What was seen before was seen of another server.
+            self.last_sight = None;
+        }
         let (rpo, loss_bytes) = (self.rpo(), figures.loss_bytes);
         let known = rpo.is_some() || loss_bytes.is_some();
+        if seen.of_primary && (seen.primary.is_some() || seen.sample.outcome.is_ok()) {
+            self.lived = Some(seen.sample.ended);
+        }
         if seen.of_primary && seen.primary.is_some() && known {
             self.last_sight = Some(LastSight {
                 seen: seen.sample.ended,
@@ -88,15 +104,27 @@ impl Database {
         }
     }
 
+    /// For how long the primary was seen to live after the two sides were last seen: what it wrote
+    /// then is in no figure.
+    pub(super) fn unpaired(&self) -> Duration {
+        let both = self.last_sight.zip(self.lived);
+        both.map_or(Duration::ZERO, |(last, lived)| {
+            lived.saturating_duration_since(last.seen)
+        })
+    }
+
     /// Seconds of writes that would be lost: by the canary or, where it tells nothing, by the
     /// primary's positions.
     pub(super) fn rpo(&self) -> Option<Duration> {
-        self.figures.rpo_seconds.or(self.figures.lag_ring)
+        let lag = self.figures.lag_ring;
+        let lag = lag.filter(|_| !self.figures.lag_ring_at_least);
+        self.figures.rpo_seconds.or(lag)
     }
 
-    /// Whether the standby hears the primary.
+    /// Whether the standby hears the primary. One of another cluster hears another primary.
     pub(super) fn hearing(&self, now: Instant) -> Hearing {
-        self.link.map_or(Hearing::Unknown, |(link, told)| {
+        let link = self.link.filter(|_| !self.stranger);
+        link.map_or(Hearing::Unknown, |(link, told)| {
             Hearing::of(link, told, self.patience, now)
         })
     }

@@ -70,6 +70,11 @@ impl Question {
         }
     }
 
+    /// How many targets answer it.
+    pub(super) fn targets(&self) -> usize {
+        self.newest.len()
+    }
+
     /// Whether what was seen at `seen` says anything at `now`.
     pub(super) fn is_fresh(&self, seen: Instant, now: Instant) -> bool {
         now.saturating_duration_since(seen) <= self.fresh

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Witness;
-use crate::model::{Sample, TargetKey};
+use crate::model::{CheckReason, Sample, TargetKey};
 use crate::readiness::{Judgement, Outcome, State, Terms};
 
 /// One probe's view of the primary: one judgement for each target that is, or may become, the
@@ -60,10 +60,14 @@ impl Reach {
         }
     }
 
-    /// Whether each target that serves is reached at `now`.
+    /// Whether each target that serves is reached at `now`. One that has just answered is not out of
+    /// reach, however slowly it is believed again.
     pub(super) fn states(&self, now: Instant) -> impl Iterator<Item = State> + '_ {
         let targets = self.targets.iter();
         let serving = targets.filter(|(key, _)| self.serving.contains(key));
-        serving.map(move |(_, judgement)| judgement.state(now))
+        serving.map(move |(_, judgement)| match judgement.state(now) {
+            State::Fail(_) if !judgement.is_bad_now() => State::Unknown(CheckReason::Undecided),
+            state => state,
+        })
     }
 }

@@ -517,6 +517,137 @@ fn a_loss_beyond_the_objective_is_frozen_and_no_promotion_is_viable() {
 }
 
 #[test]
+fn a_primary_that_answers_now_and_then_is_not_lost() {
+    // Whether it answers, run by run, and how it is seen after the last one.
+    for (runs, sight) in [
+        ("ooxxx", Sight::Lost),
+        ("ooxxxo", Sight::Unclear),
+        ("ooxxxox", Sight::Unclear),
+        ("ooxxxoxxx", Sight::Lost),
+        ("ooxxxoo", Sight::Seen),
+        // It wavered, and is slowly believed again.
+        ("xxxooxxxooxxxoo", Sight::Unclear),
+        ("xxxooxxxooxxxooxxx", Sight::Lost),
+    ] {
+        let mut stage = Stage::new(database());
+        let mut second = 0;
+        for answers in runs.chars() {
+            second += 10;
+            let mut said = facts(second, Role::Standby);
+            said.link = None;
+            stage.standby(&told(second, STANDBY, Some(said)));
+            let sample = match answers {
+                'o' => told(second, PRIMARY, Some(facts(second, Role::Primary))),
+                _ => of(PRIMARY, failed(at(second), Reason::TimeoutConnect)),
+            };
+            stage.group.observe(&sample);
+        }
+        let report = stage.report(second);
+        assert_eq!(report.primary_sight, sight, "{runs}");
+        assert_eq!(
+            report.state == ReadyState::PrimaryLost,
+            sight == Sight::Lost
+        );
+    }
+}
+
+#[test]
+fn a_standby_of_another_cluster_is_no_witness_and_was_never_seen_beside_the_primary() {
+    for silence in [1, 60] {
+        let mut stage = Stage::new(database());
+        stage.round(10);
+        stage.figures = PairFigures {
+            identity_mismatch: Some(true),
+            ..PairFigures::default()
+        };
+        stage.round(20);
+        // Nobody can tell any more once the primary is gone.
+        stage.figures = PairFigures::default();
+        for second in [30, 40, 50] {
+            let mut said = facts(second, Role::Standby);
+            said.link = Some(Link {
+                up: Some(true),
+                silence: Some(Duration::from_secs(silence)),
+                initial_sync: false,
+            });
+            stage.standby(&told(second, STANDBY, Some(said)));
+            stage.primary(&of(PRIMARY, failed(at(second), Reason::Refused)), None);
+        }
+        let report = stage.report(50);
+        assert_eq!(report.primary_sight, Sight::Unwitnessed, "{silence}");
+        assert_eq!(report.last_sight, None);
+    }
+}
+
+#[test]
+fn a_canary_that_was_never_seen_is_missed_and_its_writer_is_not_at_fault() {
+    for (lag, expected) in [
+        (4, unknown(CheckReason::NoValue)),
+        (6, fails(CheckReason::Filtered)),
+    ] {
+        let mut stage = Stage::new(database());
+        stage.figures.lag_canary = Some(Duration::from_secs(lag));
+        stage.figures.rpo_seconds = None;
+        stage.round(10);
+        assert_eq!(stage.reason(10, "canary"), expected);
+    }
+}
+
+#[test]
+fn a_lag_that_may_be_longer_is_never_short_enough() {
+    for (lag, expected) in [
+        (1, unknown(CheckReason::Undecided)),
+        (6, fails(CheckReason::Threshold)),
+    ] {
+        let mut stage = Stage::new(database());
+        stage.figures.lag_ring = Some(Duration::from_secs(lag));
+        stage.figures.lag_ring_at_least = true;
+        stage.figures.rpo_seconds = None;
+        stage.round(10);
+        stage.round(20);
+        assert_eq!(stage.reason(20, "lag"), expected);
+        let report = stage.report(20);
+        assert_eq!(report.rpo_seconds, None);
+        assert_eq!(report.last_sight.and_then(|last| last.rpo_seconds), None);
+    }
+}
+
+#[test]
+fn what_a_primary_wrote_without_the_standby_is_not_known_to_be_within_the_objective() {
+    for (objective, alone, promotion) in [
+        (5, &[][..], Promotability::Viable),
+        (5, &[30], Promotability::Unknown),
+        (60, &[30], Promotability::Viable),
+        (60, &[30, 40, 50, 60, 70, 80], Promotability::Unknown),
+    ] {
+        let mut stage = Stage::new(database());
+        let mut brief = brief(database());
+        brief.objectives.rpo = Some(Duration::from_secs(objective));
+        stage.group = Group::new(brief, at(0)).expect("in order");
+        stage.round(10);
+        stage.round(20);
+        stage.figures = PairFigures::default();
+        for &second in alone {
+            let primary = facts(second, Role::Primary);
+            let sample = told(second, PRIMARY, Some(primary.clone()));
+            stage.primary(&sample, Some(&primary));
+        }
+        // The standby comes back when the primary is gone.
+        for second in [90, 100, 110] {
+            let mut said = facts(second, Role::Standby);
+            said.link = None;
+            stage.standby(&told(second, STANDBY, Some(said)));
+            stage.primary(&of(PRIMARY, failed(at(second), Reason::Refused)), None);
+        }
+        let report = stage.report(110);
+        assert_eq!(report.state, ReadyState::PrimaryLost);
+        let last = report.last_sight.expect("both were seen");
+        assert_eq!(Some(last.timestamp_seconds), Some(1_800_000_020.0));
+        assert_eq!(report.promotion, promotion, "{objective} {alone:?}");
+    }
+}
+
+#[test]
 fn after_a_failover_the_question_is_asked_of_the_new_primary() {
     let other = TargetKey(5);
     let mut brief = brief(database());
@@ -774,6 +905,39 @@ fn a_version_may_differ_for_a_while_and_no_longer() {
     run(930, 2, "2");
     run(930, 0, "2");
     assert_eq!(run(930, 1, "2").value, Some(0.0));
+}
+
+#[test]
+fn no_target_hides_behind_another_of_its_region() {
+    let over = Duration::from_mins(5);
+    let version = check("web", "version", CheckKind::Version, &[]);
+    let loss = check("web", "loss", CheckKind::PacketLoss { over }, &[]);
+    let mut stage = Stage::new(vec![
+        above(900.0, Unit::Seconds, version),
+        above(0.6, Unit::Ratio, loss),
+    ]);
+    let run = |stage: &mut Stage, second, place: usize, version: &str| {
+        let facts = Facts {
+            version: Some(version.into()),
+            ..Facts::default()
+        };
+        let sample = with_facts(at(second), facts);
+        stage.group.observe(&of(WEB[place], sample));
+    };
+    // One of them stays at another version than the primary.
+    for second in (10..=920).step_by(10) {
+        run(&mut stage, second, 0, "2");
+        run(&mut stage, second, 2, "2");
+        run(&mut stage, second, 1, "1");
+    }
+    assert_eq!(stage.reason(920, "version"), fails(CheckReason::Mismatch));
+    // One of them does not answer any more.
+    for second in (1000..=1400).step_by(10) {
+        run(&mut stage, second, 2, "2");
+        let failed = failed(at(second), Reason::Status);
+        stage.group.observe(&of(WEB[1], failed));
+    }
+    assert_eq!(stage.reason(1400, "loss"), fails(CheckReason::Threshold));
 }
 
 #[test]

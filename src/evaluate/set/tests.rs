@@ -642,6 +642,55 @@ fn a_standby_that_follows_the_old_timeline_has_no_loss_to_tell() {
     assert_eq!(stage.pair(2).loss_bytes, Some(10));
 }
 
+/// The daemon came when the standby was late already, nobody knows since when.
+#[test]
+fn a_lag_that_is_older_than_the_daemon_is_at_least_so_long() {
+    let mut stage = Stage::set();
+    let mut round = |applied: u64, position: u64| {
+        stage.look(STANDBY, &standby(2_000, applied));
+        let figures = stage.pair(STANDBY);
+        let told = (figures.lag_ring, figures.lag_ring_at_least);
+        stage.look(PRIMARY, &primary(position));
+        stage.wait(10);
+        told
+    };
+    assert_eq!(round(500, 1_000), (None, false));
+    assert_eq!(round(500, 1_100), (Some(secs(10)), true));
+    assert_eq!(round(500, 1_200), (Some(secs(20)), true));
+    // It has what was there at first, and the rest is as late as it is.
+    assert_eq!(round(1_000, 1_300), (Some(secs(20)), false));
+    assert_eq!(round(1_300, 1_400), (Some(secs(0)), false));
+}
+
+/// What the primary wrote while nobody saw it may be as old as that time.
+#[test]
+fn a_lag_from_a_time_when_the_primary_was_not_seen_is_at_least_so_long() {
+    let mut stage = Stage::set();
+    for look in 0..3 {
+        stage.look(STANDBY, &standby(1_000, 1_000));
+        stage.look(PRIMARY, &primary(1_000 + look));
+        stage.wait(10);
+    }
+    let told = |stage: &Stage| {
+        let figures = stage.pair(STANDBY);
+        (figures.lag_ring, figures.lag_ring_at_least)
+    };
+    stage.look(STANDBY, &standby(1_001, 1_001));
+    stage.fail(PRIMARY);
+    stage.wait(10);
+    stage.look(PRIMARY, &primary(1_003));
+    stage.wait(10);
+    stage.look(STANDBY, &standby(1_002, 1_002));
+    assert_eq!(told(&stage), (Some(secs(10)), false), "one look was lost");
+    stage.look(STANDBY, &standby(1_003, 1_003));
+    stage.fail(PRIMARY);
+    stage.wait(3_600);
+    stage.look(PRIMARY, &primary(9_000));
+    stage.wait(10);
+    stage.look(STANDBY, &standby(9_000, 1_003));
+    assert_eq!(told(&stage), (Some(secs(10)), true));
+}
+
 /// What it lacks is not forgotten while it cannot be asked: not even if the others have it.
 #[test]
 fn a_standby_that_was_silent_is_as_late_as_it_is() {
