@@ -93,7 +93,8 @@ impl Past {
             let longest = self.path.longest(around).map(|time| time.as_secs_f64());
             let known = self.failovers.iter_mut().find(|known| known.id() == id);
             let Some(known) = known else { continue };
-            if longest.is_some() && known.rto_user_seconds != longest {
+            // It only grows: the path does not remember every outage for so long.
+            if longest > known.rto_user_seconds {
                 known.rto_user_seconds = longest;
                 let known = known.clone();
                 self.put(&known);
