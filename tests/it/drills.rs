@@ -5,6 +5,8 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use hotspare::store::{Entry, Store};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -257,4 +259,41 @@ fn what_a_page_or_a_proxy_sends_changes_nothing() {
     let answer = post(&daemon, &both, body);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     daemon.wait_until("a drill", |series| progress(series, "failover") == 1.0);
+}
+
+/// A failover as a later version might write it.
+#[derive(Serialize, Deserialize)]
+struct Later {
+    group: String,
+    at: u64,
+}
+
+impl Entry for Later {
+    const TABLE: &'static str = "failovers";
+
+    fn id(&self) -> String {
+        format!("{}\u{1f}{}", self.group, self.at)
+    }
+}
+
+#[test]
+fn what_another_version_kept_of_a_group_and_cannot_be_read_is_told_once_and_stays() {
+    let stage = Stage::set();
+    let (store, writer) = Store::open(stage.state.path()).expect("opened");
+    for (group, at) in [(GROUP, 1), (GROUP, 2), ("shopping", 3)] {
+        let group = group.to_owned();
+        store.put(&Later { group, at }).expect("taken");
+    }
+    store.close();
+    writer.run();
+    let (status, log) = stage.daemon().stop();
+    assert!(status.success(), "{log}");
+    let told = log.lines().filter(|line| line.contains("cannot be read"));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told.len(), 1, "{log}");
+    for part in ["group=shop", "entries=2", "missing field"] {
+        assert!(told[0].contains(part), "{log}");
+    }
+    let (store, _writer) = Store::open(stage.state.path()).expect("opened");
+    assert_eq!(store.entries::<Later>().entries.len(), 3);
 }
