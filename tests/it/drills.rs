@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::daemon::{Daemon, Series, hotspare};
 use crate::process::PATIENCE;
+use crate::scripted::Scripted;
 
 const GROUP: &str = "shop";
 
@@ -296,4 +297,31 @@ fn what_another_version_kept_of_a_group_and_cannot_be_read_is_told_once_and_stay
     }
     let (store, _writer) = Store::open(stage.state.path()).expect("opened");
     assert_eq!(store.entries::<Later>().entries.len(), 3);
+}
+
+/// Some hundred groups have so much past.
+#[test]
+fn a_long_past_can_be_asked_for() {
+    let daemon = Scripted::new(|stream| {
+        let note = "n".repeat(250);
+        let drills = (0..20_000).map(|nth| {
+            format!(
+                r#"{{"id":"d{nth}","group":"shop","kind":"failover","note":"{note}","start_timestamp_seconds":1,"deadline_timestamp_seconds":2,"rpo_objective_seconds":5,"rto_objective_seconds":300,"end_timestamp_seconds":2,"state":"succeeded"}}"#
+            )
+        });
+        let drills: Vec<_> = drills.collect();
+        let body = format!(r#"{{"drills":[{}]}}"#, drills.join(","));
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _ = stream.read(&mut [0; 4096]).expect("asked");
+        // Who does not want all of it goes.
+        let _ = stream.write_all((head + &body).as_bytes());
+    });
+    let url = format!("http://{}", daemon.address);
+    let mut command = hotspare();
+    let output = command.args(["drill", "status", "--url", &url]).output();
+    let output = output.expect("started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(output.stdout.split(|byte| *byte == b'\n').count(), 20_001);
+    daemon.end();
 }
