@@ -7,13 +7,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Extension, State as Shown};
 use axum::http::header::{CONTENT_TYPE, FORWARDED, HeaderName, ORIGIN, VIA};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Router, http};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -200,9 +200,7 @@ fn may(
     if headers.contains_key(ORIGIN) {
         return Err((StatusCode::FORBIDDEN, "a page in a browser may not do that"));
     }
-    let proxied = [FORWARDED, VIA, X_FORWARDED_FOR]
-        .iter()
-        .any(|name| headers.contains_key(name));
+    let proxied = headers.keys().any(is_of_a_proxy);
     if !admin && (proxied || !peer.to_canonical().is_loopback()) {
         return Err((
             StatusCode::FORBIDDEN,
@@ -227,7 +225,12 @@ fn may(
     Ok(())
 }
 
-const X_FORWARDED_FOR: http::HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Whether a proxy adds such a field: those of the standards, and those that are usual.
+fn is_of_a_proxy(name: &HeaderName) -> bool {
+    [FORWARDED, VIA].contains(name)
+        || name.as_str().starts_with("x-forwarded-")
+        || name.as_str() == "x-real-ip"
+}
 
 fn refused(status: StatusCode, why: &str) -> Response {
     #[derive(Serialize)]
@@ -270,7 +273,14 @@ mod tests {
         ] {
             assert_eq!(status(admin, peer, &[JSON, ORDER]), expected, "{peer}");
         }
-        for name in ["forwarded", "via", "x-forwarded-for"] {
+        for name in [
+            "forwarded",
+            "via",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-real-ip",
+        ] {
             let proxied = [JSON, ORDER, (name, "x")];
             assert_eq!(status(false, HERE, &proxied), 403, "{name}");
             assert_eq!(status(true, HERE, &proxied), 200, "{name}");
