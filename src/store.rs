@@ -300,9 +300,14 @@ impl Store {
 
     /// Every entry of this type.
     pub fn entries<T: Entry>(&self) -> Entries<T> {
+        self.entries_from::<T>("")
+    }
+
+    /// Every entry of this type whose id begins so.
+    pub fn entries_from<T: Entry>(&self, beginning: &str) -> Entries<T> {
         let lines: Vec<_> = {
             let inner = self.shared.lock();
-            let lines = inner.tables.lines_of(T::TABLE);
+            let lines = inner.tables.lines_of(T::TABLE, beginning);
             lines
                 .map(|(id, line)| (id.clone(), Arc::clone(line)))
                 .collect()

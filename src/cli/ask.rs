@@ -20,8 +20,8 @@ use crate::server::ORDER_HEADER;
 
 /// How long a daemon may take to answer: from its name to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of an answer: some thousand checks.
-const MAX_BODY: u64 = 4 << 20;
+/// Bytes of an answer: some thousand checks, or all that is kept of the past of several hundred groups.
+const MAX_BODY: u64 = 32 << 20;
 const HTTP1: &[u8] = b"http/1.1";
 
 /// A daemon that can be asked.

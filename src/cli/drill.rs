@@ -226,12 +226,8 @@ fn report(arguments: &Report) -> Result<String, Failed> {
     let of_drill =
         |event: &Failover| event.group == drill.group && event.drill.as_ref() == Some(&drill.id);
     let events = events.into_iter().flatten().filter(of_drill).collect();
-    let vantages = drills.iter().flatten();
-    let vantages: Vec<_> = vantages
-        .filter(|each| each.id == drill.id)
-        .cloned()
-        .collect();
-    let report = report::Report::new(drill.clone(), &vantages, events);
+    let known: Vec<_> = drills.iter().flatten().cloned().collect();
+    let report = report::Report::new(drill.clone(), &known, events);
     match arguments.format {
         Format::Markdown => Ok(report.markdown()),
         Format::Json => to_json(&report),

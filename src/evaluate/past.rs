@@ -72,8 +72,8 @@ impl Past {
     /// Remembers what the store has, and keeps there what is to come.
     pub(super) fn keep_in(&mut self, store: &Store) {
         self.store = store.clone();
-        self.failovers = recall(store, |failover: &Failover| failover.group == self.group);
-        self.drills = recall(store, |drill: &Drill| drill.group == self.group);
+        self.failovers = recall(store, &self.group);
+        self.drills = recall(store, &self.group);
         self.forget();
     }
 
@@ -93,7 +93,8 @@ impl Past {
             let longest = self.path.longest(around).map(|time| time.as_secs_f64());
             let known = self.failovers.iter_mut().find(|known| known.id() == id);
             let Some(known) = known else { continue };
-            if longest.is_some() && known.rto_user_seconds != longest {
+            // It only grows: the path does not remember every outage for so long.
+            if longest > known.rto_user_seconds {
                 known.rto_user_seconds = longest;
                 let known = known.clone();
                 self.put(&known);
@@ -325,9 +326,18 @@ pub(super) fn moment(at: SystemTime) -> f64 {
 }
 
 /// What the store has of a group, oldest first.
-fn recall<T: Entry>(store: &Store, of_group: impl Fn(&T) -> bool) -> Vec<T> {
-    let entries = store.entries::<T>().entries;
-    entries.into_iter().filter(of_group).collect()
+fn recall<T: Entry>(store: &Store, group: &str) -> Vec<T> {
+    let found = store.entries_from::<T>(&format!("{group}\u{1f}"));
+    if let Some((_, why)) = found.unreadable.first() {
+        error!(
+            group,
+            table = T::TABLE,
+            entries = found.unreadable.len(),
+            why,
+            "what another version kept cannot be read; it is left as it is"
+        );
+    }
+    found.entries
 }
 
 /// Takes out what is more than is kept.

@@ -7,15 +7,17 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Extension, State as Shown};
 use axum::http::header::{CONTENT_TYPE, FORWARDED, HeaderName, ORIGIN, VIA};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Router, http};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tokio::task::JoinError;
 
 use super::State;
 use super::api::json;
@@ -49,24 +51,75 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .route("/api/v1/drills/finish", post(finish))
         .route("/api/v1/drills/abort", post(abort))
         .layer(DefaultBodyLimit::max(MAX_ORDER))
+        .layer(Extension(Arc::new(Lists::default())))
 }
 
-async fn events(Shown(state): Shown<Arc<State>>) -> Response {
+/// The last list of each kind, which all who ask share while nothing has happened: a list may have
+/// megabytes, and those who read it slowly keep it for long.
+#[derive(Debug, Default)]
+struct Lists {
+    events: Arc<Mutex<Bytes>>,
+    drills: Arc<Mutex<Bytes>>,
+}
+
+async fn events(
+    Shown(state): Shown<Arc<State>>,
+    Extension(lists): Extension<Arc<Lists>>,
+) -> Response {
     #[derive(Serialize)]
     struct List {
         events: Vec<Failover>,
     }
-    let events = state.events.failovers();
-    json(StatusCode::OK, serde_json::to_vec(&List { events }))
+    let make = move || List {
+        events: state.events.failovers(),
+    };
+    list(&lists.events, make).await
 }
 
-async fn drills(Shown(state): Shown<Arc<State>>) -> Response {
+async fn drills(
+    Shown(state): Shown<Arc<State>>,
+    Extension(lists): Extension<Arc<Lists>>,
+) -> Response {
     #[derive(Serialize)]
     struct List {
         drills: Vec<Drill>,
     }
-    let drills = state.events.drills();
-    json(StatusCode::OK, serde_json::to_vec(&List { drills }))
+    let make = move || List {
+        drills: state.events.drills(),
+    };
+    list(&lists.drills, make).await
+}
+
+async fn list<T: Serialize>(
+    last: &Arc<Mutex<Bytes>>,
+    make: impl FnOnce() -> T + Send + 'static,
+) -> Response {
+    match written(last, make).await {
+        Ok(body) => json(StatusCode::OK, body),
+        Err(error) => {
+            tracing::error!(%error, "a list could not be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A list as JSON: the last one, if that still is it.
+async fn written<T: Serialize>(
+    last: &Arc<Mutex<Bytes>>,
+    make: impl FnOnce() -> T + Send + 'static,
+) -> Result<serde_json::Result<Bytes>, JoinError> {
+    // Until it is made, whoever asks waits: one list at a time. The lock goes with the work, which a
+    // client that leaves does not end.
+    let mut last = Arc::clone(last).lock_owned().await;
+    // Not on this thread, which is the evaluation's too.
+    let work = tokio::task::spawn_blocking(move || {
+        let now = serde_json::to_vec(&make())?;
+        if *last != now {
+            *last = now.into();
+        }
+        Ok(last.clone())
+    });
+    work.await
 }
 
 #[derive(Deserialize)]
@@ -147,9 +200,7 @@ fn may(
     if headers.contains_key(ORIGIN) {
         return Err((StatusCode::FORBIDDEN, "a page in a browser may not do that"));
     }
-    let proxied = [FORWARDED, VIA, X_FORWARDED_FOR]
-        .iter()
-        .any(|name| headers.contains_key(name));
+    let proxied = headers.keys().any(is_of_a_proxy);
     if !admin && (proxied || !peer.to_canonical().is_loopback()) {
         return Err((
             StatusCode::FORBIDDEN,
@@ -174,7 +225,12 @@ fn may(
     Ok(())
 }
 
-const X_FORWARDED_FOR: http::HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Whether a proxy adds such a field: those of the standards, and those that are usual.
+fn is_of_a_proxy(name: &HeaderName) -> bool {
+    [FORWARDED, VIA].contains(name)
+        || name.as_str().starts_with("x-forwarded-")
+        || name.as_str() == "x-real-ip"
+}
 
 fn refused(status: StatusCode, why: &str) -> Response {
     #[derive(Serialize)]
@@ -217,11 +273,35 @@ mod tests {
         ] {
             assert_eq!(status(admin, peer, &[JSON, ORDER]), expected, "{peer}");
         }
-        for name in ["forwarded", "via", "x-forwarded-for"] {
+        for name in [
+            "forwarded",
+            "via",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-real-ip",
+        ] {
             let proxied = [JSON, ORDER, (name, "x")];
             assert_eq!(status(false, HERE, &proxied), 403, "{name}");
             assert_eq!(status(true, HERE, &proxied), 200, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_made_beside_the_evaluation_and_shared_until_it_changes() {
+        let last = Arc::default();
+        let (go, told_to) = std::sync::mpsc::channel();
+        let patience = std::time::Duration::from_mins(1);
+        let slow = written(&last, move || told_to.recv_timeout(patience).is_ok());
+        // On one thread it would wait for what comes after it.
+        let (slow, sent) = tokio::join!(slow, async move { go.send(()) });
+        assert!(sent.is_ok());
+        let slow = slow.expect("made").expect("JSON");
+        assert_eq!(slow, "true");
+        let same = written(&last, || true).await.expect("made").expect("JSON");
+        assert_eq!(same.as_ptr(), slow.as_ptr());
+        let other = written(&last, || false).await;
+        assert_eq!(other.expect("made").expect("JSON"), "false");
     }
 
     #[test]

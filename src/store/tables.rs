@@ -1,6 +1,7 @@
 //! What is kept, as lines of JSON by table and id.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::de::IgnoredAny;
@@ -88,9 +89,16 @@ impl Tables {
         line.map_or(0, |line| HEAD + line.len())
     }
 
-    /// The entries of a table, in the order of their ids.
-    pub(super) fn lines_of(&self, table: &str) -> impl Iterator<Item = (&String, &Arc<str>)> {
-        self.tables.get(table).into_iter().flatten()
+    /// The entries of a table whose ids begin so, in the order of their ids.
+    pub(super) fn lines_of<'a>(
+        &'a self,
+        table: &str,
+        beginning: &'a str,
+    ) -> impl Iterator<Item = (&'a String, &'a Arc<str>)> {
+        let from = (Bound::Included(beginning), Bound::Unbounded);
+        let table = self.tables.get(table).into_iter();
+        let rest = table.flat_map(move |table| table.range::<str, _>(from));
+        rest.take_while(move |(id, _)| id.starts_with(beginning))
     }
 
     /// Every entry.

@@ -148,6 +148,18 @@ fn without_a_folder_entries_are_in_memory() {
 }
 
 #[test]
+fn entries_are_found_by_how_their_ids_begin() {
+    let store = Store::in_memory();
+    for id in ["a", "ab/1", "ab/2", "ab0", "b"] {
+        store.put(&note(id, "1")).expect("taken");
+    }
+    let found = |beginning| store.entries_from::<Note>(beginning).entries;
+    assert_eq!(found("ab/"), [note("ab/1", "1"), note("ab/2", "1")]);
+    assert_eq!(found("c"), []);
+    assert_eq!(found("").len(), 5);
+}
+
+#[test]
 fn an_entry_that_this_version_cannot_read_is_told_and_stays() {
     /// The same table as another version has it.
     #[derive(Serialize, Deserialize)]

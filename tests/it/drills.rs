@@ -5,11 +5,14 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use hotspare::store::{Entry, Store};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::daemon::{Daemon, Series, hotspare};
 use crate::process::PATIENCE;
+use crate::scripted::Scripted;
 
 const GROUP: &str = "shop";
 
@@ -257,4 +260,68 @@ fn what_a_page_or_a_proxy_sends_changes_nothing() {
     let answer = post(&daemon, &both, body);
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     daemon.wait_until("a drill", |series| progress(series, "failover") == 1.0);
+}
+
+/// A failover as a later version might write it.
+#[derive(Serialize, Deserialize)]
+struct Later {
+    group: String,
+    at: u64,
+}
+
+impl Entry for Later {
+    const TABLE: &'static str = "failovers";
+
+    fn id(&self) -> String {
+        format!("{}\u{1f}{}", self.group, self.at)
+    }
+}
+
+#[test]
+fn what_another_version_kept_of_a_group_and_cannot_be_read_is_told_once_and_stays() {
+    let stage = Stage::set();
+    let (store, writer) = Store::open(stage.state.path()).expect("opened");
+    for (group, at) in [(GROUP, 1), (GROUP, 2), ("shopping", 3)] {
+        let group = group.to_owned();
+        store.put(&Later { group, at }).expect("taken");
+    }
+    store.close();
+    writer.run();
+    let (status, log) = stage.daemon().stop();
+    assert!(status.success(), "{log}");
+    let told = log.lines().filter(|line| line.contains("cannot be read"));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told.len(), 1, "{log}");
+    for part in ["group=shop", "entries=2", "missing field"] {
+        assert!(told[0].contains(part), "{log}");
+    }
+    let (store, _writer) = Store::open(stage.state.path()).expect("opened");
+    assert_eq!(store.entries::<Later>().entries.len(), 3);
+}
+
+/// Some hundred groups have so much past.
+#[test]
+fn a_long_past_can_be_asked_for() {
+    let daemon = Scripted::new(|stream| {
+        let note = "n".repeat(250);
+        let drills = (0..20_000).map(|nth| {
+            format!(
+                r#"{{"id":"d{nth}","group":"shop","kind":"failover","note":"{note}","start_timestamp_seconds":1,"deadline_timestamp_seconds":2,"rpo_objective_seconds":5,"rto_objective_seconds":300,"end_timestamp_seconds":2,"state":"succeeded"}}"#
+            )
+        });
+        let drills: Vec<_> = drills.collect();
+        let body = format!(r#"{{"drills":[{}]}}"#, drills.join(","));
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _ = stream.read(&mut [0; 4096]).expect("asked");
+        // Who does not want all of it goes.
+        let _ = stream.write_all((head + &body).as_bytes());
+    });
+    let url = format!("http://{}", daemon.address);
+    let mut command = hotspare();
+    let output = command.args(["drill", "status", "--url", &url]).output();
+    let output = output.expect("started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(output.stdout.split(|byte| *byte == b'\n').count(), 20_001);
+    daemon.end();
 }

@@ -65,9 +65,12 @@ impl Figure {
 }
 
 impl Report {
-    pub(super) fn new(drill: Drill, vantages: &[Drill], mut events: Vec<Failover>) -> Self {
+    /// The report on `drill`; `known` are all the drills that the daemons told of.
+    pub(super) fn new(drill: Drill, known: &[Drill], mut events: Vec<Failover>) -> Self {
         events.sort_by(|a, b| a.timestamp_seconds.total_cmp(&b.timestamp_seconds));
         let (rpo, rto) = (drill.rpo_objective_seconds, drill.rto_objective_seconds);
+        let same = |each: &&Drill| each.id == drill.id && each.group == drill.group;
+        let vantages: Vec<_> = known.iter().filter(same).collect();
         let succeeded = vantages.iter();
         let succeeded = succeeded.filter(|each| each.state == DrillState::Succeeded);
         let write = events.iter().map(|event| Some(event.rto_write_seconds));
@@ -117,5 +120,39 @@ impl Report {
             ),
         };
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DrillKind;
+
+    fn drill(group: &str, state: DrillState) -> Drill {
+        Drill {
+            id: "yearly".to_owned(),
+            group: group.into(),
+            kind: DrillKind::Switchover,
+            note: None,
+            start_timestamp_seconds: 1_000.0,
+            deadline_timestamp_seconds: 2_000.0,
+            rpo_objective_seconds: None,
+            rto_objective_seconds: None,
+            end_timestamp_seconds: None,
+            state,
+        }
+    }
+
+    /// Ids are unique within a group only.
+    #[test]
+    fn the_success_of_another_groups_drill_of_the_same_id_is_not_counted() {
+        let ours = drill("shop", DrillState::Aborted);
+        let known = [
+            ours.clone(),
+            drill("search", DrillState::Succeeded),
+            drill("shop", DrillState::Succeeded),
+        ];
+        let report = Report::new(ours, &known, Vec::new());
+        assert_eq!((report.succeeded, report.vantages), (1, 2));
     }
 }

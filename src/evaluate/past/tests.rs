@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Objectives, RtoBasis};
+use crate::model::{Facts, Failure, Laps, Objectives, Reason, Reply, RtoBasis};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -219,4 +219,38 @@ fn a_moment_is_the_same_after_it_was_written_and_read() {
         let read: f64 = serde_json::from_str(&text).expect("read");
         assert_eq!(read.to_bits(), moment.to_bits(), "{text}");
     }
+}
+
+/// More outages than are remembered may follow one: what was told of it stays.
+#[test]
+fn the_longest_outage_stays_told_however_many_short_ones_follow() {
+    let path = TargetKey(0);
+    let mut past = Past::new("shop".into(), &[path]);
+    let around = around();
+    past.failed_over(&failover("1", 0), around);
+    let run = |second: u64, works: bool| {
+        let ended = around.from + Duration::from_secs(second);
+        let reply = Reply {
+            latencies: smallvec::smallvec![],
+            facts: Facts::default(),
+        };
+        let failure = || Failure::new(Reason::TimeoutConnect, "");
+        Sample {
+            target: path,
+            due: ended,
+            started: ended,
+            ended,
+            at: at(second),
+            laps: Laps::default(),
+            outcome: works.then_some(reply).ok_or_else(failure),
+        }
+    };
+    past.observe(&run(1, false));
+    past.observe(&run(100, true));
+    assert_eq!(past.failovers()[0].rto_user_seconds, Some(99.0));
+    for second in (200..500).step_by(2) {
+        past.observe(&run(second, false));
+        past.observe(&run(second + 1, true));
+    }
+    assert_eq!(past.failovers()[0].rto_user_seconds, Some(99.0));
 }
