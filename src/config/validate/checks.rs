@@ -1,6 +1,6 @@
 //! The checks of a group: they come by themselves, and may be tuned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +55,7 @@ impl Check<'_> {
             }
         }
         self.pointless(asked, &checks);
+        self.half_blind(asked, &checks);
         checks
     }
 
@@ -215,6 +216,36 @@ impl Check<'_> {
             "add {{ probe: {name}, check: value, above: … }}, or with `below`, to the group's checks"
         );
         self.warnings.push(problem.help(help));
+    }
+
+    /// Warns of regions that judge the group without one of its gates: a standby that lacks what only
+    /// others look at is ready for them.
+    fn half_blind(&mut self, asked: &Asked<'_>, checks: &[PlannedCheck]) {
+        let probes = asked.probes.iter().filter_map(|(_, probe)| *probe);
+        let vantages: BTreeSet<_> = probes.clone().flat_map(|probe| &probe.from).collect();
+        let gate = |check: &PlannedCheck| check.gate == GateKind::Hard;
+        let brings = |probe: &Probe| {
+            let mut gates = checks.iter().filter(|check| gate(check));
+            gates.any(|check| check.probe == probe.name)
+        };
+        for probe in probes.filter(|probe| brings(probe)) {
+            let blind = vantages
+                .iter()
+                .filter(|region| !probe.from.contains(region));
+            let blind: Vec<_> = blind.map(|region| &***region).collect();
+            if blind.is_empty() {
+                continue;
+            }
+            let message = format!(
+                "the probe `{}` does not run from {}, where the group is judged without its gates",
+                probe.name,
+                blind.join(", ")
+            );
+            let path = Path::root("probes");
+            let problem = asked.element.problem(self.places, &path, message);
+            let help = "let all probes of a group run `from` the same regions";
+            self.warnings.push(problem.help(help));
+        }
     }
 
     /// Warns of a limit that a standby is beyond although nothing is wrong. Between two looks, a

@@ -248,6 +248,22 @@ fn a_query_whose_number_nothing_judges_is_warned_of() {
 }
 
 #[test]
+fn a_region_that_judges_without_a_gate_is_warned_of() {
+    let from = |regions: &str, more: &str| {
+        let file = FILE.replace("{ name: pool,", &format!("{{ name: pool, from: {regions},"));
+        let plan = Folder::with(&(file + more)).plan().expect("good");
+        let messages = plan.warnings.iter().map(|w| w.message.to_string());
+        messages.collect::<Vec<_>>()
+    };
+    assert_eq!(from("[a, b, c]", ""), [""; 0]);
+    let without = "the probe `pool` does not run from a, c, where the group is judged without its \
+                   gates";
+    assert_eq!(from("[b]", ""), [without]);
+    let scored = "    checks: [{ probe: pool, check: reachable, gate: scored }]\n";
+    assert_eq!(from("[b]", scored), [""; 0]);
+}
+
+#[test]
 fn standbys_under_another_law_are_known() {
     for (names, outside) in [
         ("[EU]", ["c"].as_slice()),
