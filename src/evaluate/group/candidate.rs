@@ -166,7 +166,7 @@ impl Candidate {
                     continue;
                 }
                 CheckKind::Rto => {
-                    let rto = estimate::rto(brief, past, self).total().known();
+                    let rto = estimate::rto(brief, past, self, now).total().known();
                     let look = rto.map_or_else(
                         || seen::unknown(CheckReason::NoValue, now),
                         |rto| seen::bounded(check, rto.as_secs_f64(), now),
@@ -206,8 +206,8 @@ impl Candidate {
     ) -> Standing {
         Standing {
             state: self.standby.verdict(sight, now).state,
-            rpo: self.rpo(),
-            rto: estimate::rto(brief, past, self).total().known(),
+            rpo: self.rpo(now),
+            rto: estimate::rto(brief, past, self, now).total().known(),
             preference: None,
             score: self.standby.score(now).map(|score| score.ratio),
         }
@@ -236,7 +236,7 @@ impl Candidate {
             .standby
             .promotion(sight, judged.as_ref(), objective, now);
         let score = self.standby.score(now);
-        let rto = estimate::rto(brief, past, self);
+        let rto = estimate::rto(brief, past, self, now);
         StandbyReport {
             standby: Arc::clone(&self.region),
             state,
@@ -246,8 +246,8 @@ impl Candidate {
             more_reasons: causes.more,
             score_ratio: score.map(|score| score.ratio),
             score_coverage_ratio: score.map(|score| score.coverage),
-            rpo_seconds: self.rpo().map(|rpo| rpo.as_secs_f64()),
-            rpo_bytes: self.loss_bytes(),
+            rpo_seconds: self.rpo(now).map(|rpo| rpo.as_secs_f64()),
+            rpo_bytes: self.loss_bytes(now),
             rto_seconds: rto.total().known().map(|rto| rto.as_secs_f64()),
             rto_stages: estimate::stages(&rto),
             rank: None,
@@ -288,14 +288,15 @@ impl Candidate {
 
     /// Seconds of writes that would be lost: of the database that would lose most. `None`: of one of
     /// them it is not known.
-    fn rpo(&self) -> Option<Duration> {
-        let each = self.databases.iter().map(Database::rpo);
+    fn rpo(&self, now: Instant) -> Option<Duration> {
+        let each = self.databases.iter().map(|database| database.rpo(now));
         each.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    fn loss_bytes(&self) -> Option<u64> {
+    fn loss_bytes(&self, now: Instant) -> Option<u64> {
         let databases = self.databases.iter().filter(|of| of.in_bytes);
-        let each: Option<Vec<u64>> = databases.map(|of| of.figures.loss_bytes).collect();
+        let each = databases.map(|of| of.figures(now)?.loss_bytes);
+        let each: Option<Vec<u64>> = each.collect();
         each.filter(|each| !each.is_empty())
             .map(|each| each.into_iter().sum())
     }

@@ -19,7 +19,9 @@ pub(super) struct Database {
     stranger: bool,
     /// The standby's link, and when it was told.
     link: Option<(Link, Instant)>,
-    pub(super) figures: PairFigures,
+    figures: PairFigures,
+    /// When these were told.
+    told: Option<Instant>,
     /// When both sides were last seen, and what was known then.
     pub(super) last_sight: Option<LastSight>,
     /// When the primary was last seen to live.
@@ -46,6 +48,7 @@ impl Database {
             stranger: false,
             link: None,
             figures: PairFigures::default(),
+            told: None,
             last_sight: None,
             lived: None,
             applies: ApplyRate::default(),
@@ -82,6 +85,7 @@ impl Database {
     /// primary is out of sight.
     pub(super) fn compare(&mut self, figures: &PairFigures, seen: Compared<'_>) {
         self.figures = figures.clone();
+        self.told = Some(seen.sample.ended);
         if let Some(stranger) = figures.identity_mismatch {
             self.stranger = stranger;
         }
@@ -89,7 +93,7 @@ impl Database {
             // What was seen before was seen of another server.
             self.last_sight = None;
         }
-        let (rpo, loss_bytes) = (self.rpo(), figures.loss_bytes);
+        let (rpo, loss_bytes) = (rpo(figures), figures.loss_bytes);
         let known = rpo.is_some() || loss_bytes.is_some();
         if seen.of_primary && (seen.primary.is_some() || seen.sample.outcome.is_ok()) {
             self.lived = Some(seen.sample.ended);
@@ -113,12 +117,16 @@ impl Database {
         })
     }
 
-    /// Seconds of writes that would be lost: by the canary or, where it tells nothing, by the
-    /// primary's positions.
-    pub(super) fn rpo(&self) -> Option<Duration> {
-        let lag = self.figures.lag_ring;
-        let lag = lag.filter(|_| !self.figures.lag_ring_at_least);
-        self.figures.rpo_seconds.or(lag)
+    /// The figures, unless they are so old that they say nothing of `now`.
+    pub(super) fn figures(&self, now: Instant) -> Option<&PairFigures> {
+        let told = self.told?;
+        let age = now.saturating_duration_since(told);
+        (age <= self.patience.fresh).then_some(&self.figures)
+    }
+
+    /// Seconds of writes that would be lost.
+    pub(super) fn rpo(&self, now: Instant) -> Option<Duration> {
+        self.figures(now).and_then(rpo)
     }
 
     /// Whether the standby hears the primary. One of another cluster hears another primary.
@@ -128,4 +136,11 @@ impl Database {
             Hearing::of(link, told, self.patience, now)
         })
     }
+}
+
+/// Seconds of writes that would be lost: by the canary or, where it tells nothing, by the primary's
+/// positions, unless these only tell a lag that is longer than what was seen of it.
+fn rpo(figures: &PairFigures) -> Option<Duration> {
+    let lag = figures.lag_ring.filter(|_| !figures.lag_ring_at_least);
+    figures.rpo_seconds.or(lag)
 }

@@ -1,6 +1,6 @@
 //! How long a failover to one standby would take.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Brief;
 use super::candidate::Candidate;
@@ -9,7 +9,7 @@ use crate::model::{CheckKind, StageReport};
 use crate::readiness::rank::{APPLY, Basis, Rto, Time};
 
 /// The estimate, from what was seen and what is taken for granted.
-pub(super) fn rto(brief: &Brief, past: &Past, standby: &Candidate) -> Rto {
+pub(super) fn rto(brief: &Brief, past: &Past, standby: &Candidate, now: Instant) -> Rto {
     let assumed = brief.assumed;
     let taken = |time: Duration| Time::Takes(time, Basis::Assumed);
     let databases = !standby.databases.is_empty();
@@ -21,7 +21,7 @@ pub(super) fn rto(brief: &Brief, past: &Past, standby: &Candidate) -> Rto {
         } else {
             Time::NotApplicable
         },
-        apply: applied(standby),
+        apply: applied(standby, now),
         pull: Time::NotApplicable,
         start: Time::NotApplicable,
         dns: standby
@@ -55,12 +55,13 @@ fn detected(brief: &Brief) -> Time {
 }
 
 /// What the databases have received and not applied; the slowest counts.
-fn applied(standby: &Candidate) -> Time {
+fn applied(standby: &Candidate, now: Instant) -> Time {
     let databases = standby.databases.iter();
     let times = databases
         .filter(|database| database.in_bytes)
         .map(|database| {
-            let unapplied = database.figures.apply_bytes;
+            let figures = database.figures(now);
+            let unapplied = figures.and_then(|figures| figures.apply_bytes);
             Rto::applied(unapplied, database.applies.slow(), APPLY)
         });
     times.fold(Time::NotApplicable, Time::beside)

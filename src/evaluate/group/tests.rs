@@ -273,6 +273,12 @@ fn a_standby_is_unknown_until_it_was_seen_and_again_when_it_was_not_for_long() {
     // Three intervals and a timeout later, whoever asks.
     assert_eq!(stage.report(53).state, ReadyState::Ready);
     assert_eq!(stage.report(54).state, ReadyState::Unknown);
+    let figures = |second| {
+        let report = stage.report(second);
+        (report.rpo_seconds, report.rpo_bytes, report.rto_seconds)
+    };
+    assert_eq!(figures(53), (Some(1.0), Some(100), Some(343.0)));
+    assert_eq!(figures(54), (None, None, None));
     assert_eq!(stage.answer(54, "reachable").state, CheckState::Stale);
 }
 

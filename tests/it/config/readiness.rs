@@ -252,7 +252,7 @@ fn a_region_that_judges_without_a_gate_is_warned_of() {
     let from = |regions: &str, more: &str| {
         let file = FILE.replace("{ name: pool,", &format!("{{ name: pool, from: {regions},"));
         let plan = Folder::with(&(file + more)).plan().expect("good");
-        let messages = plan.warnings.iter().map(|w| w.message.to_string());
+        let messages = plan.warnings.iter().map(|w| w.message.clone());
         messages.collect::<Vec<_>>()
     };
     assert_eq!(from("[a, b, c]", ""), [""; 0]);
