@@ -32,7 +32,7 @@ pub(super) struct Candidate {
     /// For how long each target of the standby has had another, for each question.
     differs: HashMap<(usize, usize), Since>,
     pub(super) databases: Vec<Database>,
-    /// The longest time to live of the answers of its DNS servers.
+    /// The time to live that its DNS server last told.
     pub(super) ttl: Option<Duration>,
 }
 
