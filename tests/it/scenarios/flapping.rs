@@ -89,8 +89,8 @@ fn stall(daemon: &mut Daemon) {
     let [_, failures] = changes(daemon);
     daemon.process().signal(Signal::STOP);
     std::thread::sleep(Duration::from_secs(4));
-    daemon.process().signal(Signal::CONT);
     let since = Instant::now();
+    daemon.process().signal(Signal::CONT);
     wait_until(daemon, "a tilt", "south", |said| {
         said.state() == "unknown" && said.check("web/healthy") == "unknown tilt"
     });
@@ -104,19 +104,20 @@ fn stall(daemon: &mut Daemon) {
     assert_eq!(changes(daemon)[1], failures, "stale is not bad");
 }
 
-/// It fails once, and does not pass before it is calm again.
+/// It fails once, and does not pass before it is calm again. A host that is busy may let it grow
+/// stale in between.
 fn flap(daemon: &Daemon, app: &App) {
-    let before = changes(daemon);
+    let [_, failures] = changes(daemon);
     app.flap();
     wait_until(daemon, "what comes and goes", "south", |said| {
         said.check("web/healthy") == "fail flapping"
     });
     wait_until(daemon, "what stays", "south", |said| {
         let state = said.state();
-        assert!(app.is_done() || state == "not_ready", "{said}");
+        assert!(app.is_done() || state != "ready", "{said}");
         state == "ready"
     });
-    assert_eq!(changes(daemon), before.map(|count| count + 1.0));
+    assert_eq!(changes(daemon)[1], failures + 1.0);
 }
 
 /// How often the app's check came to pass, and to fail.
