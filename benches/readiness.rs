@@ -78,7 +78,6 @@ fn plan() -> Plan {
 }
 
 fn brief(plan: &Plan, group: usize) -> Brief {
-    let planned = &plan.groups[group];
     let witness = |probe: &str| {
         let name = format!("{probe}-{group}");
         let of = |region: &str| -> Vec<TargetKey> {
@@ -105,19 +104,10 @@ fn brief(plan: &Plan, group: usize) -> Brief {
         }
     };
     Brief {
-        name: Arc::clone(&planned.name),
+        group: plan.groups[group].clone(),
         source_region: Arc::clone(&plan.region),
-        primary: Arc::clone(&planned.primary),
-        standbys: planned.standbys.clone(),
-        objectives: planned.objectives,
-        assumed: planned.assumed,
-        holds: Vec::new(),
-        block: Duration::from_hours(1),
         user_path: Vec::new(),
-        checks: planned.checks.clone(),
         probes: ["net", "web", "db"].map(witness).into(),
-        ranking: planned.ranking.clone(),
-        preference: Vec::new(),
     }
 }
 
@@ -167,13 +157,13 @@ fn fleet() -> Fleet {
     let now = Instant::now();
     let groups = (0..GROUPS).map(|group| {
         let brief = brief(&plan, group);
-        for standby in &brief.standbys {
+        for standby in &brief.group.standbys {
             let place = StandbyPlace {
-                group: Arc::clone(&brief.name),
+                group: Arc::clone(&brief.group.name),
                 standby: Arc::clone(standby),
                 source_region: Arc::clone(&plan.region),
                 vantages: 4,
-                objectives: brief.objectives,
+                objectives: brief.group.objectives,
             };
             store.insert_standby(&place).expect("once");
         }

@@ -31,9 +31,7 @@ use std::time::Duration;
 
 pub use environment::{Overrides, RESERVED};
 pub use place::Place;
-pub use plan::{
-    Plan, PlannedDatabase, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget, Shared,
-};
+pub use plan::{Plan, PlannedProbe, PlannedSet, PlannedTarget, Shared};
 pub use problem::{Problem, Problems};
 
 use crate::model::ranking::Quantile;

@@ -38,7 +38,7 @@ pub use facts::{
     DnsFacts, FactSet, Facts, HttpFacts, NoValue, PingFacts, TlsFacts, TlsVersion, ValueFacts,
 };
 pub use failover::{Failover, LossUnknown, RtoBasis};
-pub use group::{Assumed, Hold, Objectives, StandbyPlace};
+pub use group::{Assumed, Hold, Objectives, PlannedDatabase, PlannedGroup, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
 pub use manager::{ManagerFacts, Objection};
 pub use pair::{

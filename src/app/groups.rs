@@ -1,11 +1,12 @@
 //! The groups of the plan, as the evaluation judges them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{Plan, PlannedGroup, PlannedProbe, PlannedSet};
+use crate::config::{Plan, PlannedProbe};
 use crate::evaluate::{Board, Brief, Group, Witness};
 use crate::metrics::Store;
-use crate::model::{PairKey, Role, StandbyPlace, TargetKey};
+use crate::model::{GroupMember, PairKey, PlannedGroup, StandbyPlace, TargetKey};
 use crate::store as state;
 
 /// Gives every standby its series, and makes what judges the groups. A group of which nothing is
@@ -20,12 +21,12 @@ pub(super) fn board(
     state: &state::Store,
 ) -> Result<Board, String> {
     let now = tokio::time::Instant::now().into_std();
+    let index = Index::new(plan, pairs);
     let mut groups = Vec::new();
     for planned in &plan.groups {
-        let brief = brief(plan, planned, pairs);
-        if brief.probes.is_empty() {
+        let Some(brief) = index.brief(planned, &plan.region) else {
             continue;
-        }
+        };
         for standby in &planned.standbys {
             store.insert_standby(&StandbyPlace {
                 group: Arc::clone(&planned.name),
@@ -43,87 +44,90 @@ pub(super) fn board(
     Ok(Board::new(groups))
 }
 
-fn brief(plan: &Plan, planned: &PlannedGroup, pairs: &[Vec<PairKey>]) -> Brief {
-    let probes = plan.probes.iter();
-    Brief {
-        name: Arc::clone(&planned.name),
-        source_region: Arc::clone(&plan.region),
-        primary: Arc::clone(&planned.primary),
-        standbys: planned.standbys.clone(),
-        objectives: planned.objectives,
-        assumed: planned.assumed,
-        holds: planned.holds.clone(),
-        block: planned.block,
-        user_path: user_path(plan, planned),
-        checks: planned.checks.clone(),
-        ranking: planned.ranking.clone(),
-        preference: planned.preference.clone(),
-        probes: probes
-            .filter_map(|probe| witness(plan, planned, probe, pairs))
-            .collect(),
-    }
+/// The plan by names: there may be thousands of groups, and each has its part of everything.
+struct Index<'a> {
+    plan: &'a Plan,
+    probes: HashMap<&'a str, &'a PlannedProbe>,
+    /// The targets of each probe, by their names.
+    targets: HashMap<&'a str, HashMap<&'a str, TargetKey>>,
+    /// The members of each group, probe by probe.
+    members: HashMap<&'a str, Vec<&'a [GroupMember]>>,
+    /// The places of the standbys of each group under each of its databases.
+    pairs: HashMap<(&'a str, &'a str), &'a [PairKey]>,
 }
 
-/// The targets that the group's users come by.
-fn user_path(plan: &Plan, planned: &PlannedGroup) -> Vec<TargetKey> {
-    let targets = (0..).zip(&plan.targets);
-    let of_path =
-        targets.filter(|(_, target)| planned.user_path.as_ref() == Some(&target.target.probe));
-    of_path.map(|(key, _)| TargetKey(key)).collect()
-}
-
-/// `None` if nothing of the group is probed with it from here.
-fn witness(
-    plan: &Plan,
-    group: &PlannedGroup,
-    probe: &PlannedProbe,
-    pairs: &[Vec<PairKey>],
-) -> Option<Witness> {
-    let members = plan.members.iter();
-    let members: Vec<_> = members
-        .filter(|member| member.group == group.name && member.probe == probe.name)
-        .collect();
-    if members.is_empty() {
-        return None;
+impl<'a> Index<'a> {
+    fn new(plan: &'a Plan, pairs: &'a [Vec<PairKey>]) -> Self {
+        let mut targets: HashMap<_, HashMap<_, _>> = HashMap::new();
+        for (key, planned) in (0..).zip(&plan.targets) {
+            let of_probe = targets.entry(&*planned.target.probe).or_default();
+            of_probe.insert(&*planned.target.name, TargetKey(key));
+        }
+        let mut members: HashMap<_, Vec<_>> = HashMap::new();
+        let of_one_probe =
+            |a: &GroupMember, b: &GroupMember| a.group == b.group && a.probe == b.probe;
+        for chunk in plan.members.chunk_by(of_one_probe) {
+            members.entry(&*chunk[0].group).or_default().push(chunk);
+        }
+        let sets = plan.sets.iter().map(|planned| &planned.set);
+        let sets = sets.map(|set| (&*set.group, &*set.probe));
+        let probes = plan.probes.iter();
+        Self {
+            plan,
+            probes: probes.map(|probe| (&*probe.name, probe)).collect(),
+            targets,
+            members,
+            pairs: sets.zip(pairs.iter().map(Vec::as_slice)).collect(),
+        }
     }
-    let targets = |role: Role, region: &Arc<str>| -> Vec<TargetKey> {
-        let planned = (0..).zip(&plan.targets);
-        planned
-            .filter(|(_, planned)| {
-                members.iter().any(|member| {
-                    member.role == role
-                        && member.target_region == *region
-                        && planned.target.probe == member.probe
-                        && planned.target.target_region == member.target_region
-                        && planned.target.name == member.target
-                })
-            })
-            .map(|(key, _)| TargetKey(key))
-            .collect()
-    };
-    let standbys = group.standbys.iter();
-    let standbys: Vec<_> = standbys
-        .map(|region| targets(Role::Standby, region))
-        .collect();
-    let tls = |targets: &Vec<TargetKey>| {
-        let mut targets = targets.iter().map(|key| &plan.targets[key.index()]);
-        targets.any(|target| target.probe.shape().facts.tls)
-    };
-    let of = |set: &&(&PlannedSet, &Vec<PairKey>)| {
-        set.0.set.group == group.name && set.0.set.probe == probe.name
-    };
-    let mut sets = plan.sets.iter().zip(pairs);
-    Some(Witness {
-        name: Arc::clone(&probe.name),
-        kind: probe.kind,
-        interval: probe.interval,
-        timeout: probe.timeout,
-        primary: targets(Role::Primary, &group.primary),
-        tls: standbys.iter().map(tls).collect(),
-        standbys,
-        pairs: sets
-            .find(|set| of(&set))
-            .map(|(_, pairs)| pairs.clone())
-            .unwrap_or_default(),
-    })
+
+    /// `None` if nothing of the group is probed from here.
+    fn brief(&self, group: &PlannedGroup, region: &Arc<str>) -> Option<Brief> {
+        let members = self.members.get(&*group.name)?;
+        let path = group.user_path.as_deref();
+        let path = path.and_then(|probe| self.targets.get(probe));
+        let mut user_path: Vec<_> = path
+            .into_iter()
+            .flat_map(HashMap::values)
+            .copied()
+            .collect();
+        user_path.sort_unstable();
+        let probes = members.iter();
+        Some(Brief {
+            group: group.clone(),
+            source_region: Arc::clone(region),
+            user_path,
+            probes: probes
+                .filter_map(|members| self.witness(group, members))
+                .collect(),
+        })
+    }
+
+    /// The probe of these members; there is always one.
+    fn witness(&self, group: &PlannedGroup, members: &[GroupMember]) -> Option<Witness> {
+        let probe = self.probes.get(&*members.first()?.probe)?;
+        let names = self.targets.get(&*probe.name)?;
+        let targets = |region: &Arc<str>| -> Vec<TargetKey> {
+            let there = members.iter().filter(|of| of.target_region == *region);
+            there
+                .filter_map(|member| names.get(&*member.target).copied())
+                .collect()
+        };
+        let standbys: Vec<_> = group.standbys.iter().map(targets).collect();
+        let tls = |targets: &Vec<TargetKey>| {
+            let mut targets = targets.iter().map(|key| &self.plan.targets[key.index()]);
+            targets.any(|target| target.probe.shape().facts.tls)
+        };
+        let pairs = self.pairs.get(&(&*group.name, &*probe.name));
+        Some(Witness {
+            name: Arc::clone(&probe.name),
+            kind: probe.kind,
+            interval: probe.interval,
+            timeout: probe.timeout,
+            primary: targets(&group.primary),
+            tls: standbys.iter().map(tls).collect(),
+            standbys,
+            pairs: pairs.map(|pairs| pairs.to_vec()).unwrap_or_default(),
+        })
+    }
 }

@@ -10,8 +10,8 @@ use super::problem::Problem;
 use super::{Config, Group, GroupProbe, Limits, Probe, Problems, Target};
 use crate::files::Files;
 use crate::model::{
-    self, Assumed, DatabaseSet, Epoch, GroupMember, Hold, Objectives, PlannedCheck, PlannedRanking,
-    Role, TargetKey, Turn,
+    self, DatabaseSet, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking, Role,
+    TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
@@ -150,50 +150,6 @@ pub struct PlannedSet {
     pub primary: TargetKey,
     /// The targets in its standby regions, with these.
     pub standbys: Vec<(Arc<str>, TargetKey)>,
-}
-
-/// A group as a whole.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlannedGroup {
-    /// Its name.
-    pub name: Arc<str>,
-    /// The region that serves.
-    pub primary: Arc<str>,
-    /// The regions that can take over.
-    pub standbys: Vec<Arc<str>>,
-    /// How many regions judge it: those from which any of its probes run.
-    pub vantages: u64,
-    /// Its database probes.
-    pub databases: Vec<PlannedDatabase>,
-    /// What it promises.
-    pub objectives: Objectives,
-    /// Its standbys in the order in which they are preferred where nothing else tells them apart;
-    /// those that are not named come last, and none before another.
-    pub preference: Vec<Arc<str>>,
-    /// Which latency ranks its standbys, as far as it is measured from this region.
-    pub ranking: PlannedRanking,
-    /// What holds its standbys back, also what has expired.
-    pub holds: Vec<Hold>,
-    /// What is taken for granted in the estimate of how long a failover takes.
-    pub assumed: Assumed,
-    /// For how long after a failover every other one is held back.
-    pub block: Duration,
-    /// The probe of the path that users take, which may not run from this region.
-    pub user_path: Option<Arc<str>>,
-    /// The questions that are asked about each standby, each after those that it builds on. They are
-    /// the same at every vantage: also those of probes that do not run from this region.
-    pub checks: Vec<PlannedCheck>,
-}
-
-/// A database probe of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedDatabase {
-    /// The probe's name.
-    pub probe: Arc<str>,
-    /// Its kind.
-    pub kind: &'static str,
-    /// Whether it has a canary.
-    pub canary: bool,
 }
 
 /// How long after its standbys a primary is looked at: long enough for their answers, and a small

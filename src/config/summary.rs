@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Plan, PlannedGroup, PlannedProbe, PlannedSet, PlannedTarget};
+use super::{Plan, PlannedProbe, PlannedSet, PlannedTarget};
 use crate::metrics::VISIBILITY;
 use crate::model::duration::display;
 use crate::model::{
-    CheckKind, CheckState, DatabaseSet, NoValue, PlannedCheck, PlannedRanking, ReadyState, Shape,
-    Suppressed, WriteFailure,
+    CheckKind, CheckState, DatabaseSet, NoValue, PlannedCheck, PlannedGroup, PlannedRanking,
+    ReadyState, Shape, Suppressed, WriteFailure,
 };
 
 /// Series that every target has: attempts, unknown runs, missed slots, up, last run, last success,

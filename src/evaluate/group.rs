@@ -29,9 +29,9 @@ use super::past::Past;
 use super::ranking::Ranking;
 use super::set::{Changes, Set};
 use crate::model::{
-    Assumed, Drill, DrillKind, DrillOrder, DrillRefusal, DrillState, GroupReport, Hold, Objectives,
-    PairFigures, PairKey, PlannedCheck, PlannedRanking, ReadyState, ReplicationFacts, Sample,
-    SetFigures, Sight, StandbyReport, TargetKey,
+    Drill, DrillKind, DrillOrder, DrillRefusal, DrillState, GroupReport, PairFigures, PairKey,
+    PlannedGroup, ReadyState, ReplicationFacts, Sample, SetFigures, Sight, StandbyReport,
+    TargetKey,
 };
 use crate::readiness::{Disorder, Hearing, Jolt, sight_of};
 use crate::store::Store;
@@ -39,33 +39,14 @@ use crate::store::Store;
 /// A group as it is to be judged from here.
 #[derive(Clone, Debug)]
 pub struct Brief {
-    /// Its name.
-    pub name: Arc<str>,
+    /// What the configuration says of it.
+    pub group: PlannedGroup,
     /// The region of this daemon.
     pub source_region: Arc<str>,
-    /// The region that serves.
-    pub primary: Arc<str>,
-    /// The regions that can take over.
-    pub standbys: Vec<Arc<str>>,
-    /// What it promises.
-    pub objectives: Objectives,
-    /// What is taken for granted in the estimate of how long a failover takes.
-    pub assumed: Assumed,
-    /// What holds its standbys back, also what has expired.
-    pub holds: Vec<Hold>,
-    /// For how long after a failover every other one is held back.
-    pub block: Duration,
     /// The targets that users come by, as far as they are probed from here.
     pub user_path: Vec<TargetKey>,
-    /// The questions that are asked about each standby, each after those that it builds on.
-    pub checks: Vec<PlannedCheck>,
-    /// The probes that answer them, as far as they run from here.
+    /// The probes that answer its checks, as far as they run from here.
     pub probes: Vec<Witness>,
-    /// Which latency ranks the standbys.
-    pub ranking: PlannedRanking,
-    /// The standbys that are preferred where nothing that is measured tells them apart, the first one
-    /// most.
-    pub preference: Vec<Arc<str>>,
 }
 
 /// A probe of a group, and whom it looks at.
@@ -130,13 +111,18 @@ impl Group {
     ///
     /// The error says what is wrong with the list of checks.
     pub fn new(brief: Brief, now: Instant) -> Result<Self, Disorder> {
-        let places = 0..brief.standbys.len();
+        let places = 0..brief.group.standbys.len();
         let standbys = places.map(|place| Candidate::new(&brief, place, now));
         Ok(Self {
             standbys: standbys.collect::<Result<_, _>>()?,
             reaches: brief.probes.iter().map(Reach::new).collect(),
-            past: Past::new(Arc::clone(&brief.name), &brief.user_path),
-            ranking: Ranking::new(&brief.standbys, &brief.ranking, &brief.preference, now),
+            past: Past::new(Arc::clone(&brief.group.name), &brief.user_path),
+            ranking: Ranking::new(
+                &brief.group.standbys,
+                &brief.group.ranking,
+                &brief.group.preference,
+                now,
+            ),
             brief,
             tilted_until: None,
         })
@@ -151,7 +137,7 @@ impl Group {
 
     /// Its name.
     pub(super) fn name(&self) -> &str {
-        &self.brief.name
+        &self.brief.group.name
     }
 
     /// What happened to it.
@@ -203,7 +189,7 @@ impl Group {
     /// Takes in where the primary of a database is.
     pub(super) fn primary(&mut self, set: &Set, changes: &Changes) {
         let named = set.named();
-        if named.group != self.brief.name {
+        if named.group != self.brief.group.name {
             return;
         }
         if let Some(region) = set.primary_region() {
@@ -222,7 +208,7 @@ impl Group {
         today: SystemTime,
     ) -> Result<Drill, DrillRefusal> {
         match order {
-            DrillOrder::Start(start) => self.past.start(start, self.brief.objectives, today),
+            DrillOrder::Start(start) => self.past.start(start, self.brief.group.objectives, today),
             DrillOrder::Abort(_) => self.past.end(DrillState::Aborted, today),
             DrillOrder::Finish(_) => {
                 let missing = self.unfinished(self.past.open()?, now, today);
@@ -276,7 +262,7 @@ impl Group {
                 standby.standing(&self.brief, &self.past, self.sight(place, now), now)
             })
             .collect();
-        let objective = self.brief.objectives.rpo;
+        let objective = self.brief.group.objectives.rpo;
         self.ranking.evaluate(&standings, objective, now, today);
     }
 
@@ -302,10 +288,10 @@ impl Group {
             }
         });
         GroupReport {
-            group: Arc::clone(&self.brief.name),
+            group: Arc::clone(&self.brief.group.name),
             source_region: Arc::clone(&self.brief.source_region),
             timestamp_seconds: seconds(today),
-            primary: Arc::clone(&self.brief.primary),
+            primary: Arc::clone(&self.brief.group.primary),
             standbys: standbys.collect(),
             ranking: self.ranking.report(),
         }

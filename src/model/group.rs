@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::{PlannedCheck, PlannedRanking};
+
 /// What a group promises for the loss of its primary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Objectives {
@@ -66,6 +68,50 @@ impl Hold {
     pub fn holds(&self, region: &str, now: SystemTime) -> bool {
         now < self.until && self.standby.as_deref().is_none_or(|held| held == region)
     }
+}
+
+/// A group as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedGroup {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The region that serves.
+    pub primary: Arc<str>,
+    /// The regions that can take over.
+    pub standbys: Vec<Arc<str>>,
+    /// How many regions judge it: those from which any of its probes run.
+    pub vantages: u64,
+    /// Its database probes.
+    pub databases: Vec<PlannedDatabase>,
+    /// What it promises.
+    pub objectives: Objectives,
+    /// Its standbys in the order in which they are preferred where nothing else tells them apart;
+    /// those that are not named come last, and none before another.
+    pub preference: Vec<Arc<str>>,
+    /// Which latency ranks its standbys, as far as it is measured from this region.
+    pub ranking: PlannedRanking,
+    /// What holds its standbys back, also what has expired.
+    pub holds: Vec<Hold>,
+    /// What is taken for granted in the estimate of how long a failover takes.
+    pub assumed: Assumed,
+    /// For how long after a failover every other one is held back.
+    pub block: Duration,
+    /// The probe of the path that users take, which may not run from this region.
+    pub user_path: Option<Arc<str>>,
+    /// The questions that are asked about each standby, each after those that it builds on. They are
+    /// the same at every vantage: also those of probes that do not run from this region.
+    pub checks: Vec<PlannedCheck>,
+}
+
+/// A database probe of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedDatabase {
+    /// The probe's name.
+    pub probe: Arc<str>,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Whether it has a canary.
+    pub canary: bool,
 }
 
 #[cfg(test)]

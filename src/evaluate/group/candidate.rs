@@ -38,9 +38,9 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn new(brief: &Brief, place: usize, now: Instant) -> Result<Self, Disorder> {
-        let mut questions: Vec<Question> = Vec::with_capacity(brief.checks.len());
-        let mut checks = Vec::with_capacity(brief.checks.len());
-        for planned in &brief.checks {
+        let mut questions: Vec<Question> = Vec::with_capacity(brief.group.checks.len());
+        let mut checks = Vec::with_capacity(brief.group.checks.len());
+        for planned in &brief.group.checks {
             let question = Question::new(planned, brief, place);
             checks.push(question.check(&questions, brief, place));
             questions.push(question);
@@ -56,7 +56,7 @@ impl Candidate {
         let probes = brief.probes.iter().enumerate();
         let databases = probes.filter(|(_, probe)| !probe.standbys[place].is_empty());
         Ok(Self {
-            region: Arc::clone(&brief.standbys[place]),
+            region: Arc::clone(&brief.group.standbys[place]),
             standby: Standby::new(checks, now)?,
             answered: vec![None; questions.len()],
             histories: histories.flatten().collect(),
@@ -151,10 +151,11 @@ impl Candidate {
                 }
                 CheckKind::Hold => {
                     let held = brief
+                        .group
                         .holds
                         .iter()
                         .any(|hold| hold.holds(&self.region, today));
-                    let recent = past.hold(&self.region, brief.block, today);
+                    let recent = past.hold(&self.region, brief.group.block, today);
                     bad_if(held || recent.is_some(), CheckReason::Hold)
                 }
                 CheckKind::DrillAge => {
@@ -230,7 +231,7 @@ impl Candidate {
             ..checks[cause.check].clone()
         });
         let last_sight = self.last_sight();
-        let objective = brief.objectives.rpo.unwrap_or(Duration::MAX);
+        let objective = brief.group.objectives.rpo.unwrap_or(Duration::MAX);
         let judged = self.judged_by(last_sight, objective);
         let promotion = self
             .standby
@@ -334,7 +335,7 @@ impl Candidate {
     }
 
     fn holds(&self, brief: &Brief, past: &Past, today: SystemTime) -> Vec<HoldReport> {
-        let holds = brief.holds.iter();
+        let holds = brief.group.holds.iter();
         holds
             .filter(|hold| hold.holds(&self.region, today))
             .map(|hold| HoldReport {
@@ -342,7 +343,7 @@ impl Candidate {
                 reason: Arc::clone(&hold.reason),
                 expiry_timestamp_seconds: seconds(hold.until),
             })
-            .chain(past.hold(&self.region, brief.block, today))
+            .chain(past.hold(&self.region, brief.group.block, today))
             .collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::readiness::rank::{APPLY, Basis, Rto, Time};
 
 /// The estimate, from what was seen and what is taken for granted.
 pub(super) fn rto(brief: &Brief, past: &Past, standby: &Candidate, now: Instant) -> Rto {
-    let assumed = brief.assumed;
+    let assumed = brief.group.assumed;
     let taken = |time: Duration| Time::Takes(time, Basis::Assumed);
     let databases = !standby.databases.is_empty();
     Rto {
@@ -34,7 +34,7 @@ pub(super) fn rto(brief: &Brief, past: &Past, standby: &Candidate, now: Instant)
 /// The loss of the primary is noticed by the probes that look at it, the slowest of them last.
 fn detected(brief: &Brief) -> Time {
     let root = |probe: &str| {
-        let mut checks = brief.checks.iter();
+        let mut checks = brief.group.checks.iter();
         checks.find(|check| {
             *check.probe == *probe
                 && matches!(

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use super::test_samples::{at, failed, ok, wall, with_facts};
 use super::*;
 use crate::model::{
-    Beyond, Bound, CheckKind, CheckReason, CheckReport, CheckState, DatabaseFacts, Facts, GateKind,
-    Link, Promotability, ReadyState, Reason, Role, StandbyReport, TlsFacts, Unit, Withheld,
+    Assumed, Beyond, Bound, CheckKind, CheckReason, CheckReport, CheckState, DatabaseFacts, Facts,
+    GateKind, Hold, Link, Objectives, PlannedCheck, PlannedRanking, Promotability, ReadyState,
+    Reason, Role, StandbyReport, TlsFacts, Unit, Withheld,
 };
 
 const PRIMARY: TargetKey = TargetKey(0);
@@ -58,31 +59,37 @@ fn brief(checks: Vec<PlannedCheck>) -> Brief {
             tls: vec![false],
             pairs: pairs.to_vec(),
         };
-    Brief {
+    let group = PlannedGroup {
         name: "g".into(),
-        source_region: "here".into(),
         primary: "a".into(),
         standbys: vec!["b".into()],
+        vantages: 1,
+        databases: Vec::new(),
         objectives: Objectives {
             rpo: Some(Duration::from_secs(5)),
             rto: None,
         },
-        assumed: Assumed::default(),
-        holds: Vec::new(),
-        block: Duration::from_hours(1),
-        user_path: Vec::new(),
-        checks,
-        probes: vec![
-            witness("db", "postgres", PRIMARY, &[STANDBY], &[PAIR]),
-            witness("web", "http", WEB[0], &WEB[1..], &[]),
-        ],
+        preference: Vec::new(),
         ranking: PlannedRanking {
             probe: None,
             quantile: crate::model::ranking::Quantile::Median,
             interval: Duration::from_secs(10),
             targets: Vec::new(),
         },
-        preference: Vec::new(),
+        holds: Vec::new(),
+        assumed: Assumed::default(),
+        block: Duration::from_hours(1),
+        user_path: None,
+        checks,
+    };
+    Brief {
+        group,
+        source_region: "here".into(),
+        user_path: Vec::new(),
+        probes: vec![
+            witness("db", "postgres", PRIMARY, &[STANDBY], &[PAIR]),
+            witness("web", "http", WEB[0], &WEB[1..], &[]),
+        ],
     }
 }
 
@@ -628,7 +635,7 @@ fn what_a_primary_wrote_without_the_standby_is_not_known_to_be_within_the_object
     ] {
         let mut stage = Stage::new(database());
         let mut brief = brief(database());
-        brief.objectives.rpo = Some(Duration::from_secs(objective));
+        brief.group.objectives.rpo = Some(Duration::from_secs(objective));
         stage.group = Group::new(brief, at(0)).expect("in order");
         stage.round(10);
         stage.round(20);
@@ -657,7 +664,7 @@ fn what_a_primary_wrote_without_the_standby_is_not_known_to_be_within_the_object
 fn after_a_failover_the_question_is_asked_of_the_new_primary() {
     let other = TargetKey(5);
     let mut brief = brief(database());
-    brief.standbys.push("c".into());
+    brief.group.standbys.push("c".into());
     brief.probes.truncate(1);
     brief.probes[0].standbys.push(vec![other]);
     brief.probes[0].tls.push(false);
@@ -708,7 +715,7 @@ impl Two {
             check("db", "reachable", CheckKind::Reachable, &[]),
             check("cache", "reachable", CheckKind::Reachable, &[]),
         ]);
-        brief.standbys.push("c".into());
+        brief.group.standbys.push("c".into());
         brief.probes = DATABASES
             .into_iter()
             .zip(0..)
@@ -1006,7 +1013,7 @@ fn a_hold_ends_by_itself_and_the_law_does_not() {
         check("", "hold", CheckKind::Hold, &[]),
     ];
     let mut brief = brief(checks);
-    brief.holds.push(Hold {
+    brief.group.holds.push(Hold {
         standby: Some("b".into()),
         reason: "disk swap".into(),
         until: wall(100),

@@ -6,7 +6,7 @@ use super::super::{Brief, Group};
 use super::*;
 use crate::model::ranking::{Quantile, Verdict};
 use crate::model::{
-    Assumed, Facts, Failure, Laps, Objectives, PingFacts, ReadyState, Reason, Reply,
+    Assumed, Facts, Failure, Laps, Objectives, PingFacts, PlannedGroup, ReadyState, Reason, Reply,
 };
 
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -304,19 +304,25 @@ fn a_loss_that_comes_and_goes_about_the_edge_of_a_band_moves_no_rank() {
 
 #[test]
 fn a_group_tells_its_ranking() {
-    let brief = Brief {
+    let planned = PlannedGroup {
         name: "shop".into(),
-        source_region: "a".into(),
         primary: "a".into(),
         standbys: names(),
+        vantages: 1,
+        databases: Vec::new(),
         objectives: Objectives::default(),
         preference: vec!["c".into()],
         ranking: planned(&[]),
-        assumed: Assumed::default(),
         holds: Vec::new(),
+        assumed: Assumed::default(),
         block: Duration::from_hours(1),
-        user_path: Vec::new(),
+        user_path: None,
         checks: Vec::new(),
+    };
+    let brief = Brief {
+        group: planned,
+        source_region: "a".into(),
+        user_path: Vec::new(),
         probes: Vec::new(),
     };
     let begin = start();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hotspare::config::summary;
-use hotspare::config::{Plan, PlannedGroup, PlannedSet, PlannedTarget};
-use hotspare::model::{PlannedRanking, TargetKey};
+use hotspare::config::{Plan, PlannedSet, PlannedTarget};
+use hotspare::model::{PlannedGroup, PlannedRanking, TargetKey};
 
 use super::fixture::{Folder, region};
 

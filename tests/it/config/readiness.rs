@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use hotspare::config::checks::{DEFAULTS, DefaultCheck, Limit, Need};
-use hotspare::config::{Plan, PlannedGroup, summary};
-use hotspare::model::{Beyond, CheckKind, GateKind, Hold, PlannedCheck};
+use hotspare::config::{Plan, summary};
+use hotspare::model::{Beyond, CheckKind, GateKind, Hold, PlannedCheck, PlannedGroup};
 
 use super::fixture::Folder;
 
