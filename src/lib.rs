@@ -19,12 +19,14 @@
 //! | 1 | [`metrics`] | every metric family, the series of the targets, and the encoders |
 //! | 2 | [`probe`] | what a probe is, and the kinds: one file each |
 //! | 2 | [`readiness`] | whether a standby can take over and which is best: pure functions of what was seen |
-//! | 3 | [`config`] | from files and environment to a validated plan, or every error with its place |
-//! | 3 | [`schedule`] | slots, deadlines, one run in flight for each target; emits observations |
-//! | 3 | [`evaluate`] | the single owner of what changes; takes observations in |
-//! | 3 | [`server`] | `/metrics`, health, the JSON API and the landing page; reads, and passes on what an operator orders |
-//! | 4 | [`app`] | the only wiring: a plan in, supervised threads and tasks out |
-//! | 5 | [`cli`] | arguments, logs, signals, exit codes |
+//! | 2 | [`notify`] | how a notification is told to a receiver: one file each |
+//! | 3 | [`rule`] | when something is an alert: conditions, and what becomes of them; the book of alerts |
+//! | 4 | [`config`] | from files and environment to a validated plan, or every error with its place |
+//! | 4 | [`schedule`] | slots, deadlines, one run in flight for each target; emits observations |
+//! | 4 | [`evaluate`] | the single owner of what changes; takes observations in |
+//! | 4 | [`server`] | `/metrics`, health, the JSON API and the landing page; reads, and passes on what an operator orders |
+//! | 5 | [`app`] | the only wiring: a plan in, supervised threads and tasks out |
+//! | 6 | [`cli`] | arguments, logs, signals, exit codes |
 //!
 //! ```text
 //! config ─> probes ─ schedule ──Observation──> evaluate ──> series ──> GET /metrics
@@ -78,8 +80,10 @@ pub mod files;
 pub mod metrics;
 pub mod model;
 pub mod net;
+pub mod notify;
 pub mod probe;
 pub mod readiness;
+pub mod rule;
 pub mod schedule;
 pub mod server;
 pub mod store;

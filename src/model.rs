@@ -1,5 +1,6 @@
 //! Plain values that every other module speaks in. No I/O, no clock, no tokio.
 
+mod alert;
 mod beat;
 mod canary;
 mod cause;
@@ -25,6 +26,7 @@ pub mod size;
 mod stable;
 mod target;
 
+pub use alert::{Alert, AlertState, Fingerprint, Labels, Mute};
 pub use beat::Beat;
 pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
 pub use cause::Cause;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hotspare::probe::Check;
 
 /// The layer of each top-level module; the crate's documentation has the same table.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 16] = [
     ("model", 0),
     ("files", 1),
     ("net", 1),
@@ -15,13 +15,15 @@ const LAYERS: [(&str, u8); 14] = [
     ("store", 1),
     ("probe", 2),
     ("readiness", 2),
-    ("config", 3),
-    ("schedule", 3),
-    ("evaluate", 3),
-    ("server", 3),
-    ("app", 4),
-    ("cli", 5),
-    ("main", 6),
+    ("notify", 2),
+    ("rule", 3),
+    ("config", 4),
+    ("schedule", 4),
+    ("evaluate", 4),
+    ("server", 4),
+    ("app", 5),
+    ("cli", 6),
+    ("main", 7),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
