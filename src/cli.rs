@@ -5,6 +5,7 @@
 
 mod ask;
 mod check;
+mod daemons;
 mod drill;
 mod events;
 mod gate;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::app;
 use crate::config::{self, Overrides, Plan, Problems, Shared};
@@ -48,7 +50,8 @@ enum Command {
     /// Print what to run in a database before it is probed: the user, its grants, the canary's
     /// table.
     Sql(sql::Arguments),
-    /// Ask daemons whether a standby can take over: exit code 0 ready, 1 not ready, 2 unknown.
+    /// Ask daemons whether a standby can take over: exit code 0 all say ready, 1 not ready, 2
+    /// unknown.
     Gate(gate::Arguments),
     /// Tell the failovers that daemons saw, and what they cost.
     Events(events::Arguments),
@@ -172,10 +175,23 @@ fn fail(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Says what is wrong with the command line.
+fn misused(why: &str) -> ExitCode {
+    fail(why);
+    ExitCode::from(USAGE)
+}
+
 /// Says everything that is wrong with the configuration.
 fn refuse(problems: &Problems) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "{problems}");
-    ExitCode::from(USAGE)
+    misused(&problems.to_string())
+}
+
+/// What a command that is no daemon waits in.
+fn runtime() -> Result<Runtime, String> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start a runtime: {error}"))
 }
 
 #[cfg(test)]

@@ -19,12 +19,9 @@ pub(super) fn check(arguments: &ConfigArguments) -> ExitCode {
         Ok(planned) => planned,
         Err(code) => return code,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let lacks = match runtime {
+    let lacks = match super::runtime() {
         Ok(runtime) => runtime.block_on(lacks(&plan, &shared)),
-        Err(error) => return super::fail(&format!("cannot start a runtime: {error}")),
+        Err(why) => return super::fail(&why),
     };
     // A closed pipe (`hotspare check | head`) is no failure of the check.
     let _ = report(&plan, &lacks, &mut std::io::stdout());

@@ -10,7 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Client, Daemon};
-use super::events::{Daemons, Failed, events, finish, moment, read, to_json};
+use super::daemons::{Daemons, Failed, finish, moment, read, to_json};
+use super::events::events;
 use crate::model::{Drill, DrillKind, DrillStart, DrillState, Failover, duration};
 
 #[derive(Debug, Subcommand)]

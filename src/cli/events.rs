@@ -1,15 +1,13 @@
 //! `hotspare events`: the failovers that daemons saw.
 
 use std::fmt::Write as _;
-use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::ask::{Client, Daemon};
+use super::daemons::{Daemons, Failed, Format, finish, moment, read, to_json};
 use crate::model::Failover;
 
 #[derive(Debug, Args)]
@@ -26,79 +24,10 @@ pub(super) struct Arguments {
     format: Format,
 }
 
-/// Whom to ask.
-#[derive(Debug, Args)]
-pub(super) struct Daemons {
-    /// A daemon to ask; may be given more than once, or with commas between.
-    #[arg(
-        long = "url",
-        env = "HOTSPARE_URL",
-        value_name = "URL",
-        value_delimiter = ',',
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:9887"
-    )]
-    urls: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    /// A line each, for people.
-    Text,
-    /// One JSON object.
-    Json,
-}
-
 /// What `GET /api/v1/events` answers.
-#[derive(Debug, Default, Deserialize, Serialize)]
-pub(super) struct Events {
-    pub(super) events: Vec<Failover>,
-}
-
-/// Why a command ends without what it is for.
-pub(super) enum Failed {
-    /// The command line is wrong.
-    Usage(String),
-    /// A daemon did not do what it was asked for.
-    Daemon(String),
-}
-
-/// What came of each daemon, with its address.
-type Each<T> = Vec<(String, Result<T, String>)>;
-
-impl Daemons {
-    /// Does something with every daemon, one after the other, and gives what came of each with the
-    /// daemon's address.
-    pub(super) fn each<T>(
-        &self,
-        work: &impl AsyncFn(&Client, &Daemon) -> Result<T, String>,
-    ) -> Result<Each<T>, Failed> {
-        let daemons = Daemon::all(&self.urls).map_err(Failed::Usage)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failed::Daemon(format!("cannot start a runtime: {error}")))?;
-        let client = Client::new().map_err(Failed::Daemon)?;
-        let all = async {
-            let mut all = Vec::new();
-            for daemon in &daemons {
-                all.push((daemon.to_string(), work(&client, daemon).await));
-            }
-            all
-        };
-        Ok(runtime.block_on(Box::pin(all)))
-    }
-
-    /// The same, where one that fails spoils it.
-    pub(super) fn all<T>(
-        &self,
-        work: &impl AsyncFn(&Client, &Daemon) -> Result<T, String>,
-    ) -> Result<Vec<T>, Failed> {
-        let each = self.each(work)?.into_iter();
-        let all =
-            each.map(|(url, came)| came.map_err(|why| Failed::Daemon(format!("{url}: {why}"))));
-        all.collect()
-    }
+#[derive(Deserialize, Serialize)]
+struct Events {
+    events: Vec<Failover>,
 }
 
 /// What a daemon knows of the past.
@@ -108,28 +37,8 @@ pub(super) async fn events(client: &Client, daemon: &Daemon) -> Result<Vec<Failo
     Ok(read.events)
 }
 
-/// Reads an answer.
-pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| format!("the answer cannot be read: {error}"))
-}
-
 pub(super) fn print(arguments: &Arguments) -> ExitCode {
     finish(text(arguments))
-}
-
-/// Prints what came of a command.
-pub(super) fn finish(came: Result<String, Failed>) -> ExitCode {
-    match came {
-        Ok(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(Failed::Usage(why)) => {
-            let _ = writeln!(std::io::stderr(), "{why}");
-            ExitCode::from(super::USAGE)
-        }
-        Err(Failed::Daemon(why)) => super::fail(&why),
-    }
 }
 
 fn text(arguments: &Arguments) -> Result<String, Failed> {
@@ -144,13 +53,6 @@ fn text(arguments: &Arguments) -> Result<String, Failed> {
         Format::Text => Ok(events.iter().map(line).collect()),
         Format::Json => to_json(&Events { events }),
     }
-}
-
-/// A value as JSON, with the end of the line.
-pub(super) fn to_json(value: &impl Serialize) -> Result<String, Failed> {
-    let text = serde_json::to_string_pretty(value);
-    text.map(|text| text + "\n")
-        .map_err(|error| Failed::Daemon(error.to_string()))
 }
 
 /// A failover for people.
@@ -189,15 +91,4 @@ pub(super) fn line(event: &Failover) -> String {
     }
     let _ = writeln!(line, " (seen from {source_region}, {id})");
     line
-}
-
-/// A moment in seconds since 1970 as RFC 3339 has it, to the second.
-pub(super) fn moment(seconds: f64) -> String {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "far from any limit, and saturating"
-    )]
-    let moment = OffsetDateTime::from_unix_timestamp(seconds as i64);
-    let text = moment.ok().and_then(|moment| moment.format(&Rfc3339).ok());
-    text.unwrap_or_else(|| seconds.to_string())
 }

@@ -10,12 +10,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::time::Instant;
 
 use self::answer::Answer;
 use self::verdict::{Decision, Question, Verdict, decide};
 use super::ask::{Client, Daemon};
+use super::daemons::{Daemons, Format, ask};
 use crate::model::duration;
 
 /// From one answer to the next question.
@@ -39,28 +40,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "0")]
     wait: Duration,
 
-    /// A daemon to ask; may be given more than once, or with commas between: all have to say ready.
-    #[arg(
-        long = "url",
-        env = "HOTSPARE_URL",
-        value_name = "URL",
-        value_delimiter = ',',
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:9887"
-    )]
-    urls: Vec<String>,
+    #[command(flatten)]
+    daemons: Daemons,
 
     /// How the answer is written.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// One JSON object: the verdict, and the daemons' whole answers.
-    Json,
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
@@ -71,24 +56,16 @@ fn ratio(text: &str) -> Result<f64, String> {
 
 /// Asks, and says what the answer is.
 pub(super) fn gate(arguments: &Arguments) -> ExitCode {
-    let daemons = match Daemon::all(&arguments.urls) {
+    let daemons = match arguments.daemons.parse() {
         Ok(daemons) => daemons,
-        Err(why) => {
-            let _ = writeln!(std::io::stderr(), "{why}");
-            return ExitCode::from(super::USAGE);
-        }
+        Err(failed) => return failed.tell(),
     };
     let question = Question {
         group: arguments.group.clone(),
         standby: arguments.standby.clone(),
         min_score: arguments.min_score,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let asked = runtime
-        .map_err(|error| format!("cannot start a runtime: {error}"))
-        .and_then(|runtime| runtime.block_on(Box::pin(poll(&question, &daemons, arguments.wait))));
+    let asked = ask(async |client| poll(client, &question, &daemons, arguments.wait).await);
     let (answers, decision) = match asked {
         Ok(asked) => asked,
         Err(why) => {
@@ -110,11 +87,11 @@ type Answers = Vec<Result<Answer, String>>;
 
 /// Asks until the answer is ready or the time is over.
 async fn poll(
+    client: &Client,
     question: &Question,
     daemons: &[Daemon],
     wait: Duration,
-) -> Result<(Answers, Decision), String> {
-    let client = Client::new()?;
+) -> (Answers, Decision) {
     let started = Instant::now();
     loop {
         let asked = daemons.iter().map(|daemon| async {
@@ -125,7 +102,7 @@ async fn poll(
         let decision = decide(question, &answers);
         let left = wait.saturating_sub(started.elapsed());
         if decision.verdict == Verdict::Ready || left.is_zero() {
-            return Ok((answers, decision));
+            return (answers, decision);
         }
         tokio::time::sleep(left.min(POLL)).await;
     }

@@ -5,7 +5,6 @@ mod benchmark;
 mod candidates;
 mod progress;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,8 +14,8 @@ use clap::{Args, ValueEnum};
 use self::benchmark::Benchmark;
 use self::candidates::Candidates;
 use self::progress::Progress;
-use super::ask::Daemon;
-use super::{ConfigArguments, USAGE};
+use super::daemons::{Daemons, Format, ask, finish, to_json};
+use super::{ConfigArguments, fail, misused};
 use crate::config::Plan;
 use crate::model::duration;
 use crate::model::ranking::Table;
@@ -40,15 +39,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = By::Standby)]
     by: By,
 
-    /// The daemon to ask.
-    #[arg(
-        long,
-        env = "HOTSPARE_URL",
-        value_name = "URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:9887"
-    )]
-    url: String,
+    #[command(flatten)]
+    daemons: Daemons,
 
     /// Measure now, from this host, instead of asking the daemon: only latency and loss count.
     #[arg(long)]
@@ -84,14 +76,6 @@ enum By {
     Variant,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-}
-
 fn time(text: &str) -> Result<Duration, String> {
     let time = duration::parse(text)?;
     if (SHORTEST..=LONGEST).contains(&time) {
@@ -105,7 +89,7 @@ pub(super) fn rank(arguments: &Arguments) -> ExitCode {
     match (&arguments.group, &arguments.probe, arguments.by) {
         (Some(group), _, By::Standby) if !arguments.now => asked(arguments, group),
         (_, Some(_), By::Variant) if !arguments.now => {
-            refuse("variants are ranked with --now only")
+            misused("variants are ranked with --now only")
         }
         (Some(group), _, By::Standby) => {
             measured(arguments, |plan| Candidates::standbys(plan, group))
@@ -113,26 +97,23 @@ pub(super) fn rank(arguments: &Arguments) -> ExitCode {
         (_, Some(probe), By::Variant) => {
             measured(arguments, |plan| Candidates::variants(plan, probe))
         }
-        (Some(_), ..) => refuse("--by variant needs --probe NAME instead of --group"),
-        (None, ..) => refuse("--probe NAME needs --by variant"),
+        (Some(_), ..) => misused("--by variant needs --probe NAME instead of --group"),
+        (None, ..) => misused("--probe NAME needs --by variant"),
     }
-}
-
-fn refuse(why: &str) -> ExitCode {
-    super::fail(why);
-    ExitCode::from(USAGE)
 }
 
 /// Tells what a daemon says.
 fn asked(arguments: &Arguments, group: &str) -> ExitCode {
-    let daemon = match Daemon::parse(&arguments.url) {
-        Ok(daemon) => daemon,
-        // It does not repeat what may hold a password.
-        Err(why) => return refuse(&format!("--url: {why}")),
+    let daemons = match arguments.daemons.parse() {
+        Ok(daemons) => daemons,
+        Err(failed) => return failed.tell(),
     };
-    match answer::table(&daemon, group) {
+    let [daemon] = &*daemons else {
+        return misused("a table is what one daemon saw: ask one of them, with --url");
+    };
+    match ask(async |client| answer::table(client, daemon, group).await).flatten() {
         Ok(table) => tell(&table, arguments),
-        Err(why) => super::fail(&format!("{daemon}: {why}")),
+        Err(why) => fail(&format!("{daemon}: {why}")),
     }
 }
 
@@ -146,20 +127,20 @@ fn measured(
     };
     let candidates = match candidates(&plan) {
         Ok(candidates) => candidates,
-        Err(why) => return refuse(&why),
+        Err(why) => return misused(&why),
     };
     for warning in candidates.warnings() {
-        super::fail(&format!("warning: {warning}"));
+        fail(&format!("warning: {warning}"));
     }
     let progress = Progress::new(arguments.time);
     match Benchmark::run(&plan, &candidates, arguments.time, progress) {
         Ok(done) => {
             if let Some(hint) = done.hint() {
-                super::fail(&hint);
+                fail(&hint);
             }
             tell(&done.table(candidates), arguments)
         }
-        Err(why) => super::fail(&why),
+        Err(why) => fail(&why),
     }
 }
 
@@ -167,18 +148,14 @@ fn measured(
 fn tell(table: &Table, arguments: &Arguments) -> ExitCode {
     let text = match arguments.format {
         Format::Text => Ok(table.to_string()),
-        Format::Json => serde_json::to_string_pretty(table).map(|json| json + "\n"),
+        Format::Json => to_json(table),
     };
     let text = match text {
         Ok(text) => text,
-        Err(error) => return super::fail(&format!("cannot write the table: {error}")),
+        Err(failed) => return failed.tell(),
     };
     match &arguments.output {
-        None => {
-            // A closed pipe (`hotspare rank … | head`) is no failure.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
+        None => finish(Ok(text)),
         Some(path) => save(path, &text),
     }
 }
@@ -186,6 +163,6 @@ fn tell(table: &Table, arguments: &Arguments) -> ExitCode {
 fn save(path: &Path, text: &str) -> ExitCode {
     match std::fs::write(path, text) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => super::fail(&format!("cannot write {}: {error}", path.display())),
+        Err(error) => fail(&format!("cannot write {}: {error}", path.display())),
     }
 }

@@ -162,6 +162,7 @@ fn behind(interval: Duration, timeout: Duration) -> Duration {
 pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
     let mut planner = Planner {
         config,
+        targets: HashMap::new(),
         problems: Problems::default(),
         plan: Plan {
             region: Arc::clone(&config.region),
@@ -186,6 +187,8 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
 
 struct Planner<'a> {
     config: &'a Config,
+    /// The targets of each probe: there may be thousands of groups, and each names its probes.
+    targets: HashMap<Arc<str>, Vec<TargetKey>>,
     problems: Problems,
     plan: Plan,
 }
@@ -262,12 +265,17 @@ impl Planner<'_> {
     }
 
     fn groups(&mut self) {
+        for (key, planned) in (0..).zip(&self.plan.targets) {
+            let probe = Arc::clone(&planned.target.probe);
+            self.targets.entry(probe).or_default().push(TargetKey(key));
+        }
         let probes = self.config.probes.iter();
         let probes: HashMap<_, _> = probes.map(|probe| (&probe.name, probe)).collect();
         for group in &self.config.groups {
             let mut databases = Vec::new();
             for member in &group.probes {
-                self.members(group, member);
+                let members = self.members(group, member);
+                self.plan.members.extend(members);
                 let probe = probes.get(&member.probe);
                 let Some(probe) = probe.filter(|probe| probe.check.is_database()) else {
                     continue;
@@ -329,50 +337,48 @@ impl Planner<'_> {
         best.map_or(none, |(_, ranking)| ranking)
     }
 
-    /// A group's targets in a region under a probe: all, or the one that it names.
-    fn targets(&self, member: &GroupProbe, region: &Arc<str>) -> Vec<TargetKey> {
-        let planned = (0..).zip(&self.plan.targets);
-        let targets = planned.filter(|(_, planned)| {
-            let target = &planned.target;
-            target.target_region == *region && member.has(target)
-        });
-        targets.map(|(key, _)| TargetKey(key)).collect()
+    /// The targets of a probe that belong to a group, in whichever regions: all, or the one that it
+    /// names.
+    fn of(&self, member: &GroupProbe) -> impl Iterator<Item = (TargetKey, &model::Target)> {
+        let keys = self.targets.get(&member.probe).into_iter().flatten();
+        let targets = keys.map(|key| (*key, &self.plan.targets[key.index()].target));
+        targets.filter(|(_, target)| {
+            let named = member.targets.get(&target.target_region);
+            named.is_none_or(|name| *name == target.name)
+        })
     }
 
-    /// The targets of a probe that belong to the group: in its regions, and named where it names any.
-    fn members(&mut self, group: &Group, member: &GroupProbe) {
-        for planned in &self.plan.targets {
-            let target = &planned.target;
-            let region = &target.target_region;
-            let role = if *region == group.primary {
-                Role::Primary
-            } else if group.standbys.contains(region) {
-                Role::Standby
-            } else {
-                continue;
-            };
-            if !member.has(target) {
-                continue;
+    /// Those of them in a region.
+    fn targets(&self, member: &GroupProbe, region: &Arc<str>) -> Vec<TargetKey> {
+        let targets = self.of(member);
+        let targets = targets.filter(|(_, target)| target.target_region == *region);
+        targets.map(|(key, _)| key).collect()
+    }
+
+    /// Those of them in the group's regions.
+    fn members(&self, group: &Group, member: &GroupProbe) -> Vec<GroupMember> {
+        let role = |region: &Arc<str>| {
+            if *region == group.primary {
+                return Some(Role::Primary);
             }
-            self.plan.members.push(GroupMember {
+            group.standbys.contains(region).then_some(Role::Standby)
+        };
+        let members = self.of(member).filter_map(|(_, target)| {
+            Some(GroupMember {
                 group: Arc::clone(&group.name),
                 probe: Arc::clone(&target.probe),
                 source_region: Arc::clone(&target.source_region),
-                target_region: Arc::clone(region),
+                target_region: Arc::clone(&target.target_region),
                 target: Arc::clone(&target.name),
-                role,
-            });
-        }
+                role: role(&target.target_region)?,
+            })
+        });
+        members.collect()
     }
 
     /// `None` if the probe does not run from this region. A member that is missing was reported.
     fn set(&self, group: &Group, probe: &Probe, member: &GroupProbe) -> Option<PlannedSet> {
-        let planned = (0..).zip(&self.plan.targets);
-        let planned: HashMap<_, _> = planned
-            .filter(|(_, planned)| planned.target.probe == probe.name)
-            .map(|(key, planned)| (&*planned.target.name, TargetKey(key)))
-            .collect();
-        let target = |region| planned.get(&**member.targets.get(region)?).copied();
+        let target = |region| self.targets(member, region).first().copied();
         let standbys = group.standbys.iter();
         let standbys = standbys.map(|region| Some((Arc::clone(region), target(region)?)));
         Some(PlannedSet {
@@ -409,14 +415,6 @@ impl Planner<'_> {
 
     fn problem(&self, probe: &Probe, below: &Path, message: &str) -> Problem {
         probe.element.problem(&self.config.places, below, message)
-    }
-}
-
-impl GroupProbe {
-    /// Whether a target in one of the group's regions belongs to the group.
-    fn has(&self, target: &model::Target) -> bool {
-        let named = self.targets.get(&target.target_region);
-        target.probe == self.probe && named.is_none_or(|name| *name == target.name)
     }
 }
 

@@ -222,7 +222,11 @@ fn what_cannot_be_ranked_is_refused_with_what_can() {
         (&["--group", "shop", "--for", "20s"], "--now"),
         (
             &["--group", "shop", "--url", "http://u:secret@h"],
-            "--url: credentials do not belong in a URL",
+            "--url, number 1: credentials do not belong in a URL",
+        ),
+        (
+            &["--group", "shop", "--url", "http://a:9887,http://b:9887"],
+            "what one daemon saw: ask one of them",
         ),
     ] {
         let output: Output = rank(&folder, arguments)

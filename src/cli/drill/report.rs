@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::cli::events::{line, moment};
+use crate::cli::daemons::moment;
+use crate::cli::events::line;
 use crate::model::{Drill, DrillState, Failover};
 
 /// The report on a drill.

@@ -3,28 +3,22 @@
 use serde::Deserialize;
 
 use crate::cli::ask::{Client, Daemon};
+use crate::cli::daemons::read;
 use crate::model::RankingReport;
 use crate::model::ranking::Table;
 
 /// The table that the daemon tells. The error says why there is none.
-pub(super) fn table(daemon: &Daemon, group: &str) -> Result<Table, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start a runtime: {error}"))?;
-    let client = Client::new()?;
-    let body = runtime.block_on(client.ask(daemon, &["groups", group]))?;
-    read(&body)
+pub(super) async fn table(client: &Client, daemon: &Daemon, group: &str) -> Result<Table, String> {
+    ranking(&client.ask(daemon, &["groups", group]).await?)
 }
 
-fn read(body: &[u8]) -> Result<Table, String> {
+fn ranking(body: &[u8]) -> Result<Table, String> {
     /// What is read of a group.
     #[derive(Deserialize)]
     struct Group {
         ranking: Option<RankingReport>,
     }
-    let group: Group = serde_json::from_slice(body)
-        .map_err(|error| format!("the answer is not that of a daemon: {error}"))?;
+    let group: Group = read(body)?;
     let report = group.ranking.ok_or(
         "nothing is ranked yet: that takes half a minute, and two hours of runs for the first ranks \
          by latency; --now measures for a minute",
@@ -44,7 +38,7 @@ mod tests {
             ("<html>", "the answer is not that of a daemon"),
             (r#"{"ranking":{}}"#, "the answer is not that of a daemon"),
         ] {
-            let told = read(body.as_bytes()).expect_err(body);
+            let told = ranking(body.as_bytes()).expect_err(body);
             assert!(told.starts_with(why), "{told}");
         }
     }

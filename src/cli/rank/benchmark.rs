@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Candidates;
 use super::progress::Progress;
+use crate::cli::runtime;
 use crate::config::Plan;
 use crate::model::ranking::Table;
 use crate::model::{Beat, Observation, Sample, TargetKey, Turn};
@@ -48,11 +49,7 @@ impl Benchmark {
         time: Duration,
         progress: Progress,
     ) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start a runtime: {error}"))?;
-        runtime.block_on(measure(plan, candidates, time, progress))
+        runtime()?.block_on(measure(plan, candidates, time, progress))
     }
 
     fn new(candidates: &Candidates, time: Duration) -> Self {

@@ -1,0 +1,133 @@
+//! What the commands that ask daemons have in common: whom they ask, and what they say then.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::ask::{Client, Daemon};
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub(super) struct Daemons {
+    /// A daemon to ask; may be given more than once, or with commas between (`rank` takes one).
+    #[arg(
+        long = "url",
+        env = "HOTSPARE_URL",
+        value_name = "URL",
+        value_delimiter = ',',
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9887"
+    )]
+    urls: Vec<String>,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Why a command ends without what it is for.
+pub(super) enum Failed {
+    /// The command line is wrong.
+    Usage(String),
+    /// A daemon did not do what it was asked for.
+    Daemon(String),
+}
+
+/// What came of each daemon, with its address.
+type Each<T> = Vec<(String, Result<T, String>)>;
+
+impl Daemons {
+    /// The daemons, if all can be asked.
+    pub(super) fn parse(&self) -> Result<Vec<Daemon>, Failed> {
+        Daemon::all(&self.urls).map_err(Failed::Usage)
+    }
+
+    /// Does something with every daemon, one after the other, and gives what came of each with the
+    /// daemon's address.
+    pub(super) fn each<T>(
+        &self,
+        work: &impl AsyncFn(&Client, &Daemon) -> Result<T, String>,
+    ) -> Result<Each<T>, Failed> {
+        let daemons = self.parse()?;
+        let all = async |client: &Client| {
+            let mut all = Vec::new();
+            for daemon in &daemons {
+                all.push((daemon.to_string(), work(client, daemon).await));
+            }
+            all
+        };
+        ask(all).map_err(Failed::Daemon)
+    }
+
+    /// The same, where one that fails spoils it.
+    pub(super) fn all<T>(
+        &self,
+        work: &impl AsyncFn(&Client, &Daemon) -> Result<T, String>,
+    ) -> Result<Vec<T>, Failed> {
+        let each = self.each(work)?.into_iter();
+        let all =
+            each.map(|(url, came)| came.map_err(|why| Failed::Daemon(format!("{url}: {why}"))));
+        all.collect()
+    }
+}
+
+impl Failed {
+    /// Says why.
+    pub(super) fn tell(&self) -> ExitCode {
+        match self {
+            Self::Usage(why) => super::misused(why),
+            Self::Daemon(why) => super::fail(why),
+        }
+    }
+}
+
+/// Asks daemons, and waits for what comes of it. The error says why none can be asked.
+pub(super) fn ask<T>(work: impl AsyncFnOnce(&Client) -> T) -> Result<T, String> {
+    let client = Client::new()?;
+    Ok(super::runtime()?.block_on(Box::pin(work(&client))))
+}
+
+/// Reads an answer.
+pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(body)
+        .map_err(|error| format!("the answer is not that of a daemon: {error}"))
+}
+
+/// Prints what came of a command.
+pub(super) fn finish(came: Result<String, Failed>) -> ExitCode {
+    match came {
+        Ok(text) => {
+            // A closed pipe (`hotspare … | head`) is no failure.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(failed) => failed.tell(),
+    }
+}
+
+/// A value as JSON, with the end of the line.
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, Failed> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n")
+        .map_err(|error| Failed::Daemon(error.to_string()))
+}
+
+/// A moment in seconds since 1970 as RFC 3339 has it, to the second.
+pub(super) fn moment(seconds: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "far from any limit, and saturating"
+    )]
+    let moment = OffsetDateTime::from_unix_timestamp(seconds as i64);
+    let text = moment.ok().and_then(|moment| moment.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| seconds.to_string())
+}
