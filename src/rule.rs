@@ -1,10 +1,16 @@
 //! When something is an alert. A kind of condition is one file in `rule/` and one line here.
 
 mod book;
+mod maintenance;
+mod mutes;
+mod silences;
 
 use std::time::Instant;
 
 pub use self::book::Alerts;
+pub use self::maintenance::Maintenance;
+pub use self::mutes::{Mutes, Muting};
+pub use self::silences::Silences;
 use crate::model::{GroupReport, Sample, StandbyReport};
 
 /// What a condition finds when it looks.
