@@ -61,6 +61,7 @@ struct Parts {
     regions: Vec<Element>,
     probes: Vec<Element>,
     groups: Vec<Element>,
+    maintenance: Vec<Element>,
     files: Vec<PathBuf>,
 }
 
@@ -166,6 +167,8 @@ impl Reader {
         self.parts.probes.extend(probes);
         let groups = self.list(&table, "groups", &folder);
         self.parts.groups.extend(groups);
+        let maintenance = self.list(&table, "maintenance", &folder);
+        self.parts.maintenance.extend(maintenance);
         Some(table)
     }
 
@@ -239,6 +242,7 @@ impl Reader {
         let probes = check.probes(parts.probes, &regions, &defaults);
         check.targets(&probes, &regions, &limits);
         let groups = check.groups(&parts.groups, &regions, &named, &probes);
+        let maintenance = check.maintenance(&parts.maintenance);
         let region = check.region(&settings, &regions, main);
         let mut warnings = check.warnings;
         warnings.extend(self.warnings);
@@ -250,6 +254,7 @@ impl Reader {
             state_dir,
             probes,
             groups,
+            maintenance,
             files: parts.files,
             warnings,
             places: Arc::new(self.places),

@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
+use crate::rule::Maintenance;
 
 /// What every probe shares.
 #[derive(Clone, Debug)]
@@ -83,6 +84,8 @@ pub struct Plan {
     pub members: Vec<GroupMember>,
     /// Every group, also those that nothing is probed of from this region.
     pub groups: Vec<PlannedGroup>,
+    /// When nobody is told of alerts.
+    pub maintenance: Vec<Maintenance>,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
 }
@@ -174,6 +177,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             sets: Vec::new(),
             members: Vec::new(),
             groups: Vec::new(),
+            maintenance: config.maintenance.clone(),
             warnings: config.warnings.clone(),
         },
     };

@@ -17,7 +17,7 @@ use crate::model::ranking::Quantile;
 use crate::probe::Check;
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 8] = [
+pub(super) const MAIN: [&str; 9] = [
     "region",
     "regions",
     "defaults",
@@ -26,9 +26,10 @@ pub(super) const MAIN: [&str; 8] = [
     "include",
     "probes",
     "groups",
+    "maintenance",
 ];
 /// The keys of an included file.
-pub(super) const INCLUDED: [&str; 3] = ["regions", "probes", "groups"];
+pub(super) const INCLUDED: [&str; 4] = ["regions", "probes", "groups", "maintenance"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -92,6 +93,18 @@ pub(super) struct Group {
     pub(super) holds: IgnoredAny,
     /// Each is read by itself, as a [`GroupCheck`].
     pub(super) checks: IgnoredAny,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Maintenance {
+    pub(super) name: Option<String>,
+    pub(super) starts: Option<String>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) lasts: Option<Duration>,
+    pub(super) time_zone: Option<String>,
+    #[serde(rename = "match")]
+    pub(super) matches: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod checks;
 mod groups;
+mod maintenance;
 mod names;
 mod probes;
 mod promises;

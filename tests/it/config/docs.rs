@@ -92,6 +92,11 @@ fn every_key_is_documented_and_no_other() {
             "groups: [{ zzz_unknown: 1 }]\n".to_owned(),
             "groups[0].",
         ),
+        (
+            "## maintenance",
+            "maintenance: [{ zzz_unknown: 1 }]\n".to_owned(),
+            "maintenance[0].",
+        ),
     ] {
         let valid = valid(&text, path).expect("an unknown key is refused with the valid ones");
         assert_same(heading, valid, documented(heading));
