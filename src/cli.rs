@@ -3,6 +3,7 @@
 //! Exit codes: 0 ended as asked, 1 failed while running, 64 the configuration or the command line
 //! is wrong (`EX_USAGE` of sysexits.h). `hotspare gate` has 1 and 2 of its own.
 
+mod alerts;
 mod ask;
 mod check;
 mod daemons;
@@ -11,6 +12,7 @@ mod events;
 mod gate;
 mod logs;
 mod rank;
+mod silence;
 mod sql;
 
 use std::io::Write;
@@ -58,6 +60,11 @@ enum Command {
     /// Announce a drill to daemons, end it, or report on it.
     #[command(subcommand)]
     Drill(drill::Command),
+    /// Tell what fires, what is about to, what is muted, and who was not told yet.
+    Alerts(alerts::Arguments),
+    /// Keep daemons from telling anybody of some alerts for a while.
+    #[command(subcommand)]
+    Silence(silence::Command),
 }
 
 #[derive(Debug, Args)]
@@ -91,7 +98,7 @@ struct RunArguments {
     )]
     listen_addresses: Vec<SocketAddr>,
 
-    /// Take orders (drills) from other hosts too, not only from this one. Whoever reaches the
+    /// Take orders (drills, silences) from other hosts too, not only from this one. Whoever reaches the
     /// address can give them.
     #[arg(long = "web.enable-admin")]
     admin: bool,
@@ -132,6 +139,8 @@ pub fn main() -> ExitCode {
         Command::Gate(arguments) => gate::gate(&arguments),
         Command::Events(arguments) => events::print(&arguments),
         Command::Drill(command) => drill::drill(&command),
+        Command::Alerts(arguments) => alerts::print(&arguments),
+        Command::Silence(command) => silence::silence(&command),
     }
 }
 

@@ -19,6 +19,7 @@ mod position;
 pub mod ranking;
 mod readiness;
 mod reason;
+mod receiver;
 mod report;
 mod sample;
 mod secret;
@@ -54,6 +55,7 @@ pub use readiness::{
     CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, TiltCause,
 };
 pub use reason::{Reason, ReasonSet};
+pub use receiver::ReceiverStatus;
 pub use report::{CheckReport, GroupReport, HoldReport, SightReport, StageReport, StandbyReport};
 pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
 pub use secret::Secret;

@@ -1,9 +1,11 @@
 //! What the commands that ask daemons have in common: whom they ask, and what they say then.
 
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -77,6 +79,33 @@ impl Daemons {
         let all =
             each.map(|(url, came)| came.map_err(|why| Failed::Daemon(format!("{url}: {why}"))));
         all.collect()
+    }
+}
+
+impl Daemons {
+    /// Gives an order to every daemon, and tells each one's answer in a line. What one of them refuses
+    /// does not keep the others from it.
+    pub(super) fn order<T: DeserializeOwned>(
+        &self,
+        names: &[&str],
+        order: &impl Serialize,
+        line: impl Fn(&T) -> String,
+    ) -> Result<String, Failed> {
+        let order = serde_json::to_vec(order).map_err(|error| Failed::Daemon(error.to_string()))?;
+        let each = self.each(&async |client: &Client, daemon: &Daemon| {
+            let body = client.order(daemon, names, order.clone()).await?;
+            read::<T>(&body)
+        })?;
+        let refused = each.iter().any(|(_, came)| came.is_err());
+        let mut text = String::new();
+        for (url, came) in each {
+            let came = came.map_or_else(|why| why, |answer| line(&answer));
+            let _ = writeln!(text, "{url}: {came}");
+        }
+        if refused {
+            return Err(Failed::Daemon(text.trim_end().to_owned()));
+        }
+        Ok(text)
     }
 }
 

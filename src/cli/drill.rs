@@ -124,7 +124,7 @@ fn start(arguments: &Start) -> Result<String, Failed> {
         note: arguments.note.clone(),
         for_seconds: arguments.limit.as_secs_f64(),
     };
-    ordered(&arguments.daemons, &["drills"], &start)
+    arguments.daemons.order(&["drills"], &start, line)
 }
 
 /// A text as a part of an id.
@@ -139,31 +139,7 @@ fn order(daemons: &Daemons, what: &str, arguments: &OfGroup) -> Result<String, F
         group: &'a str,
     }
     let group = &arguments.group;
-    ordered(daemons, &["drills", what], &Order { group })
-}
-
-/// Gives an order to every daemon. What one of them refuses does not keep the others from it.
-fn ordered(daemons: &Daemons, names: &[&str], order: &impl Serialize) -> Result<String, Failed> {
-    let order = serde_json::to_vec(order).map_err(|error| Failed::Daemon(error.to_string()))?;
-    let each = daemons.each(&async |client: &Client, daemon: &Daemon| {
-        let body = client.order(daemon, names, order.clone()).await?;
-        read::<Drill>(&body)
-    })?;
-    let mut text = String::new();
-    let mut refused = false;
-    for (url, came) in each {
-        let _ = match came {
-            Ok(drill) => writeln!(text, "{url}: {}", line(&drill)),
-            Err(why) => {
-                refused = true;
-                writeln!(text, "{url}: {why}")
-            }
-        };
-    }
-    if refused {
-        return Err(Failed::Daemon(text.trim_end().to_owned()));
-    }
-    Ok(text)
+    daemons.order(&["drills", what], &Order { group }, line)
 }
 
 fn status(arguments: &Status) -> Result<String, Failed> {

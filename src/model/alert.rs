@@ -86,7 +86,7 @@ impl AlertState {
 }
 
 /// Why nobody is told that an alert fires. That it is over is always told to who knows that it fired.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", content = "name", rename_all = "snake_case")]
 pub enum Mute {
     /// A maintenance window of this name is open.
@@ -125,7 +125,7 @@ pub struct Alert {
     /// The receivers that are told; `None`: all.
     pub receivers: Option<Vec<Arc<str>>>,
     /// Why nobody is told that it fires.
-    #[serde(skip_deserializing)]
+    #[serde(default)]
     pub muted: Option<Mute>,
 }
 

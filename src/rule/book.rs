@@ -46,7 +46,11 @@ impl Alerts {
             );
         }
         let alerts = found.entries.into_iter();
-        let alerts = alerts.map(|alert| (alert.fingerprint(), Arc::new(alert)));
+        let alerts = alerts.map(|mut alert| {
+            // What mutes it is found anew.
+            alert.muted = None;
+            (alert.fingerprint(), Arc::new(alert))
+        });
         Self {
             shared: Arc::new(Shared {
                 alerts: Mutex::new(alerts.collect()),

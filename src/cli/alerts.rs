@@ -1,0 +1,131 @@
+//! `hotspare alerts`: what fires, what is about to, what nobody is told of, and who was not told yet.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::ask::{Client, Daemon};
+use super::daemons::{Daemons, Failed, Format, finish, moment, read, to_json};
+use crate::model::{Alert, AlertState, Fingerprint, Mute, ReceiverStatus};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    daemons: Daemons,
+
+    /// How they are written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// What `GET /api/v1/alerts` answers.
+#[derive(Deserialize, Serialize)]
+struct Told {
+    alerts: Vec<Alert>,
+    receivers: Vec<ReceiverStatus>,
+}
+
+pub(super) fn print(arguments: &Arguments) -> ExitCode {
+    finish(text(arguments))
+}
+
+fn text(arguments: &Arguments) -> Result<String, Failed> {
+    let each = arguments
+        .daemons
+        .all(&async |client: &Client, daemon: &Daemon| {
+            let body = client.ask(daemon, &["alerts"]).await?;
+            Ok((daemon.to_string(), read::<Told>(&body)?))
+        })?;
+    match arguments.format {
+        Format::Json => to_json(&BTreeMap::from_iter(each)),
+        Format::Text => Ok(each.iter().map(|(url, told)| page(url, told)).collect()),
+    }
+}
+
+/// What one daemon tells, for people: what fires comes first.
+fn page(url: &str, told: &Told) -> String {
+    let mut alerts: Vec<_> = told.alerts.iter().collect();
+    alerts.sort_by_key(|alert| (place(alert), &alert.labels));
+    let mut page = String::new();
+    for alert in alerts {
+        let _ = writeln!(page, "{url}: {}", line(alert, &untold(alert, told)));
+    }
+    for receiver in &told.receivers {
+        if let Some(trouble) = trouble(receiver) {
+            let _ = writeln!(page, "{url}: {trouble}");
+        }
+    }
+    page
+}
+
+fn place(alert: &Alert) -> u8 {
+    match (alert.state, &alert.muted) {
+        (AlertState::Firing, None) => 0,
+        (AlertState::Firing, Some(_)) => 1,
+        (AlertState::Pending, _) => 2,
+        (AlertState::Resolved, _) => 3,
+    }
+}
+
+/// The receivers that do not know of the alert what they are to know.
+fn untold<'a>(alert: &Alert, told: &'a Told) -> Vec<&'a str> {
+    let fingerprint: Fingerprint = alert.fingerprint();
+    let receivers = told.receivers.iter();
+    let untold = receivers.filter(|of| of.undelivered.contains(&fingerprint));
+    untold.map(|of| &*of.receiver).collect()
+}
+
+fn line(alert: &Alert, untold: &[&str]) -> String {
+    let state = alert.state.as_str();
+    let own = ["alertname", "severity"];
+    let labels = alert
+        .labels
+        .iter()
+        .filter(|(name, _)| !own.contains(&&***name));
+    let labels: Vec<_> = labels.map(|(k, v)| format!("{k}={v}")).collect();
+    let severity = alert.labels.get("severity").map_or("", |severity| severity);
+    let mut line = format!("{state}  {severity}  {}", alert.rule);
+    let _ = write!(line, "  {}", labels.join(","));
+    let since = match alert.state {
+        AlertState::Pending => Some(alert.active_timestamp_seconds),
+        AlertState::Firing => alert.start_timestamp_seconds,
+        AlertState::Resolved => alert.end_timestamp_seconds,
+    };
+    if let Some(since) = since {
+        let _ = write!(line, ", since {}", moment(since));
+    }
+    let _ = match &alert.muted {
+        Some(Mute::Maintenance(name)) => write!(line, ", muted by the maintenance {name}"),
+        Some(Mute::Silence(id)) => write!(line, ", muted by the silence {id}"),
+        Some(Mute::Dependency(rule)) => write!(line, ", muted by {rule}, which fires too"),
+        None => Ok(()),
+    };
+    if !untold.is_empty() {
+        let _ = write!(line, ", not told yet: {}", untold.join(", "));
+    }
+    if let Some(summary) = alert.annotations.get("summary") {
+        let _ = write!(line, "\n    {summary}");
+    }
+    line
+}
+
+/// What keeps a receiver from being told, if anything does.
+fn trouble(receiver: &ReceiverStatus) -> Option<String> {
+    let error = receiver.last_error.as_deref()?;
+    let mut line = format!(
+        "the receiver {} does not take it: {error}",
+        receiver.receiver
+    );
+    if let Some(oldest) = receiver.oldest_timestamp_seconds {
+        let _ = write!(
+            line,
+            "; the oldest of {} waits since {}",
+            receiver.deliveries,
+            moment(oldest)
+        );
+    }
+    Some(line)
+}
