@@ -24,6 +24,7 @@ use crate::config::{Plan, Shared};
 use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
 use crate::model::Beat;
+use crate::rule::{Alerts, Silences};
 use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
@@ -159,6 +160,11 @@ impl Daemon {
             ready: ready(progress),
             readiness: readiness(judged),
             events: Box::new(events),
+            alerting: server::Alerting {
+                alerts: Alerts::kept_in(&store),
+                silences: Silences::kept_in(&store),
+                receivers: Box::new(Vec::new),
+            },
             admin: options.admin,
             limits: server::Limits::default(),
         };

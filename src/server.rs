@@ -5,8 +5,10 @@
 //! and every one of them ends by a deadline whatever its peer does.
 
 mod admission;
+mod alerts;
 mod api;
 mod events;
+mod orders;
 mod pages;
 mod patience;
 mod readiness;
@@ -29,11 +31,13 @@ use tokio::task::{JoinError, JoinSet};
 use tower::ServiceExt;
 
 use self::admission::{Admission, Pass};
-use self::events::Peer;
+use self::orders::Peer;
 use self::patience::Watched;
 use crate::metrics::{Exposition, Own, Rejection};
 
-pub use self::events::{Events, ORDER_HEADER};
+pub use self::alerts::{Alerting, Receivers};
+pub use self::events::Events;
+pub use self::orders::ORDER_HEADER;
 pub use self::readiness::{Judge, Readiness};
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -57,6 +61,8 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// What happened to them, and the drills.
     pub events: Box<dyn Events>,
+    /// The alerts, the silences and the receivers.
+    pub alerting: Alerting,
     /// Whether orders are taken from other hosts too.
     pub admin: bool,
     /// What clients may cost.

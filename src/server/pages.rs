@@ -20,7 +20,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, api, events};
+use super::{Check, State, alerts, api, events};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
 use crate::model::GroupReport;
 
@@ -37,6 +37,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/-/ready", get(ready))
         .merge(api::routes())
         .merge(events::routes())
+        .merge(alerts::routes())
         .fallback(async || say(StatusCode::NOT_FOUND, "there is no such page; see /\n"))
         .with_state(state)
         .layer(map_response(guarded))

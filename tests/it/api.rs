@@ -388,6 +388,7 @@ async fn the_documentation_has_every_route_and_the_answer_that_it_gets() {
     };
     let (routes, orders) = (routes_of("GET"), routes_of("POST"));
     let sources = [
+        include_str!("../../src/server/alerts.rs"),
         include_str!("../../src/server/api.rs"),
         include_str!("../../src/server/events.rs"),
         include_str!("../../src/server/pages.rs"),

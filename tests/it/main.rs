@@ -53,6 +53,7 @@ mod rules;
 mod scenarios;
 mod scripted;
 mod server;
+mod silences;
 mod soak;
 mod state;
 mod vantages;

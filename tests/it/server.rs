@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Exposition, Format, Own, Store};
 use hotspare::model::{Drill, DrillOrder, DrillRefusal, Failover};
-use hotspare::server::{self, Events, Judge, Limits, Readiness, State};
+use hotspare::rule::{Alerts, Silences};
+use hotspare::server::{self, Alerting, Events, Judge, Limits, Readiness, State};
+use hotspare::store as state;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
@@ -101,6 +103,11 @@ impl Served {
             },
             readiness: readiness.into(),
             events: Box::new(Uneventful),
+            alerting: Alerting {
+                alerts: Alerts::kept_in(&state::Store::in_memory()),
+                silences: Silences::kept_in(&state::Store::in_memory()),
+                receivers: Box::new(Vec::new),
+            },
             admin: false,
             limits,
         };

@@ -1,0 +1,227 @@
+//! Lists that are told as JSON, and orders that are taken.
+//!
+//! Little can be changed through this server. A page in a browser cannot do it: it is asked for a
+//! header and a type of content that a page may not send elsewhere, and whatever names its origin is
+//! refused. Nor can another host, unless the daemon was told to let it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Extension, State as Shown};
+use axum::http::header::{CONTENT_TYPE, FORWARDED, HeaderName, ORIGIN, VIA};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use tokio::task::JoinError;
+
+use super::State;
+use super::api::json;
+
+/// What an order has to come with: no page of another origin can send it unasked.
+pub const ORDER_HEADER: HeaderName = HeaderName::from_static("x-hotspare-order");
+
+/// Bytes of an order.
+const MAX_ORDER: usize = 4096;
+
+/// Who is at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// What came of an order: the answer, or why it is refused.
+pub(super) type Came<A> = Result<A, (StatusCode, String)>;
+
+/// Tells something, above all lists. All who ask share the last answer while nothing has happened: it may
+/// have megabytes, and those who read it slowly keep it for long.
+pub(super) fn tell<T: Serialize + 'static>(read: fn(&State) -> T) -> MethodRouter<Arc<State>> {
+    let last = Arc::default();
+    get(async move |Shown(state): Shown<Arc<State>>| {
+        match written(&last, move || read(&state)).await {
+            Ok(body) => json(StatusCode::OK, body),
+            Err(error) => {
+                tracing::error!(%error, "a list could not be made");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    })
+}
+
+/// A list as JSON: the last one, if that still is it.
+async fn written<T: Serialize>(
+    last: &Arc<Mutex<Bytes>>,
+    make: impl FnOnce() -> T + Send + 'static,
+) -> Result<serde_json::Result<Bytes>, JoinError> {
+    // Until it is made, whoever asks waits: one list at a time. The lock goes with the work, which a
+    // client that leaves does not end.
+    let mut last = Arc::clone(last).lock_owned().await;
+    // Not on this thread, which is the evaluation's too.
+    let work = tokio::task::spawn_blocking(move || {
+        let now = serde_json::to_vec(&make())?;
+        if *last != now {
+            *last = now.into();
+        }
+        Ok(last.clone())
+    });
+    work.await
+}
+
+/// Takes orders of one kind.
+pub(super) fn order<T: DeserializeOwned + 'static, A: Serialize + 'static>(
+    carry_out: fn(&State, T) -> Came<A>,
+) -> MethodRouter<Arc<State>> {
+    let handler = async move |Shown(state): Shown<Arc<State>>,
+                              Extension(peer): Extension<Peer>,
+                              headers: HeaderMap,
+                              body: Bytes| {
+        let came = may(state.admin, peer, &headers)
+            .map_err(|(status, why)| (status, why.to_owned()))
+            .and_then(|()| {
+                // The reader's words may repeat what was sent, which is sent back as JSON to who sent it.
+                serde_json::from_slice(&body)
+                    .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+            })
+            .and_then(|read| carry_out(&state, read));
+        match came {
+            Ok(answer) => json(StatusCode::OK, serde_json::to_vec(&answer)),
+            Err((status, why)) => refused(status, &why),
+        }
+    };
+    post(handler).layer(DefaultBodyLimit::max(MAX_ORDER))
+}
+
+/// Whether whoever asks may order anything.
+fn may(
+    admin: bool,
+    Peer(peer): Peer,
+    headers: &HeaderMap,
+) -> Result<(), (StatusCode, &'static str)> {
+    if headers.contains_key(ORIGIN) {
+        return Err((StatusCode::FORBIDDEN, "a page in a browser may not do that"));
+    }
+    let proxied = headers.keys().any(is_of_a_proxy);
+    if !admin && (proxied || !peer.to_canonical().is_loopback()) {
+        return Err((
+            StatusCode::FORBIDDEN,
+            "orders are taken on this host only: run the command there, or start the daemon \
+             with --web.enable-admin",
+        ));
+    }
+    if !headers.contains_key(ORDER_HEADER) {
+        return Err((
+            StatusCode::FORBIDDEN,
+            "the header x-hotspare-order is missing",
+        ));
+    }
+    let content = headers.get(CONTENT_TYPE).and_then(|of| of.to_str().ok());
+    let content = content.and_then(|of| of.split(';').next());
+    if !content.is_some_and(|of| of.trim().eq_ignore_ascii_case("application/json")) {
+        return Err((
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the type of the content has to be application/json",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a proxy adds such a field: those of the standards, and those that are usual.
+fn is_of_a_proxy(name: &HeaderName) -> bool {
+    [FORWARDED, VIA].contains(name)
+        || name.as_str().starts_with("x-forwarded-")
+        || name.as_str() == "x-real-ip"
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    #[derive(Serialize)]
+    struct Error<'a> {
+        error: &'a str,
+    }
+    json(status, serde_json::to_vec(&Error { error: why }))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const HERE: &str = "127.0.0.1";
+    const THERE: &str = "10.1.0.5";
+
+    fn status(admin: bool, peer: &str, headers: &[(&'static str, &str)]) -> u16 {
+        let headers = headers.iter().map(|(name, value)| {
+            let value = HeaderValue::from_str(value).expect("a value");
+            (HeaderName::from_static(name), value)
+        });
+        let peer = Peer(peer.parse().expect("an address"));
+        let may = may(admin, peer, &headers.collect());
+        may.map_or_else(|(status, _)| status.as_u16(), |()| 200)
+    }
+
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    const ORDER: (&str, &str) = ("x-hotspare-order", "drill");
+
+    #[test]
+    fn orders_are_taken_from_this_host_only_unless_others_were_let_in() {
+        for (admin, peer, expected) in [
+            (false, HERE, 200),
+            (false, "::1", 200),
+            (false, "::ffff:127.0.0.1", 200),
+            (false, THERE, 403),
+            (true, THERE, 200),
+        ] {
+            assert_eq!(status(admin, peer, &[JSON, ORDER]), expected, "{peer}");
+        }
+        for name in [
+            "forwarded",
+            "via",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-real-ip",
+        ] {
+            let proxied = [JSON, ORDER, (name, "x")];
+            assert_eq!(status(false, HERE, &proxied), 403, "{name}");
+            assert_eq!(status(true, HERE, &proxied), 200, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_made_beside_the_evaluation_and_shared_until_it_changes() {
+        let last = Arc::default();
+        let (go, told_to) = std::sync::mpsc::channel();
+        let patience = std::time::Duration::from_mins(1);
+        let slow = written(&last, move || told_to.recv_timeout(patience).is_ok());
+        // On one thread it would wait for what comes after it.
+        let (slow, sent) = tokio::join!(slow, async move { go.send(()) });
+        assert!(sent.is_ok());
+        let slow = slow.expect("made").expect("JSON");
+        assert_eq!(slow, "true");
+        let same = written(&last, || true).await.expect("made").expect("JSON");
+        assert_eq!(same.as_ptr(), slow.as_ptr());
+        let other = written(&last, || false).await;
+        assert_eq!(other.expect("made").expect("JSON"), "false");
+    }
+
+    #[test]
+    fn a_page_in_a_browser_cannot_order_anything() {
+        for admin in [false, true] {
+            for (headers, expected) in [
+                (&[JSON, ORDER][..], 200),
+                (
+                    &[("content-type", "Application/JSON; charset=utf-8"), ORDER],
+                    200,
+                ),
+                (&[JSON], 403),
+                (&[ORDER], 415),
+                (&[("content-type", "text/plain"), ORDER], 415),
+                (&[JSON, ORDER, ("origin", "null")], 403),
+                (&[JSON, ORDER, ("origin", "http://127.0.0.1:9887")], 403),
+            ] {
+                assert_eq!(status(admin, HERE, headers), expected, "{headers:?}");
+            }
+        }
+    }
+}
