@@ -147,7 +147,7 @@ impl Candidate {
             let outcome = match &check.kind {
                 CheckKind::Jurisdiction { outside } => {
                     let outside = outside.contains(&self.region);
-                    bad_if(outside, CheckReason::Jurisdiction)
+                    Outcome::bad_if(outside, CheckReason::Jurisdiction)
                 }
                 CheckKind::Hold => {
                     let held = brief
@@ -156,7 +156,7 @@ impl Candidate {
                         .iter()
                         .any(|hold| hold.holds(&self.region, today));
                     let recent = past.hold(&self.region, brief.group.block, today);
-                    bad_if(held || recent.is_some(), CheckReason::Hold)
+                    Outcome::bad_if(held || recent.is_some(), CheckReason::Hold)
                 }
                 CheckKind::DrillAge => {
                     let look = past.drill_age(today).map_or_else(
@@ -345,13 +345,5 @@ impl Candidate {
             })
             .chain(past.hold(&self.region, brief.group.block, today))
             .collect()
-    }
-}
-
-fn bad_if(bad: bool, reason: CheckReason) -> Outcome {
-    if bad {
-        Outcome::Bad(reason)
-    } else {
-        Outcome::Ok
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn both(
         CheckKind::Identity => known(
             figures
                 .identity_mismatch
-                .map(|mismatch| bad_if(mismatch, CheckReason::Identity)),
+                .map(|mismatch| Outcome::bad_if(mismatch, CheckReason::Identity)),
         ),
         CheckKind::LossBytes { writes } => {
             let check = roomier(
@@ -159,14 +159,6 @@ fn without(seen: Compared<'_>) -> CheckReason {
     }
 }
 
-fn bad_if(bad: bool, reason: CheckReason) -> Outcome {
-    if bad {
-        Outcome::Bad(reason)
-    } else {
-        Outcome::Ok
-    }
-}
-
 /// The check with a limit of at least `least`.
 fn roomier(check: &PlannedCheck, least: Option<f64>) -> PlannedCheck {
     let mut check = check.clone();
@@ -184,7 +176,7 @@ fn none_of(count: Option<u64>, reason: CheckReason, seen: Compared<'_>) -> Look 
         Some(count) => Look {
             value: Some(float(count)),
             threshold: Some(0.0),
-            ..Look::new(bad_if(count > 0, reason), at)
+            ..Look::new(Outcome::bad_if(count > 0, reason), at)
         },
     }
 }
@@ -196,7 +188,7 @@ fn slot(figures: &PairFigures, seen: Compared<'_>) -> Look {
         return unknown(CheckReason::NoPrimary, at);
     }
     let lost = figures.slot_lost.unwrap_or(false);
-    Look::new(bad_if(lost, CheckReason::Missing), at)
+    Look::new(Outcome::bad_if(lost, CheckReason::Missing), at)
 }
 
 /// A primary with few keys says nothing by the standby's lack of some.

@@ -55,11 +55,7 @@ pub(super) fn bounded(check: &PlannedCheck, value: f64, seen: Instant) -> Look {
 pub(super) fn beyond(check: &PlannedCheck, value: f64, reason: CheckReason, seen: Instant) -> Look {
     let good = check.bound.is_none_or(|bound: Bound| bound.admits(value));
     Look {
-        outcome: if good {
-            Outcome::Ok
-        } else {
-            Outcome::Bad(reason)
-        },
+        outcome: Outcome::bad_if(!good, reason),
         value: Some(value),
         threshold: check.bound.map(|bound| bound.limit),
         seen,
