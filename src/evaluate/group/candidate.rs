@@ -11,8 +11,8 @@ use super::seen::{self, Since};
 use super::{Brief, Compared, compared, estimate, seconds};
 use crate::evaluate::past::Past;
 use crate::model::{
-    CheckKind, CheckReason, CheckReport, HoldReport, PairFigures, Sample, Sight, SightReport,
-    StandbyReport,
+    CheckKind, CheckReason, CheckReport, HoldReport, PairFigures, PlannedCheck, Sample, Sight,
+    SightReport, StandbyReport,
 };
 use crate::readiness::rank::Standing;
 use crate::readiness::{Disorder, Jolt, LastSight, Look, Outcome, Standby, Verdict};
@@ -117,7 +117,7 @@ impl Candidate {
         };
         let since = self.differs.entry((at, nth)).or_default();
         let differs = since.note(**theirs != *ours, now).as_secs_f64();
-        seen::beyond(&question.planned, differs, CheckReason::Mismatch, now)
+        seen::beyond(question.planned.bound, differs, CheckReason::Mismatch, now)
     }
 
     /// Takes in what a look at a database brought of this standby beside the primary.
@@ -143,43 +143,44 @@ impl Candidate {
     /// Takes in what is known without a run, and counts what time alone has changed.
     pub(super) fn tick(&mut self, brief: &Brief, past: &Past, now: Instant, today: SystemTime) {
         for at in 0..self.questions.len() {
-            let check = &self.questions[at].planned;
-            let outcome = match &check.kind {
-                CheckKind::Jurisdiction { outside } => {
-                    let outside = outside.contains(&self.region);
-                    Outcome::bad_if(outside, CheckReason::Jurisdiction)
-                }
-                CheckKind::Hold => {
-                    let held = brief
-                        .group
-                        .holds
-                        .iter()
-                        .any(|hold| hold.holds(&self.region, today));
-                    let recent = past.hold(&self.region, brief.group.block, today);
-                    Outcome::bad_if(held || recent.is_some(), CheckReason::Hold)
-                }
-                CheckKind::DrillAge => {
-                    let look = past.drill_age(today).map_or_else(
-                        || seen::unknown(CheckReason::NoValue, now),
-                        |age| seen::bounded(check, age, now),
-                    );
-                    self.answer(at, 0, Some(look), today);
-                    continue;
-                }
-                CheckKind::Rto => {
-                    let rto = estimate::rto(brief, past, self, now).total().known();
-                    let look = rto.map_or_else(
-                        || seen::unknown(CheckReason::NoValue, now),
-                        |rto| seen::bounded(check, rto.as_secs_f64(), now),
-                    );
-                    self.answer(at, 0, Some(look), today);
-                    continue;
-                }
-                _ => continue,
-            };
-            self.answer(at, 0, Some(Look::new(outcome, now)), today);
+            let look = self.known(&self.questions[at].planned, brief, past, now, today);
+            self.answer(at, 0, look, today);
         }
         self.standby.tick(now);
+    }
+
+    /// What is known of a check without a run; `None`: it needs one.
+    fn known(
+        &self,
+        check: &PlannedCheck,
+        brief: &Brief,
+        past: &Past,
+        now: Instant,
+        today: SystemTime,
+    ) -> Option<Look> {
+        let bad_if = |bad, reason| Look::new(Outcome::bad_if(bad, reason), now);
+        let figure = |figure: Option<f64>| {
+            figure.map_or_else(
+                || seen::unknown(CheckReason::NoValue, now),
+                |figure| seen::bounded(check.bound, figure, now),
+            )
+        };
+        let look = match &check.kind {
+            CheckKind::Jurisdiction { outside } => {
+                bad_if(outside.contains(&self.region), CheckReason::Jurisdiction)
+            }
+            CheckKind::Hold => {
+                let held = !self.holds(brief, past, today).is_empty();
+                bad_if(held, CheckReason::Hold)
+            }
+            CheckKind::DrillAge => figure(past.drill_age(today)),
+            CheckKind::Rto => {
+                let rto = estimate::rto(brief, past, self, now).total().known();
+                figure(rto.map(|rto| rto.as_secs_f64()))
+            }
+            _ => return None,
+        };
+        Some(look)
     }
 
     fn answer(&mut self, at: usize, nth: usize, look: Option<Look>, today: SystemTime) {
