@@ -4,6 +4,7 @@
 //! a header and a type of content that a page may not send elsewhere, and whatever names its origin
 //! is refused. Nor can another host, unless the daemon was told to let it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use axum::extract::{DefaultBodyLimit, Extension, State as Shown};
 use axum::http::header::{CONTENT_TYPE, FORWARDED, HeaderName, ORIGIN, VIA};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -21,7 +22,7 @@ use tokio::task::JoinError;
 
 use super::State;
 use super::api::json;
-use crate::model::{Drill, DrillOrder, DrillRefusal, DrillStart, Failover};
+use crate::model::{Drill, DrillOrder, DrillRefusal, Failover};
 
 /// What an order has to come with: no page of another origin can send it unasked.
 pub const ORDER_HEADER: HeaderName = HeaderName::from_static("x-hotspare-order");
@@ -45,62 +46,34 @@ pub(super) struct Peer(pub(super) IpAddr);
 
 /// The routes.
 pub(super) fn routes() -> Router<Arc<State>> {
+    let drills = list("drills", |past| past.drills());
+    let finish = |of: OfGroup| DrillOrder::Finish(of.group);
+    let abort = |of: OfGroup| DrillOrder::Abort(of.group);
     Router::new()
-        .route("/api/v1/events", get(events))
-        .route("/api/v1/drills", get(drills).post(start))
-        .route("/api/v1/drills/finish", post(finish))
-        .route("/api/v1/drills/abort", post(abort))
+        .route("/api/v1/events", list("events", |past| past.failovers()))
+        .route("/api/v1/drills", drills.merge(order(DrillOrder::Start)))
+        .route("/api/v1/drills/finish", order(finish))
+        .route("/api/v1/drills/abort", order(abort))
         .layer(DefaultBodyLimit::max(MAX_ORDER))
-        .layer(Extension(Arc::new(Lists::default())))
 }
 
-/// The last list of each kind, which all who ask share while nothing has happened: a list may have
-/// megabytes, and those who read it slowly keep it for long.
-#[derive(Debug, Default)]
-struct Lists {
-    events: Arc<Mutex<Bytes>>,
-    drills: Arc<Mutex<Bytes>>,
-}
-
-async fn events(
-    Shown(state): Shown<Arc<State>>,
-    Extension(lists): Extension<Arc<Lists>>,
-) -> Response {
-    #[derive(Serialize)]
-    struct List {
-        events: Vec<Failover>,
-    }
-    let make = move || List {
-        events: state.events.failovers(),
-    };
-    list(&lists.events, make).await
-}
-
-async fn drills(
-    Shown(state): Shown<Arc<State>>,
-    Extension(lists): Extension<Arc<Lists>>,
-) -> Response {
-    #[derive(Serialize)]
-    struct List {
-        drills: Vec<Drill>,
-    }
-    let make = move || List {
-        drills: state.events.drills(),
-    };
-    list(&lists.drills, make).await
-}
-
-async fn list<T: Serialize>(
-    last: &Arc<Mutex<Bytes>>,
-    make: impl FnOnce() -> T + Send + 'static,
-) -> Response {
-    match written(last, make).await {
-        Ok(body) => json(StatusCode::OK, body),
-        Err(error) => {
-            tracing::error!(%error, "a list could not be made");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+/// Tells a list under its name. All who ask share the last one while nothing has happened: a list may
+/// have megabytes, and those who read it slowly keep it for long.
+fn list<T: Serialize + 'static>(
+    name: &'static str,
+    read: fn(&dyn Events) -> Vec<T>,
+) -> MethodRouter<Arc<State>> {
+    let last = Arc::default();
+    get(async move |Shown(state): Shown<Arc<State>>| {
+        let make = move || HashMap::from([(name, read(&*state.events))]);
+        match written(&last, make).await {
+            Ok(body) => json(StatusCode::OK, body),
+            Err(error) => {
+                tracing::error!(%error, "a list could not be made");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
         }
-    }
+    })
 }
 
 /// A list as JSON: the last one, if that still is it.
@@ -128,45 +101,22 @@ struct OfGroup {
     group: String,
 }
 
-async fn start(
-    Shown(state): Shown<Arc<State>>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    order(&state, peer, &headers, &body, |start: DrillStart| {
-        DrillOrder::Start(start)
-    })
+/// Takes orders of one kind.
+fn order<T: DeserializeOwned + 'static>(order: fn(T) -> DrillOrder) -> MethodRouter<Arc<State>> {
+    let handler =
+        async move |Shown(state): Shown<Arc<State>>,
+                    Extension(peer): Extension<Peer>,
+                    headers: HeaderMap,
+                    body: Bytes| { ordered(&state, peer, &headers, &body, order) };
+    post(handler)
 }
 
-async fn finish(
-    Shown(state): Shown<Arc<State>>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    order(&state, peer, &headers, &body, |of: OfGroup| {
-        DrillOrder::Finish(of.group)
-    })
-}
-
-async fn abort(
-    Shown(state): Shown<Arc<State>>,
-    Extension(peer): Extension<Peer>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    order(&state, peer, &headers, &body, |of: OfGroup| {
-        DrillOrder::Abort(of.group)
-    })
-}
-
-fn order<T: DeserializeOwned>(
+fn ordered<T: DeserializeOwned>(
     state: &State,
     peer: Peer,
     headers: &HeaderMap,
     body: &[u8],
-    order: impl Fn(T) -> DrillOrder,
+    order: fn(T) -> DrillOrder,
 ) -> Response {
     if let Err((status, why)) = may(state.admin, peer, headers) {
         return refused(status, why);
