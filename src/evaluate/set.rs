@@ -13,6 +13,7 @@ use crate::model::{
     DatabaseSet, Epoch, PairFigures, PairKey, Pen, ReplicationFacts, Role, Sample, SetFigures,
     SetKey, TargetKey,
 };
+use crate::readiness::Terms;
 
 /// A target that takes part.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl Set {
         timeout: Duration,
         epoch: Epoch,
     ) -> Self {
-        let fresh = 3 * interval + timeout;
+        let fresh = Terms::fresh_for(interval, timeout);
         let canary = members.iter().any(|member| member.pen.is_some());
         let seats = members.into_iter().map(|member| Seat {
             member,

@@ -149,6 +149,14 @@ impl ReasonSet {
         Reason::TlsHandshake,
         Reason::TimeoutTls,
     ]);
+    /// One exchange over HTTP.
+    pub const HTTP: Self = Self::of(&[
+        Reason::Protocol,
+        Reason::TooLarge,
+        Reason::TimeoutProcessing,
+        Reason::TimeoutTransfer,
+        Reason::Status,
+    ]);
     /// What a database says to someone who logs in and asks.
     pub const DATABASE: Self = Self::of(&[
         Reason::Auth,

@@ -93,15 +93,8 @@ impl Api {
                 .with_if(resolves, Phase::Resolve)
                 .with_if(encrypts, Phase::Tls),
             reasons: ReasonSet::CONNECT
-                .and(ReasonSet::of(&[
-                    Reason::Auth,
-                    Reason::Protocol,
-                    Reason::TooLarge,
-                    Reason::TimeoutProcessing,
-                    Reason::TimeoutTransfer,
-                    Reason::Status,
-                    Reason::Answer,
-                ]))
+                .and(ReasonSet::HTTP)
+                .and(ReasonSet::of(&[Reason::Auth, Reason::Answer]))
                 .and_if(resolves, ReasonSet::RESOLVE)
                 .and_if(encrypts, ReasonSet::TLS),
             facts: FactSet {

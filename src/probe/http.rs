@@ -192,13 +192,7 @@ impl Probe for Target {
                 .with_if(resolves, Phase::Resolve)
                 .with_if(encrypts, Phase::Tls),
             reasons: ReasonSet::CONNECT
-                .and(ReasonSet::of(&[
-                    Reason::Protocol,
-                    Reason::TooLarge,
-                    Reason::TimeoutProcessing,
-                    Reason::TimeoutTransfer,
-                    Reason::Status,
-                ]))
+                .and(ReasonSet::HTTP)
                 .and_if(resolves, ReasonSet::RESOLVE)
                 .and_if(encrypts, ReasonSet::TLS)
                 .and_if(encrypts && http.proxy.is_some(), of(Reason::Auth))

@@ -28,6 +28,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Of something that should not be.
+    pub const fn bad_if(bad: bool, reason: CheckReason) -> Self {
+        if bad { Self::Bad(reason) } else { Self::Ok }
+    }
+
     /// Of a run that failed and should have succeeded: bad, or an error where the fault is ours.
     pub fn of_failure(reason: Reason) -> Self {
         if reason.is_own() {

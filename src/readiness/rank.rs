@@ -23,5 +23,5 @@ pub use batches::{Batch, Batches, Grid, Window};
 pub use compare::{Comparison, Interval, MIN_BATCHES, compare};
 pub use order::{Candidate, Level, Order, Place, Preference, Standing, Why, order};
 pub use published::Published;
-pub use rto::{APPLY, ApplyRate, Basis, DECIDE, PROMOTE, Rto, Stage, Time};
+pub use rto::{APPLY, ApplyRate, Basis, Rto, Stage, Time};
 pub use table::table;

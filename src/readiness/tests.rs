@@ -401,11 +401,7 @@ fn false_downs_per_day(terms: Terms, bad: f64, days: u32, seed: u64) -> f64 {
     let mut now = start();
     let (mut downs, mut failed) = (0, true);
     for _ in 0..days * 8640 {
-        let outcome = if rng.f64() < bad {
-            Outcome::Bad(CheckReason::Timeout)
-        } else {
-            Outcome::Ok
-        };
+        let outcome = Outcome::bad_if(rng.f64() < bad, CheckReason::Timeout);
         judgement.observe(outcome, now);
         let fails = judgement.state(now).label() == CheckState::Fail;
         downs += u32::from(fails && !failed);

@@ -1,5 +1,7 @@
 //! One standby: its checks, and what they are judged by.
 
+mod report;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,14 +10,11 @@ use super::database::Database;
 use super::history::History;
 use super::question::Question;
 use super::seen::{self, Since};
-use super::{Brief, Compared, compared, estimate, seconds};
+use super::{Brief, Compared, compared, estimate};
 use crate::evaluate::past::Past;
-use crate::model::{
-    CheckKind, CheckReason, CheckReport, HoldReport, PairFigures, Sample, Sight, SightReport,
-    StandbyReport,
-};
+use crate::model::{CheckKind, CheckReason, PairFigures, PlannedCheck, Sample, Sight};
 use crate::readiness::rank::Standing;
-use crate::readiness::{Disorder, Jolt, LastSight, Look, Outcome, Standby, Verdict};
+use crate::readiness::{Disorder, Jolt, Look, Outcome, Standby};
 
 /// A standby of a group, as judged.
 #[derive(Debug)]
@@ -117,7 +116,7 @@ impl Candidate {
         };
         let since = self.differs.entry((at, nth)).or_default();
         let differs = since.note(**theirs != *ours, now).as_secs_f64();
-        seen::beyond(&question.planned, differs, CheckReason::Mismatch, now)
+        seen::beyond(question.planned.bound, differs, CheckReason::Mismatch, now)
     }
 
     /// Takes in what a look at a database brought of this standby beside the primary.
@@ -143,43 +142,44 @@ impl Candidate {
     /// Takes in what is known without a run, and counts what time alone has changed.
     pub(super) fn tick(&mut self, brief: &Brief, past: &Past, now: Instant, today: SystemTime) {
         for at in 0..self.questions.len() {
-            let check = &self.questions[at].planned;
-            let outcome = match &check.kind {
-                CheckKind::Jurisdiction { outside } => {
-                    let outside = outside.contains(&self.region);
-                    bad_if(outside, CheckReason::Jurisdiction)
-                }
-                CheckKind::Hold => {
-                    let held = brief
-                        .group
-                        .holds
-                        .iter()
-                        .any(|hold| hold.holds(&self.region, today));
-                    let recent = past.hold(&self.region, brief.group.block, today);
-                    bad_if(held || recent.is_some(), CheckReason::Hold)
-                }
-                CheckKind::DrillAge => {
-                    let look = past.drill_age(today).map_or_else(
-                        || seen::unknown(CheckReason::NoValue, now),
-                        |age| seen::bounded(check, age, now),
-                    );
-                    self.answer(at, 0, Some(look), today);
-                    continue;
-                }
-                CheckKind::Rto => {
-                    let rto = estimate::rto(brief, past, self, now).total().known();
-                    let look = rto.map_or_else(
-                        || seen::unknown(CheckReason::NoValue, now),
-                        |rto| seen::bounded(check, rto.as_secs_f64(), now),
-                    );
-                    self.answer(at, 0, Some(look), today);
-                    continue;
-                }
-                _ => continue,
-            };
-            self.answer(at, 0, Some(Look::new(outcome, now)), today);
+            let look = self.known(&self.questions[at].planned, brief, past, now, today);
+            self.answer(at, 0, look, today);
         }
         self.standby.tick(now);
+    }
+
+    /// What is known of a check without a run; `None`: it needs one.
+    fn known(
+        &self,
+        check: &PlannedCheck,
+        brief: &Brief,
+        past: &Past,
+        now: Instant,
+        today: SystemTime,
+    ) -> Option<Look> {
+        let bad_if = |bad, reason| Look::new(Outcome::bad_if(bad, reason), now);
+        let figure = |figure: Option<f64>| {
+            figure.map_or_else(
+                || seen::unknown(CheckReason::NoValue, now),
+                |figure| seen::bounded(check.bound, figure, now),
+            )
+        };
+        let look = match &check.kind {
+            CheckKind::Jurisdiction { outside } => {
+                bad_if(outside.contains(&self.region), CheckReason::Jurisdiction)
+            }
+            CheckKind::Hold => {
+                let held = !self.holds(brief, past, today).is_empty();
+                bad_if(held, CheckReason::Hold)
+            }
+            CheckKind::DrillAge => figure(past.drill_age(today)),
+            CheckKind::Rto => {
+                let rto = estimate::rto(brief, past, self, now).total().known();
+                figure(rto.map(|rto| rto.as_secs_f64()))
+            }
+            _ => return None,
+        };
+        Some(look)
     }
 
     fn answer(&mut self, at: usize, nth: usize, look: Option<Look>, today: SystemTime) {
@@ -212,146 +212,5 @@ impl Candidate {
             preference: None,
             score: self.standby.score(now).map(|score| score.ratio),
         }
-    }
-
-    /// What is to be said of it at `now`.
-    pub(super) fn report(
-        &self,
-        brief: &Brief,
-        past: &Past,
-        sight: Sight,
-        now: Instant,
-        today: SystemTime,
-    ) -> StandbyReport {
-        let Verdict { state, causes } = self.standby.verdict(sight, now);
-        let checks = self.checks(now);
-        let reasons = causes.told.iter().map(|cause| CheckReport {
-            state: cause.state.label(),
-            reason: cause.state.reason(),
-            ..checks[cause.check].clone()
-        });
-        let last_sight = self.last_sight();
-        let objective = brief.group.objectives.rpo.unwrap_or(Duration::MAX);
-        let judged = self.judged_by(last_sight, objective);
-        let promotion = self
-            .standby
-            .promotion(sight, judged.as_ref(), objective, now);
-        let score = self.standby.score(now);
-        let rto = estimate::rto(brief, past, self, now);
-        StandbyReport {
-            standby: Arc::clone(&self.region),
-            state,
-            primary_sight: sight,
-            promotion: promotion.state,
-            reasons: reasons.collect(),
-            more_reasons: causes.more,
-            score_ratio: score.map(|score| score.ratio),
-            score_coverage_ratio: score.map(|score| score.coverage),
-            rpo_seconds: self.rpo(now).map(|rpo| rpo.as_secs_f64()),
-            rpo_bytes: self.loss_bytes(now),
-            rto_seconds: rto.total().known().map(|rto| rto.as_secs_f64()),
-            rto_stages: estimate::stages(&rto),
-            rank: None,
-            holds: self.holds(brief, past, today),
-            last_sight: last_sight.map(|last| SightReport {
-                timestamp_seconds: seconds(last.at),
-                rpo_seconds: last.rpo.map(|rpo| rpo.as_secs_f64()),
-                loss_bytes: last.loss_bytes,
-            }),
-            checks,
-        }
-    }
-
-    fn checks(&self, now: Instant) -> Vec<CheckReport> {
-        let states = self.standby.states(now).enumerate();
-        states
-            .map(|(at, state)| {
-                let (value, threshold) = self.standby.figures(at);
-                let planned = &self.questions[at].planned;
-                let last = self.standby.last_conclusive(at);
-                let age = last.map(|last| now.saturating_duration_since(last).as_secs_f64());
-                CheckReport {
-                    check: Arc::clone(&planned.name),
-                    probe: Arc::clone(&planned.probe),
-                    gate: planned.gate,
-                    state: state.label(),
-                    reason: state.reason(),
-                    value,
-                    threshold,
-                    unit: planned.bound.map(|bound| bound.unit),
-                    age_seconds: age,
-                    last_conclusive_timestamp_seconds: self.answered[at].map(seconds),
-                    transitions: self.standby.transitions(at),
-                }
-            })
-            .collect()
-    }
-
-    /// Seconds of writes that would be lost: of the database that would lose most. `None`: of one of
-    /// them it is not known.
-    fn rpo(&self, now: Instant) -> Option<Duration> {
-        let each = self.databases.iter().map(|database| database.rpo(now));
-        each.collect::<Option<Vec<_>>>()?.into_iter().max()
-    }
-
-    fn loss_bytes(&self, now: Instant) -> Option<u64> {
-        let databases = self.databases.iter().filter(|of| of.in_bytes);
-        let each = databases.map(|of| of.figures(now)?.loss_bytes);
-        let each: Option<Vec<u64>> = each.collect();
-        each.filter(|each| !each.is_empty())
-            .map(|each| each.into_iter().sum())
-    }
-
-    /// When all databases were last seen from both sides, and what would have been lost: the oldest
-    /// of these times, the longest of these losses, the sum of bytes.
-    fn last_sight(&self) -> Option<LastSight> {
-        let each = self.databases.iter().map(|database| database.last_sight);
-        each.reduce(|one, other| {
-            let (one, other) = (one?, other?);
-            let bytes = match (one.loss_bytes, other.loss_bytes) {
-                (Some(one), Some(other)) => Some(one.saturating_add(other)),
-                (one, other) => one.or(other),
-            };
-            Some(LastSight {
-                seen: one.seen.min(other.seen),
-                at: one.at.min(other.at),
-                rpo: one.rpo.zip(other.rpo).map(|(one, other)| one.max(other)),
-                loss_bytes: bytes,
-            })
-        })
-        .flatten()
-    }
-
-    /// What a promotion is judged by: the last sight, whose loss is not known to be within the
-    /// objective where the primary went on for too long without the standby.
-    fn judged_by(&self, last: Option<LastSight>, objective: Duration) -> Option<LastSight> {
-        let unpaired = self.databases.iter().map(Database::unpaired).max();
-        let unpaired = unpaired.unwrap_or_default();
-        let tells = |rpo: &Duration| *rpo > objective || rpo.saturating_add(unpaired) <= objective;
-        last.map(|last| LastSight {
-            rpo: last.rpo.filter(tells),
-            ..last
-        })
-    }
-
-    fn holds(&self, brief: &Brief, past: &Past, today: SystemTime) -> Vec<HoldReport> {
-        let holds = brief.group.holds.iter();
-        holds
-            .filter(|hold| hold.holds(&self.region, today))
-            .map(|hold| HoldReport {
-                kind: "maintenance",
-                reason: Arc::clone(&hold.reason),
-                expiry_timestamp_seconds: seconds(hold.until),
-            })
-            .chain(past.hold(&self.region, brief.group.block, today))
-            .collect()
-    }
-}
-
-fn bad_if(bad: bool, reason: CheckReason) -> Outcome {
-    if bad {
-        Outcome::Bad(reason)
-    } else {
-        Outcome::Ok
     }
 }

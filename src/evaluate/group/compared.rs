@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Compared;
 use super::seen::{beyond, bounded, unknown};
-use crate::model::{CheckKind, CheckReason, PairFigures, PlannedCheck, Sample};
+use crate::model::{Bound, CheckKind, CheckReason, PairFigures, PlannedCheck, Sample};
 use crate::readiness::{Look, Outcome};
 
 /// What a look at the primary beside a standby says of a check that needs both; `None`: nothing.
@@ -14,39 +14,27 @@ pub(super) fn both(
     seen: Compared<'_>,
 ) -> Option<Look> {
     let at = seen.sample.ended;
-    let known = |outcome: Option<Outcome>| {
-        outcome.map_or_else(
-            || unknown(without(seen), at),
-            |outcome| Look::new(outcome, at),
-        )
-    };
-    let counted = |count: Option<u64>, reason| {
+    let counted = |count: Option<u64>, bound| {
         count.map_or_else(
             || unknown(without(seen), at),
-            |count| beyond(check, float(count), reason, at),
+            |count| bounded(bound, float(count), at),
         )
     };
     let look = match &check.kind {
-        CheckKind::Identity => known(
-            figures
-                .identity_mismatch
-                .map(|mismatch| bad_if(mismatch, CheckReason::Identity)),
+        CheckKind::Identity => figures.identity_mismatch.map_or_else(
+            || unknown(without(seen), at),
+            |mismatch| Look::new(Outcome::bad_if(mismatch, CheckReason::Identity), at),
         ),
         CheckKind::LossBytes { writes } => {
-            let check = roomier(
-                check,
-                writes
-                    .zip(seen.write_rate)
-                    .map(|(time, rate)| time.as_secs_f64() * rate),
-            );
-            figures.loss_bytes.map_or_else(
-                || unknown(without(seen), at),
-                |bytes| bounded(&check, float(bytes), at),
-            )
+            let written = writes.zip(seen.write_rate);
+            let written = written.map(|(time, rate)| time.as_secs_f64() * rate);
+            let roomier = |bound: Bound| Bound {
+                limit: bound.limit.max(written.unwrap_or(bound.limit)),
+                ..bound
+            };
+            counted(figures.loss_bytes, check.bound.map(roomier))
         }
-        CheckKind::LossTransactions => {
-            counted(figures.missing_transactions, CheckReason::Threshold)
-        }
+        CheckKind::LossTransactions => counted(figures.missing_transactions, check.bound),
         CheckKind::Slot => slot(figures, seen),
         CheckKind::Errant => none_of(figures.errant_transactions, CheckReason::Diverged, seen),
         CheckKind::Unrecoverable => none_of(
@@ -86,12 +74,12 @@ pub(super) fn against_before(
     let look = match &check.kind {
         CheckKind::Apply => figures.apply_bytes.map_or_else(
             || unknown(CheckReason::NoValue, at),
-            |bytes| beyond(check, float(bytes), reason, at),
+            |bytes| beyond(check.bound, float(bytes), reason, at),
         ),
         CheckKind::Lag => figures.lag_ring.map_or_else(
             || unknown(CheckReason::NoPrimary, at),
             |lag| {
-                let look = beyond(check, lag.as_secs_f64(), reason, at);
+                let look = beyond(check.bound, lag.as_secs_f64(), reason, at);
                 // At least so late is late, but never in time.
                 match look.outcome {
                     Outcome::Ok if figures.lag_ring_at_least => unknown(CheckReason::Undecided, at),
@@ -123,10 +111,10 @@ fn canary(check: &PlannedCheck, figures: &PairFigures, late: CheckReason, at: In
         late
     };
     if let Some(loss) = figures.rpo_seconds {
-        return beyond(check, loss.as_secs_f64(), reason, at);
+        return beyond(check.bound, loss.as_secs_f64(), reason, at);
     }
     // It has shown none yet that this daemon wrote, and lacks at least those that it does not show.
-    let look = beyond(check, lag.as_secs_f64(), reason, at);
+    let look = beyond(check.bound, lag.as_secs_f64(), reason, at);
     match look.outcome {
         Outcome::Ok => unknown(CheckReason::NoValue, at),
         _ => look,
@@ -159,23 +147,6 @@ fn without(seen: Compared<'_>) -> CheckReason {
     }
 }
 
-fn bad_if(bad: bool, reason: CheckReason) -> Outcome {
-    if bad {
-        Outcome::Bad(reason)
-    } else {
-        Outcome::Ok
-    }
-}
-
-/// The check with a limit of at least `least`.
-fn roomier(check: &PlannedCheck, least: Option<f64>) -> PlannedCheck {
-    let mut check = check.clone();
-    if let (Some(bound), Some(least)) = (&mut check.bound, least) {
-        bound.limit = bound.limit.max(least);
-    }
-    check
-}
-
 /// A count that has to be zero.
 fn none_of(count: Option<u64>, reason: CheckReason, seen: Compared<'_>) -> Look {
     let at = seen.sample.ended;
@@ -184,7 +155,7 @@ fn none_of(count: Option<u64>, reason: CheckReason, seen: Compared<'_>) -> Look 
         Some(count) => Look {
             value: Some(float(count)),
             threshold: Some(0.0),
-            ..Look::new(bad_if(count > 0, reason), at)
+            ..Look::new(Outcome::bad_if(count > 0, reason), at)
         },
     }
 }
@@ -196,7 +167,7 @@ fn slot(figures: &PairFigures, seen: Compared<'_>) -> Look {
         return unknown(CheckReason::NoPrimary, at);
     }
     let lost = figures.slot_lost.unwrap_or(false);
-    Look::new(bad_if(lost, CheckReason::Missing), at)
+    Look::new(Outcome::bad_if(lost, CheckReason::Missing), at)
 }
 
 /// A primary with few keys says nothing by the standby's lack of some.
@@ -207,7 +178,7 @@ fn keys(check: &PlannedCheck, least: u64, figures: &PairFigures, seen: Compared<
     };
     match (primary.keys, figures.keys_ratio) {
         (Some(keys), _) if keys < least => Look::new(Outcome::Ok, at),
-        (_, Some(ratio)) => bounded(check, ratio, at),
+        (_, Some(ratio)) => bounded(check.bound, ratio, at),
         _ => unknown(CheckReason::NoValue, at),
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn look(
         CheckKind::Ttl => {
             let dns = sample.facts().and_then(|facts| facts.dns);
             let ttl = dns.and_then(|dns| dns.min_ttl_seconds);
-            of_answer(sample, ttl.map(f64::from), |ttl| bounded(check, ttl, seen))
+            of_answer(sample, ttl.map(f64::from), |ttl| {
+                bounded(check.bound, ttl, seen)
+            })
         }
         CheckKind::Manager => Look::new(manager(sample), seen),
         CheckKind::Value => value(check, sample),
@@ -47,21 +49,17 @@ fn ran(sample: &Sample) -> Outcome {
 }
 
 /// A value, held against the bound of its check.
-pub(super) fn bounded(check: &PlannedCheck, value: f64, seen: Instant) -> Look {
-    beyond(check, value, CheckReason::Threshold, seen)
+pub(super) fn bounded(bound: Option<Bound>, value: f64, seen: Instant) -> Look {
+    beyond(bound, value, CheckReason::Threshold, seen)
 }
 
 /// The same, with another reason for a value beyond the bound.
-pub(super) fn beyond(check: &PlannedCheck, value: f64, reason: CheckReason, seen: Instant) -> Look {
-    let good = check.bound.is_none_or(|bound: Bound| bound.admits(value));
+pub(super) fn beyond(bound: Option<Bound>, value: f64, reason: CheckReason, seen: Instant) -> Look {
+    let good = bound.is_none_or(|bound| bound.admits(value));
     Look {
-        outcome: if good {
-            Outcome::Ok
-        } else {
-            Outcome::Bad(reason)
-        },
+        outcome: Outcome::bad_if(!good, reason),
         value: Some(value),
-        threshold: check.bound.map(|bound| bound.limit),
+        threshold: bound.map(|bound| bound.limit),
         seen,
     }
 }
@@ -73,7 +71,7 @@ pub(super) fn unknown(reason: CheckReason, seen: Instant) -> Look {
 fn measured(check: &PlannedCheck, value: Option<f64>, seen: Instant) -> Look {
     value.map_or_else(
         || unknown(CheckReason::Undecided, seen),
-        |value| bounded(check, value, seen),
+        |value| bounded(check.bound, value, seen),
     )
 }
 
@@ -106,7 +104,7 @@ fn manager(sample: &Sample) -> Outcome {
 fn value(check: &PlannedCheck, sample: &Sample) -> Look {
     let told = sample.facts().and_then(|facts| facts.value);
     of_answer(sample, told, |told| match told {
-        ValueFacts::Known(value) => bounded(check, value, sample.ended),
+        ValueFacts::Known(value) => bounded(check.bound, value, sample.ended),
         ValueFacts::Unknown(NoValue::Old) => unknown(CheckReason::Old, sample.ended),
         ValueFacts::Unknown(_) => unknown(CheckReason::NoValue, sample.ended),
     })
@@ -119,7 +117,7 @@ fn certificate(check: &PlannedCheck, sample: &Sample) -> Look {
     let expiry = tls.and_then(|tls| tls.chain_min_not_after.or(tls.leaf_not_after));
     of_answer(sample, expiry, |expiry| {
         let left = left(expiry, sample.at);
-        beyond(check, left, CheckReason::Certificate, sample.ended)
+        beyond(check.bound, left, CheckReason::Certificate, sample.ended)
     })
 }
 
@@ -169,7 +167,12 @@ fn link(check: &PlannedCheck, facts: &ReplicationFacts, sample: &Sample) -> Look
     }
     match (link.up, link.silence) {
         (Some(false), _) => Look::new(Outcome::Bad(CheckReason::LinkDown), seen),
-        (_, Some(silence)) => beyond(check, silence.as_secs_f64(), CheckReason::Silent, seen),
+        (_, Some(silence)) => beyond(
+            check.bound,
+            silence.as_secs_f64(),
+            CheckReason::Silent,
+            seen,
+        ),
         // It tells no silence (MariaDB): its positions do.
         (Some(true), None) => Look::new(Outcome::Ok, seen),
         (None, None) => replicated_withheld(sample),

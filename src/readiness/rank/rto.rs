@@ -3,13 +3,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The time until someone has decided to fail over, where the configuration has none: a person who
-/// is called, looks and agrees.
-pub const DECIDE: Duration = Duration::from_mins(5);
-
-/// The time of a promotion, where none was seen and the configuration has none.
-pub const PROMOTE: Duration = Duration::from_secs(30);
-
 /// Bytes a second that a standby applies, where it was never seen at work: one segment of
 /// `PostgreSQL`'s log.
 pub const APPLY: f64 = 16.0 * 1024.0 * 1024.0;
@@ -128,7 +121,7 @@ impl Time {
 pub struct Rto {
     /// See [`Rto::detected`].
     pub detect: Time,
-    /// A setting, or [`DECIDE`].
+    /// A setting.
     pub decide: Time,
     /// See [`Rto::promoted`].
     pub promote: Time,

@@ -85,10 +85,10 @@ fn a_loss_is_noticed_when_the_last_of_the_failed_runs_ends() {
 
 #[test]
 fn a_promotion_takes_what_nine_in_ten_took() {
-    assert_eq!(Rto::promoted(&[], PROMOTE), assumed(30));
-    assert_eq!(Rto::promoted(&[SECOND * 7], PROMOTE), measured(7));
+    assert_eq!(Rto::promoted(&[], SECOND * 30), assumed(30));
+    assert_eq!(Rto::promoted(&[SECOND * 7], SECOND * 30), measured(7));
     let ten: Vec<_> = (1..=10).rev().map(|n| SECOND * n).collect();
-    assert_eq!(Rto::promoted(&ten, PROMOTE), measured(9));
+    assert_eq!(Rto::promoted(&ten, SECOND * 30), measured(9));
 }
 
 #[test]
