@@ -100,6 +100,18 @@ fn lag_of(series: &Series, standby: &str, method: &str) -> f64 {
     series.one("hotspare_replication_lag_seconds", &labels)
 }
 
+/// Whether a target (`target_region="…"`) tells that it has this role.
+fn has_role(series: &Series, target: &str, role: &str) -> bool {
+    series.one("hotspare_db_role", &[target, &format!("role=\"{role}\"")]) == 1.0
+}
+
+/// Waits until the primary takes no writes, and `south` has all that it took.
+fn wait_until_read_only(daemon: &Daemon) {
+    daemon.wait_until("a primary that is read-only", |series| {
+        series.one("hotspare_db_writable", &[NORTH]) == 0.0 && unseen(series, "south") == 0.0
+    });
+}
+
 /// Whether the primary and `south` are as they should be.
 fn healthy(series: &Series) -> bool {
     sound(series, "south")

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::postgres::{Stage, address, canaries_logged, canary};
 use super::{
     EAST, NORTH, SOUTH, another_vantage, events, failover, lag_of, pair, pair_of, sound, unseen,
+    wait_until_read_only,
 };
 use crate::daemon::Daemon;
 use crate::postgres_server::PostgresServer;
@@ -157,11 +158,7 @@ fn a_switchover_in_order_is_planned_and_loses_nothing() {
     let primary = &mut stage.primary;
     primary.sql("ALTER SYSTEM SET default_transaction_read_only = on");
     primary.sql("SELECT pg_reload_conf()");
-    stage
-        .daemon
-        .wait_until("a primary that is read-only", |series| {
-            series.one("hotspare_db_writable", &[NORTH]) == 0.0 && unseen(series, "south") == 0.0
-        });
+    wait_until_read_only(&stage.daemon);
     primary.stop();
     stage.south.server.sql("ALTER SYSTEM RESET ALL");
     stage.south.server.promote();

@@ -1,7 +1,10 @@
 //! A MariaDB primary and its replica.
 
 use super::campaign::Pair;
-use super::{NORTH, SOUTH, config, failover, healthy, lag, pair, setup, suppressed, unseen};
+use super::{
+    NORTH, SOUTH, config, failover, has_role, healthy, lag, pair, setup, suppressed,
+    wait_until_read_only,
+};
 use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::mariadb_server::MariadbServer;
@@ -140,14 +143,8 @@ fn a_write_on_the_replica_is_errant_and_none_of_ours() {
             && pair(series, "hotspare_replication_errant_transactions") == 1.0
             && suppressed(series, "two_writable") >= 3.0
     });
-    assert_eq!(
-        series.one("hotspare_db_role", &[NORTH, "role=\"primary\""]),
-        1.0
-    );
-    assert_eq!(
-        series.one("hotspare_db_role", &[SOUTH, "role=\"standby\""]),
-        1.0
-    );
+    assert!(has_role(&series, NORTH, "primary"));
+    assert!(has_role(&series, SOUTH, "standby"));
     // It only reads again, and what it has for itself is left.
     stage.replica.sql("SET GLOBAL read_only = 1");
     wait_until(&stage.daemon, "a standby that diverged", "south", |said| {
@@ -172,11 +169,7 @@ fn a_write_on_the_replica_is_errant_and_none_of_ours() {
 fn a_switchover_in_order_is_a_planned_failover() {
     let stage = Stage::set();
     stage.primary.sql("SET GLOBAL read_only = 1");
-    stage
-        .daemon
-        .wait_until("a primary that is read-only", |series| {
-            series.one("hotspare_db_writable", &[NORTH]) == 0.0 && unseen(series, "south") == 0.0
-        });
+    wait_until_read_only(&stage.daemon);
     stage
         .replica
         .sql("STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0");

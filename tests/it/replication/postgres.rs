@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::campaign::Pair;
-use super::{NORTH, SOUTH, config, healthy, lag, pair, pair_of, setup, sound, suppressed, unseen};
+use super::{
+    NORTH, SOUTH, config, has_role, healthy, lag, pair, pair_of, setup, sound, suppressed, unseen,
+};
 use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::postgres_server::PostgresServer;
@@ -48,13 +50,7 @@ impl Stage {
     }
 
     fn unwaited(check: &str) -> Self {
-        let mut primary = PostgresServer::init();
-        primary.allow("host all hotspare_probe 127.0.0.1/32 trust");
-        // For those who read it later.
-        primary.configure("wal_keep_size = 64MB");
-        primary.start();
-        primary.sql(&setup("postgres"));
-        primary.sql("CREATE TABLE orders (id serial, text text)");
+        let primary = primary();
         let to_primary = Link::to(address(&primary));
         let [south, east] = ["south", "east"].map(|name| Standby::of(&primary, name));
         let config = config(
@@ -91,21 +87,14 @@ impl Stage {
         })
     }
 
-    /// Some 100 KB of log.
     pub(super) fn write(&self) {
-        self.primary
-            .sql("INSERT INTO orders (text) SELECT repeat('x', 100) FROM generate_series(1, 500)");
+        write(&self.primary);
     }
 }
 
 impl Standby {
-    /// Copies the primary and streams from it, through a slot with its name.
     fn of(primary: &PostgresServer, name: &str) -> Self {
-        let stream = Link::to(address(primary));
-        let via = stream.address().to_string();
-        let mut server = PostgresServer::standby_of(primary, &via, name, Some(name));
-        server.start();
-        server.catch_up_with(primary);
+        let (server, stream) = standby_of(primary, name);
         let to = Link::to(address(&server));
         Self { server, stream, to }
     }
@@ -138,6 +127,33 @@ pub(crate) fn address(server: &PostgresServer) -> SocketAddr {
     server.address().parse().expect("an address")
 }
 
+/// A primary that can be probed, with a table.
+pub(crate) fn primary() -> PostgresServer {
+    let mut primary = PostgresServer::init();
+    primary.allow("host all hotspare_probe 127.0.0.1/32 trust");
+    // For those who read its log later.
+    primary.configure("wal_keep_size = 64MB");
+    primary.start();
+    primary.sql(&setup("postgres"));
+    primary.sql("CREATE TABLE orders (id serial, text text)");
+    primary
+}
+
+/// Copies the primary and streams from it through the link, through a slot with its name.
+pub(crate) fn standby_of(primary: &PostgresServer, name: &str) -> (PostgresServer, Link) {
+    let stream = Link::to(address(primary));
+    let via = stream.address().to_string();
+    let mut server = PostgresServer::standby_of(primary, &via, name, Some(name));
+    server.start();
+    server.catch_up_with(primary);
+    (server, stream)
+}
+
+/// Some 100 KB of log.
+pub(crate) fn write(primary: &PostgresServer) {
+    primary.sql("INSERT INTO orders (text) SELECT repeat('x', 100) FROM generate_series(1, 500)");
+}
+
 /// The canary in a server.
 pub(super) fn canary(server: &PostgresServer) -> String {
     server.sql("SELECT epoch, seq FROM hotspare.canary")
@@ -158,14 +174,8 @@ fn an_idle_pair_lacks_nothing() {
     let stage = Stage::set();
     let series = stage.daemon.series();
     assert!(pair(&series, "hotspare_replication_loss_bytes") < 10_000.0);
-    assert_eq!(
-        series.one("hotspare_db_role", &[NORTH, "role=\"primary\""]),
-        1.0
-    );
-    assert_eq!(
-        series.one("hotspare_db_role", &[SOUTH, "role=\"standby\""]),
-        1.0
-    );
+    assert!(has_role(&series, NORTH, "primary"));
+    assert!(has_role(&series, SOUTH, "standby"));
     assert_eq!(series.one("hotspare_db_writable", &[NORTH]), 1.0);
     assert_eq!(series.one("hotspare_db_writable", &[SOUTH]), 0.0);
     assert_eq!(series.one("hotspare_db_timeline", &[SOUTH]), 1.0);
@@ -298,10 +308,7 @@ fn a_standby_that_is_gone_tells_nothing() {
             .one("hotspare_replication_link_up", &[SOUTH])
             .is_nan()
     );
-    assert_eq!(
-        series.one("hotspare_db_role", &[SOUTH, "role=\"unknown\""]),
-        1.0
-    );
+    assert!(has_role(&series, SOUTH, "unknown"));
 }
 
 #[test]
@@ -336,20 +343,14 @@ fn a_missing_grant_is_unknown_and_not_a_broken_link() {
             .one("hotspare_replication_link_up", &[SOUTH])
             .is_nan()
     );
-    assert_eq!(
-        series.one("hotspare_db_role", &[SOUTH, "role=\"standby\""]),
-        1.0
-    );
+    assert!(has_role(&series, SOUTH, "standby"));
     assert_eq!(lag(&series, "ring"), 0.0);
 }
 
 #[test]
 fn another_cluster_behind_the_name_is_told_and_never_written_to() {
     let stage = Stage::set();
-    let mut other = PostgresServer::init();
-    other.allow("host all hotspare_probe 127.0.0.1/32 trust");
-    other.start();
-    other.sql(&setup("postgres"));
+    let other = primary();
     stage.to_primary.retarget(address(&other));
     stage.daemon.wait_until("another cluster", |series| {
         suppressed(series, "identity") >= 3.0

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
+use super::config;
 use crate::daemon::Daemon;
 use crate::http::server::{Server, answer_one};
 use crate::vantages::{Said, wait_until};
@@ -53,19 +54,8 @@ impl App {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_verdict_changes_for_what_is_seen_and_not_for_a_start_a_stall_or_a_flap() {
     let (west, south) = (App::start().await, App::start().await);
-    let mut daemon = Daemon::start(&format!(
-        "region: west\n\
-         regions: [{{ name: west }}, {{ name: south }}]\n\
-         probes:\n\
-         - name: web\n\
-         \x20 check: {{ http: {{}} }}\n\
-         \x20 interval: 500ms\n\
-         \x20 timeout: 490ms\n\
-         \x20 from: [west]\n\
-         \x20 targets: {{ west: \"http://{}\", south: \"http://{}\" }}\n\
-         groups: [{{ name: shop, primary: west, standbys: [south], probes: [web] }}]\n",
-        west.server.address, south.server.address
-    ));
+    let times = "interval: 500ms, timeout: 490ms";
+    let mut daemon = Daemon::start(&config(times, &west.server, &south.server, ""));
     start(&daemon);
     stall(&mut daemon);
     flap(&daemon, &south);

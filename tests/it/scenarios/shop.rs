@@ -9,8 +9,7 @@ use crate::alerting::Watch;
 use crate::http::server::{Server, answer_one};
 use crate::link::Link;
 use crate::postgres_server::PostgresServer;
-use crate::replication::postgres::address;
-use crate::replication::setup;
+use crate::replication::postgres::{address, primary, standby_of, write};
 use crate::vantages::{REGIONS, Said, Vantages};
 
 /// The app of one region.
@@ -75,11 +74,7 @@ pub(super) struct Standby {
 
 impl Standby {
     fn of(primary: &PostgresServer, name: &str, runtime: &Runtime) -> Self {
-        let stream = Link::to(address(primary));
-        let via = stream.address().to_string();
-        let mut server = PostgresServer::standby_of(primary, &via, name, Some(name));
-        server.start();
-        server.catch_up_with(primary);
+        let (server, stream) = standby_of(primary, name);
         Self {
             to: Link::to(address(&server)),
             app: App::start(runtime),
@@ -107,12 +102,7 @@ impl Shop {
             .enable_all()
             .build()
             .expect("runtime");
-        let mut primary = PostgresServer::init();
-        primary.allow("host all hotspare_probe 127.0.0.1/32 trust");
-        primary.configure("wal_keep_size = 64MB");
-        primary.start();
-        primary.sql(&setup("postgres"));
-        primary.sql("CREATE TABLE orders (id serial, text text)");
+        let primary = primary();
         let app = App::start(&runtime);
         let standbys = ["central", "east"].map(|name| Standby::of(&primary, name, &runtime));
         let ways = REGIONS.map(|_| Way {
@@ -145,10 +135,8 @@ impl Shop {
         self.vantages.wait_until_all(what, standby, say);
     }
 
-    /// Some 100 KB of log.
     pub(super) fn write(&self) {
-        self.primary
-            .sql("INSERT INTO orders (text) SELECT repeat('x', 100) FROM generate_series(1, 500)");
+        write(&self.primary);
     }
 }
 

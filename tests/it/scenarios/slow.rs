@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::config;
 use crate::daemon::Daemon;
 use crate::http::server::{Server, answer_one};
 use crate::vantages::wait_until;
@@ -15,10 +16,7 @@ async fn app(millis: &Arc<AtomicU64>) -> Server {
         let wait = Duration::from_millis(millis.load(Ordering::Relaxed));
         async move {
             tokio::time::sleep(wait).await;
-            let answer = b"HTTP/1.1 200 OK
-Content-Length: 0
-
-";
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
             answer_one(stream, &seen, answer).await;
         }
     })
@@ -29,23 +27,11 @@ Content-Length: 0
 async fn a_slow_standby_is_worth_less_and_stays_ready() {
     let (west, south) = (Arc::default(), Arc::default());
     let (primary, standby) = (app(&west).await, app(&south).await);
-    let daemon = Daemon::start(&format!(
-        "region: west\n\
-         regions: [{{ name: west }}, {{ name: south }}]\n\
-         probes:\n\
-         - name: web\n\
-         \x20 check: {{ http: {{}} }}\n\
-         \x20 interval: 1s\n\
-         \x20 timeout: 900ms\n\
-         \x20 from: [west]\n\
-         \x20 targets: {{ west: \"http://{}\", south: \"http://{}\" }}\n\
-         groups:\n\
-         - name: shop\n\
-         \x20 primary: west\n\
-         \x20 standbys: [south]\n\
-         \x20 probes: [web]\n\
-         \x20 checks: [{{ probe: web, check: latency, quantile: 0.5, over: 25s, above: 250ms }}]\n",
-        primary.address, standby.address
+    let daemon = Daemon::start(&config(
+        "interval: 1s, timeout: 900ms",
+        &primary,
+        &standby,
+        "{ probe: web, check: latency, quantile: 0.5, over: 25s, above: 250ms }",
     ));
     wait_until(&daemon, "enough quick runs", "south", |said| {
         said.check("web/latency") == "pass" && said.state() == "ready"

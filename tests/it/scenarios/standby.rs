@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use super::shop::Shop;
 use crate::alerting::{Expected, Watch};
 use crate::postgres_server::PostgresServer;
-use crate::replication::postgres::{address, canaries_logged};
-use crate::replication::setup;
+use crate::replication::postgres::{address, canaries_logged, primary};
 
 const CENTRAL: &str = "eu-central";
 const NOT_READY: &str = "page HotspareStandbyNotReady shop eu-central";
@@ -179,10 +178,7 @@ fn another_cluster_has_the_name(shop: &Shop) {
 
 /// A server that follows nobody and only reads.
 fn stranger() -> PostgresServer {
-    let mut other = PostgresServer::init();
-    other.allow("host all hotspare_probe 127.0.0.1/32 trust");
-    other.start();
-    other.sql(&setup("postgres"));
+    let mut other = primary();
     other.stop();
     other.write("standby.signal", "");
     other.start();
