@@ -1,11 +1,20 @@
 //! When something is an alert. A kind of condition is one file in `rule/` and one line here.
 
+mod annotations;
 mod book;
+mod machine;
+mod planned;
 
 use std::time::Instant;
 
+pub use self::annotations::Annotations;
 pub use self::book::Alerts;
-use crate::model::{GroupReport, Sample, StandbyReport};
+pub use self::machine::Timing;
+pub use self::planned::{
+    Measure, OnDaemon, OnGroups, OnStandbys, OnTargets, PlannedRule, Severity, Subject, WATCHDOG,
+    Watched, When,
+};
+use crate::model::{GroupReport, PastFigures, Sample, StandbyReport};
 
 /// What a condition finds when it looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -18,17 +27,69 @@ pub struct Reading {
     pub threshold: Option<f64>,
 }
 
+/// What the daemon knows of itself. Counts are since it started.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Health {
+    /// Whether what it must not forget is on disk.
+    pub durable: bool,
+    /// How often its clocks were found not to be trusted, for any cause.
+    pub tilts: u64,
+    /// Outcomes of runs that were lost between the schedule and the counters.
+    pub samples_dropped: u64,
+    /// Notifications that were given up: too old, or ordered to be.
+    pub notifications_dropped: u64,
+    /// When the oldest notification that waits for its receiver was made, in seconds since 1970.
+    pub oldest_notification_timestamp_seconds: Option<f64>,
+    /// Lines of the log that were dropped.
+    pub log_lines_dropped: u64,
+}
+
 /// A condition on the runs of one target.
+///
+/// There may be tens of thousands: its memory is bounded, and [`OfTarget::read`] is called for each
+/// of them once a second and has to be done in well under a microsecond.
 pub trait OfTarget: Send {
-    /// Takes in a run of the target.
+    /// Takes in a run of the target. Runs that end while the clocks are not trusted are left out.
     fn observe(&mut self, sample: &Sample);
 
     /// Looks, at `now`.
     fn read(&mut self, now: Instant) -> Reading;
+
+    /// What else there is to say to people, in one line: the annotation variable `detail`.
+    fn detail(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A condition on what is said of one standby.
 pub trait OfStandby: Send {
     /// Looks, at `now`; called about once a second.
     fn read(&mut self, group: &GroupReport, standby: &StandbyReport, now: Instant) -> Reading;
+
+    /// What else there is to say to people, in one line: by default, why it is not ready.
+    fn detail(&self, _group: &GroupReport, standby: &StandbyReport) -> Option<String> {
+        standby.reasons.first().map(|_| standby.line())
+    }
+}
+
+/// A condition on a group as a whole.
+pub trait OfGroup: Send {
+    /// Looks, at `now`; called about once a second. The wall clock is in the report.
+    fn read(&mut self, group: &GroupReport, past: &PastFigures, now: Instant) -> Reading;
+
+    /// What else there is to say to people, in one line.
+    fn detail(&self, _group: &GroupReport, _past: &PastFigures) -> Option<String> {
+        None
+    }
+}
+
+/// A condition on the daemon itself. It is looked at also while the clocks are not trusted.
+pub trait OfDaemon: Send {
+    /// Looks, at `now`, which is so many seconds since 1970; called about once a second.
+    fn read(&mut self, health: &Health, now: Instant, today: f64) -> Reading;
+
+    /// What else there is to say to people, in one line.
+    fn detail(&self, _health: &Health) -> Option<String> {
+        None
+    }
 }
