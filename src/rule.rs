@@ -10,10 +10,7 @@ use std::time::Instant;
 pub use self::annotations::Annotations;
 pub use self::book::Alerts;
 pub use self::machine::Timing;
-pub use self::planned::{
-    Measure, OnDaemon, OnGroups, OnStandbys, OnTargets, PlannedRule, Severity, Subject, WATCHDOG,
-    Watched, When,
-};
+pub use self::planned::{About, PlannedRule, Severity, WATCHDOG};
 use crate::model::{GroupReport, PastFigures, Sample, StandbyReport};
 
 /// What a condition finds when it looks.
@@ -27,22 +24,9 @@ pub struct Reading {
     pub threshold: Option<f64>,
 }
 
-/// What the daemon knows of itself. Counts are since it started.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Health {
-    /// Whether what it must not forget is on disk.
-    pub durable: bool,
-    /// How often its clocks were found not to be trusted, for any cause.
-    pub tilts: u64,
-    /// Outcomes of runs that were lost between the schedule and the counters.
-    pub samples_dropped: u64,
-    /// Notifications that were given up: too old, or ordered to be.
-    pub notifications_dropped: u64,
-    /// When the oldest notification that waits for its receiver was made, in seconds since 1970.
-    pub oldest_notification_timestamp_seconds: Option<f64>,
-    /// Lines of the log that were dropped.
-    pub log_lines_dropped: u64,
-}
+/// When the alerts of a rule begin and end. The kinds follow.
+#[derive(Clone, Debug)]
+pub enum When {}
 
 /// A condition on the runs of one target.
 ///
@@ -79,17 +63,6 @@ pub trait OfGroup: Send {
 
     /// What else there is to say to people, in one line.
     fn detail(&self, _group: &GroupReport, _past: &PastFigures) -> Option<String> {
-        None
-    }
-}
-
-/// A condition on the daemon itself. It is looked at also while the clocks are not trusted.
-pub trait OfDaemon: Send {
-    /// Looks, at `now`, which is so many seconds since 1970; called about once a second.
-    fn read(&mut self, health: &Health, now: Instant, today: f64) -> Reading;
-
-    /// What else there is to say to people, in one line.
-    fn detail(&self, _health: &Health) -> Option<String> {
         None
     }
 }
