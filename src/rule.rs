@@ -9,7 +9,7 @@ use std::time::Instant;
 
 pub use self::annotations::Annotations;
 pub use self::book::Alerts;
-pub use self::machine::Timing;
+pub use self::machine::{Change, Machine, Timer, Timing};
 pub use self::planned::{About, PlannedRule, Severity, WATCHDOG};
 use crate::model::{GroupReport, PastFigures, Sample, StandbyReport};
 
