@@ -7,7 +7,7 @@ mod planned;
 
 use std::time::Instant;
 
-pub use self::annotations::Annotations;
+pub use self::annotations::{Annotations, Values};
 pub use self::book::Alerts;
 pub use self::machine::{Change, Machine, Timer, Timing};
 pub use self::planned::{About, PlannedRule, Severity, WATCHDOG};
