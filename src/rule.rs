@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-pub use self::annotations::Annotations;
+pub use self::annotations::{Annotations, Values};
 pub use self::book::Alerts;
 pub use self::kind::{Kind, Measure, NeedOfGroup, NeedOfProbe, Pace, Problem, Scope, Watched};
 pub use self::machine::{Change, Machine, Timer, Timing};

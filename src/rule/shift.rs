@@ -11,8 +11,8 @@ use crate::model::ranking::Quantile;
 use crate::model::{Sample, Unit};
 use crate::readiness::rank::{Batches, Change, Grid, change};
 
-/// Batches that are compared unless `over` says otherwise.
-const BATCHES: u32 = 12;
+/// Batches that are compared unless `over` says otherwise: as many as the ranking needs.
+const BATCHES: u32 = 24;
 
 /// Batches that are compared at least: with less, chance cannot be ruled out (99 %).
 const FEWEST: u32 = 8;
@@ -33,7 +33,7 @@ pub struct Settings {
     /// ... and so much longer.
     #[serde(deserialize_with = "duration::deserialize")]
     pub at_least: Duration,
-    /// How far back the runs are that are compared; by default 12 batches of the ranking.
+    /// How far back the runs are that are compared; by default 24 batches of the ranking.
     #[serde(deserialize_with = "duration::deserialize_option")]
     pub over: Option<Duration>,
     /// How long before them the runs were that they are compared with.
