@@ -480,6 +480,8 @@ pub(crate) fn judged() -> GroupReport {
         more_reasons: 0,
         score_ratio: Some(0.75),
         score_coverage_ratio: Some(0.5),
+        lag_seconds: None,
+        lag_at_least: false,
         rpo_seconds: Some(7.5),
         rpo_bytes: Some(1_000),
         rto_seconds: Some(330.0),
