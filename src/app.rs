@@ -200,9 +200,10 @@ fn evaluation(
 ) -> Result<(Evaluation, Arc<Board>), String> {
     let (sets, pairs) = sets::sets(plan, series, shared.epoch)?;
     let board = Arc::new(groups::board(plan, &pairs, series, state)?);
+    let targets: Arc<[_]> = plan.targets.iter().map(|t| t.target.clone()).collect();
     let evaluation = Evaluation::new(
         Arc::clone(&plan.region),
-        plan.targets.iter().map(|t| t.target.clone()).collect(),
+        targets,
         sets,
         Arc::clone(&board),
         Arc::clone(series),
