@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::kind::{is_for, zero_problem};
-use super::{Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope, Watched, window};
+use super::{
+    Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope, Watched, window,
+};
 use crate::model::duration::{self, display};
 use crate::model::ranking::Quantile;
 use crate::model::{Sample, Unit};
@@ -67,6 +69,7 @@ impl Kind for Settings {
         Measure {
             what: "the latency, as a multiple of what it was".into(),
             unit: Some(Unit::Number),
+            beyond: Beyond::AtLeast,
             threshold: Some(self.by),
         }
     }

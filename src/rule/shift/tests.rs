@@ -271,8 +271,8 @@ fn settings_have_their_ranges() {
             "must be at least 40m, 8 batches of 5m",
         ),
         (
-            r#"{"than": "59m"}"#,
-            "must be at least 1h, what is compared",
+            r#"{"than": "119m"}"#,
+            "must be at least 2h, what is compared",
         ),
         (
             r#"{"over": "2h", "than": "1h"}"#,
