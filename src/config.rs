@@ -37,6 +37,7 @@ pub use problem::{Problem, Problems};
 use crate::model::ranking::Quantile;
 use crate::model::{Assumed, Hold, Objectives, PlannedCheck};
 use crate::probe::Check;
+use crate::rule::PlannedRule;
 
 /// A configuration that was read and found good, as far as it can be told without the files that
 /// its probes name.
@@ -54,6 +55,8 @@ pub struct Config {
     pub probes: Vec<Probe>,
     /// Every group, in the files' order.
     pub groups: Vec<Group>,
+    /// Every rule, in the files' order.
+    pub rules: Vec<PlannedRule>,
     /// The files it was read from, the main one first.
     pub files: Vec<PathBuf>,
     /// What is allowed but probably not meant.

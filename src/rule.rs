@@ -30,7 +30,9 @@ use serde::Deserialize;
 
 pub use self::annotations::{Annotations, Values};
 pub use self::book::Alerts;
-pub use self::kind::{Kind, Measure, NeedOfGroup, NeedOfProbe, Pace, Problem, Scope, Watched};
+pub use self::kind::{
+    Beyond, Kind, Measure, NeedOfGroup, NeedOfProbe, Pace, Problem, Scope, Watched,
+};
 pub use self::machine::{Change, Machine, Timer, Timing};
 pub use self::planned::{About, PlannedRule, Severity, WATCHDOG};
 use crate::model::{GroupReport, PastFigures, Sample, StandbyReport};

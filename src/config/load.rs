@@ -61,6 +61,7 @@ struct Parts {
     regions: Vec<Element>,
     probes: Vec<Element>,
     groups: Vec<Element>,
+    rules: Vec<Element>,
     files: Vec<PathBuf>,
 }
 
@@ -166,6 +167,8 @@ impl Reader {
         self.parts.probes.extend(probes);
         let groups = self.list(&table, "groups", &folder);
         self.parts.groups.extend(groups);
+        let rules = self.list(&table, "rules", &folder);
+        self.parts.rules.extend(rules);
         Some(table)
     }
 
@@ -239,6 +242,15 @@ impl Reader {
         let probes = check.probes(parts.probes, &regions, &defaults);
         check.targets(&probes, &regions, &limits);
         let groups = check.groups(&parts.groups, &regions, &named, &probes);
+        let known = validate::Known {
+            regions: &regions,
+            probe_names: &named,
+            probes: &probes,
+            group_names: &validate::names(&parts.groups),
+            groups: &groups,
+            receivers: None,
+        };
+        let rules = check.rules(&parts.rules, &known);
         let region = check.region(&settings, &regions, main);
         let mut warnings = check.warnings;
         warnings.extend(self.warnings);
@@ -250,6 +262,7 @@ impl Reader {
             state_dir,
             probes,
             groups,
+            rules,
             files: parts.files,
             warnings,
             places: Arc::new(self.places),

@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
+use crate::rule::PlannedRule;
 
 /// What every probe shares.
 #[derive(Clone, Debug)]
@@ -83,6 +84,8 @@ pub struct Plan {
     pub members: Vec<GroupMember>,
     /// Every group, also those that nothing is probed of from this region.
     pub groups: Vec<PlannedGroup>,
+    /// Every rule, also those that look at nothing from this region.
+    pub rules: Vec<PlannedRule>,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
 }
@@ -173,6 +176,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             sets: Vec::new(),
             members: Vec::new(),
             groups: Vec::new(),
+            rules: config.rules.clone(),
             warnings: config.warnings.clone(),
         },
     };

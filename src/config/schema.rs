@@ -15,9 +15,10 @@ use time::format_description::well_known::Rfc3339;
 use crate::model::duration;
 use crate::model::ranking::Quantile;
 use crate::probe::Check;
+use crate::rule::{Severity, When};
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 8] = [
+pub(super) const MAIN: [&str; 9] = [
     "region",
     "regions",
     "defaults",
@@ -26,9 +27,10 @@ pub(super) const MAIN: [&str; 8] = [
     "include",
     "probes",
     "groups",
+    "rules",
 ];
 /// The keys of an included file.
-pub(super) const INCLUDED: [&str; 3] = ["regions", "probes", "groups"];
+pub(super) const INCLUDED: [&str; 4] = ["regions", "probes", "groups", "rules"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -146,6 +148,22 @@ pub(super) struct GroupCheck {
     pub(super) quantile: Option<f64>,
     #[serde(deserialize_with = "duration::deserialize_option")]
     pub(super) over: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Rule {
+    pub(super) name: Option<String>,
+    pub(super) when: Option<When>,
+    #[serde(rename = "for", deserialize_with = "duration::deserialize_option")]
+    pub(super) pending: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) keep_firing_for: Option<Duration>,
+    pub(super) severity: Option<Severity>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) depends_on: Option<Vec<String>>,
+    pub(super) receivers: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::Watched;
 use super::kind::{is_for, zero_problem};
-use super::{Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
+use super::{Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
 use crate::model::{Sample, Unit, duration};
 
 /// The settings.
@@ -45,6 +45,7 @@ impl Kind for Settings {
         Measure {
             what: "the time left to the certificate".into(),
             unit: Some(Unit::Seconds),
+            beyond: Beyond::Below,
             threshold: Some(self.below.as_secs_f64()),
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::kind::zero_problem;
-use super::{Kind, Measure, NeedOfGroup, OfGroup, Problem, Reading, Scope, window};
+use super::{Beyond, Kind, Measure, NeedOfGroup, OfGroup, Problem, Reading, Scope, window};
 use crate::model::{Failover, GroupReport, PastFigures, PlannedGroup, Unit, duration};
 
 /// The settings.
@@ -43,6 +43,7 @@ impl Kind for Settings {
         Measure {
             what: "the time without writes at the last failover".into(),
             unit: Some(Unit::Seconds),
+            beyond: Beyond::Above,
             threshold: None,
         }
     }

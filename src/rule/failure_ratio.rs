@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Watched;
 use super::kind::{is_for, share, share_problem};
 use super::window::{self, Count, Tally, succeeded};
-use super::{Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
+use super::{Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
 use crate::model::duration::{self, display};
 use crate::model::{Sample, Unit};
 
@@ -51,6 +51,7 @@ impl Kind for Settings {
         Measure {
             what: format!("the share of failed runs over {}", display(self.over)).into(),
             unit: Some(Unit::Ratio),
+            beyond: Beyond::Above,
             threshold: self.above,
         }
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Watched;
 use super::kind::is_for;
 use super::window::succeeded;
-use super::{Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
+use super::{Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
 use crate::model::{Reason, Sample, Unit};
 
 /// Runs that can be looked back on.
@@ -70,6 +70,7 @@ impl Kind for Settings {
         Measure {
             what: format!("the number of failures in the last {} runs", self.fail.of).into(),
             unit: Some(Unit::Count),
+            beyond: Beyond::AtLeast,
             threshold: Some(self.fail.at_least.into()),
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::kind::zero_problem;
-use super::{Health, Kind, Measure, OfDaemon, Problem, Reading, Scope, window};
+use super::{Beyond, Health, Kind, Measure, OfDaemon, Problem, Reading, Scope, window};
 use crate::model::{Unit, duration};
 
 /// The settings.
@@ -79,6 +79,7 @@ impl Kind for Settings {
         Measure {
             what: "the number of faults of the daemon".into(),
             unit: Some(Unit::Count),
+            beyond: Beyond::Above,
             threshold: Some(0.0),
         }
     }

@@ -60,9 +60,33 @@ pub struct Measure {
     pub what: Arc<str>,
     /// What values and thresholds are measured in; `None`: there are none.
     pub unit: Option<Unit>,
+    /// How a value stands to the threshold where it holds.
+    pub beyond: Beyond,
     /// From which value on it holds, in that unit; `None`: it differs from one thing to the next, or
     /// there is none.
     pub threshold: Option<f64>,
+}
+
+/// How a value stands to its threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// Above it.
+    Above,
+    /// Below it.
+    Below,
+    /// At it, or above it.
+    AtLeast,
+}
+
+impl Beyond {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+            Self::AtLeast => "at least",
+        }
+    }
 }
 
 /// A target, and what is known of its runs beforehand.

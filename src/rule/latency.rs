@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Watched;
 use super::kind::{is_for, seconds, time_problem};
 use super::window::{self, Times};
-use super::{Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
+use super::{Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
 use crate::model::duration::{self, display};
 use crate::model::{Sample, Unit};
 
@@ -55,6 +55,7 @@ impl Kind for Settings {
         Measure {
             what: format!("the p{part} latency over {}", display(self.over)).into(),
             unit: Some(Unit::Seconds),
+            beyond: Beyond::Above,
             threshold: self.above.map(|above| above.as_secs_f64()),
         }
     }

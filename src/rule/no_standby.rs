@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::{Kind, Measure, NeedOfGroup, OfGroup, Reading, Scope};
+use super::{Beyond, Kind, Measure, NeedOfGroup, OfGroup, Reading, Scope};
 use crate::model::{
     GroupReport, PastFigures, PlannedGroup, Promotability, ReadyState, StandbyReport, Unit,
 };
@@ -29,6 +29,7 @@ impl Kind for Settings {
         Measure {
             what: "the number of standbys that can take over".into(),
             unit: Some(Unit::Count),
+            beyond: Beyond::Below,
             threshold: Some(1.0),
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::kind::zero_problem;
-use super::{Kind, Measure, NeedOfGroup, OfStandby, Problem, Reading, Scope, window};
+use super::{Beyond, Kind, Measure, NeedOfGroup, OfStandby, Problem, Reading, Scope, window};
 use crate::model::duration::{self, display};
 use crate::model::{GroupReport, PlannedGroup, StandbyReport, Unit};
 
@@ -49,6 +49,7 @@ impl Kind for Settings {
         Measure {
             what: what.into(),
             unit: Some(Unit::Count),
+            beyond: Beyond::AtLeast,
             threshold: Some(self.changes.into()),
         }
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::{Kind, Measure, NeedOfGroup, OfStandby, Problem, Reading, Scope};
+use super::{Beyond, Kind, Measure, NeedOfGroup, OfStandby, Problem, Reading, Scope};
 use crate::model::{GroupReport, PlannedGroup, Promotability, ReadyState, Sight, StandbyReport};
 
 /// The settings.
@@ -46,6 +46,7 @@ impl Kind for Settings {
         Measure {
             what: what.into(),
             unit: None,
+            beyond: Beyond::Above,
             threshold: None,
         }
     }

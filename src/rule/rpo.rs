@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::kind::zero_problem;
-use super::{Kind, Measure, NeedOfGroup, OfStandby, Problem, Reading, Scope};
+use super::{Beyond, Kind, Measure, NeedOfGroup, OfStandby, Problem, Reading, Scope};
 use crate::model::{GroupReport, PlannedGroup, ReadyState, StandbyReport, Unit, duration};
 
 /// The settings.
@@ -33,6 +33,7 @@ impl Kind for Settings {
         Measure {
             what: "the loss if the primary died now".into(),
             unit: Some(Unit::Seconds),
+            beyond: Beyond::Above,
             threshold: self.above.map(|above| above.as_secs_f64()),
         }
     }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::kind::{is_for, zero_problem};
-use super::{Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope, Watched, window};
+use super::{
+    Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope, Watched, window,
+};
 use crate::model::duration::{self, display};
 use crate::model::ranking::Quantile;
 use crate::model::{Sample, Unit};
@@ -67,6 +69,7 @@ impl Kind for Settings {
         Measure {
             what: "the latency, as a multiple of what it was".into(),
             unit: Some(Unit::Number),
+            beyond: Beyond::AtLeast,
             threshold: Some(self.by),
         }
     }
@@ -161,37 +164,48 @@ impl Shift {
 
     /// The batches, on a grid that begins with the first run.
     fn batches(&mut self, now: Instant) -> &mut (Grid, Batches) {
-        let kept = self.before.saturating_add(self.recent);
+        let kept = self.before.max(self.recent * 2).saturating_add(self.recent);
         self.batches.get_or_insert_with(|| {
             let grid = Grid::new(now, Quantile::Median, self.interval).keeping(kept);
             (grid, Batches::new(grid))
         })
     }
 
-    /// What the last batches are beside those before, or beside those just before them where there
-    /// are too few of these yet.
-    fn change(&mut self, now: Instant) -> Option<Change> {
-        let (grid, batches) = self.batches.as_mut()?;
-        let (end, window) = (grid.slot(now), batches.window(now));
-        let start = end.saturating_sub(self.recent);
-        let recent = window.part(start..end, 0);
-        let least = (self.recent * 2 / 3).max(FEWEST) as usize;
-        let against = |before: u32| {
-            let slots = start.checked_sub(before)?..end.saturating_sub(before);
-            change(&recent, &window.part(slots, before), least)
+    /// Looks at the batches that are over.
+    fn look(&mut self, now: Instant) -> Reading {
+        let unknown = Reading {
+            threshold: Some(self.by),
+            ..Reading::default()
         };
-        against(self.before).or_else(|| against(self.recent))
+        let Some((grid, batches)) = &mut self.batches else {
+            return unknown;
+        };
+        let (end, window) = (grid.slot(now), batches.window(now));
+        let least = (self.recent * 2 / 3).max(FEWEST) as usize;
+        // The batches that end here, beside those that ended so much before.
+        let beside = |end: u32, before: u32| {
+            let slots = end.checked_sub(self.recent)?..end;
+            let then = slots.start.checked_sub(before)?..slots.end - before;
+            change(&window.part(slots, 0), &window.part(then, before), least)
+        };
+        if let Some(change) = beside(end, self.before) {
+            return self.judge(change, 1.0);
+        }
+        // What rises by the time of day rises on: only what comes on top of that is a shift.
+        let rise = end.checked_sub(self.recent);
+        let rise = rise.and_then(|end| beside(end, self.recent));
+        let change = beside(end, self.recent).zip(rise);
+        change.map_or(unknown, |(change, rise)| {
+            self.judge(change, rise.ratio.median.max(1.0))
+        })
     }
 
-    fn judge(&self, change: Option<Change>) -> Reading {
-        let Some(Change { ratio, seconds }) = change else {
-            return Reading {
-                threshold: Some(self.by),
-                ..Reading::default()
-            };
-        };
-        let matters = ratio.median >= self.by && seconds.median >= self.at_least;
-        let holds = match (matters, ratio.low > 1.0) {
+    /// Where everything takes `rise` times as long by itself.
+    fn judge(&self, change: Change, rise: f64) -> Reading {
+        let Change { ratio, seconds } = change;
+        let by = self.by * rise;
+        let matters = ratio.median >= by && seconds.median >= self.at_least;
+        let holds = match (matters, ratio.low > rise) {
             (true, true) => Some(true),
             (false, _) => Some(false),
             // It may be chance.
@@ -200,7 +214,7 @@ impl Shift {
         Reading {
             holds,
             value: Some(ratio.median),
-            threshold: Some(self.by),
+            threshold: Some(by),
         }
     }
 }
@@ -217,8 +231,7 @@ impl OfTarget for Shift {
         {
             return reading;
         }
-        let change = self.change(now);
-        let reading = self.judge(change);
+        let reading = self.look(now);
         self.read = Some((slot, reading));
         reading
     }

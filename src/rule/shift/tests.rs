@@ -189,10 +189,10 @@ fn feed(condition: &mut Shift, from: u32, seconds: u32, millis: f64) {
 #[test]
 fn nothing_is_said_before_there_is_something_to_compare_with() {
     let mut condition = condition(r#"{"over": "1h"}"#);
-    feed(&mut condition, 0, HOUR, 80.0);
-    assert_eq!(condition.read(at(HOUR)).holds, None);
-    feed(&mut condition, HOUR, HOUR, 80.0);
-    let reading = condition.read(at(2 * HOUR));
+    feed(&mut condition, 0, 2 * HOUR, 80.0);
+    assert_eq!(condition.read(at(2 * HOUR)).holds, None);
+    feed(&mut condition, 2 * HOUR, HOUR, 80.0);
+    let reading = condition.read(at(3 * HOUR));
     assert_eq!((reading.holds, reading.value), (Some(false), Some(1.0)));
     assert_eq!(reading.threshold, Some(1.2));
 }
@@ -236,10 +236,22 @@ fn what_is_little_does_not_matter_however_sure_it_is() {
         (160.0, 80.0, false),
     ] {
         let mut condition = condition(r#"{"over": "1h"}"#);
-        feed(&mut condition, 0, HOUR, before);
-        feed(&mut condition, HOUR, HOUR, after);
-        let reading = condition.read(at(2 * HOUR));
+        feed(&mut condition, 0, 2 * HOUR, before);
+        feed(&mut condition, 2 * HOUR, HOUR, after);
+        let reading = condition.read(at(3 * HOUR));
         assert_eq!(reading.holds, Some(holds), "{before} to {after}");
+    }
+}
+
+#[test]
+fn what_rises_for_hours_before_there_is_a_day_is_no_shift() {
+    let mut condition = condition(r#"{"over": "1h"}"#);
+    // By a fifth every hour, and then by half.
+    for (hour, millis) in [(0, 80.0), (1, 97.0), (2, 118.0), (3, 177.0)] {
+        feed(&mut condition, hour * HOUR, HOUR, millis);
+        let holds = condition.read(at((hour + 1) * HOUR)).holds;
+        let expected = (hour > 1).then_some(hour == 3);
+        assert_eq!(holds, expected, "{hour}");
     }
 }
 
@@ -271,8 +283,8 @@ fn settings_have_their_ranges() {
             "must be at least 40m, 8 batches of 5m",
         ),
         (
-            r#"{"than": "59m"}"#,
-            "must be at least 1h, what is compared",
+            r#"{"than": "119m"}"#,
+            "must be at least 2h, what is compared",
         ),
         (
             r#"{"over": "2h", "than": "1h"}"#,
