@@ -183,7 +183,6 @@ impl Alerting {
     ) -> Option<Alert> {
         let instance = &mut self.instances[place];
         let fingerprint = instance.fingerprint;
-        let before = self.book.get(fingerprint);
         let scene = Scene {
             rule: &self.rules[instance.rule()],
             scope: &self.scope,
@@ -191,13 +190,12 @@ impl Alerting {
             view,
         };
         let alert = match change {
-            Some(Change::Pending) => {
-                let pending = instance.pending(&scene);
-                // The end of the last episode may not be known to everybody yet.
-                before.is_none().then_some(pending)
-            }
+            Some(Change::Pending) => Some(instance.pending(&scene)),
             Some(Change::Firing) => Some(instance.firing(&scene)),
-            Some(Change::Over) => Some(instance.over(before.as_deref(), &scene)),
+            Some(Change::Over) => {
+                let before = self.book.get(fingerprint);
+                Some(instance.over(before.as_deref(), &scene))
+            }
             Some(Change::Withdrawn) => {
                 instance.active = None;
                 self.book.strike(fingerprint);
@@ -205,15 +203,12 @@ impl Alerting {
             }
             None => None,
         };
-        let told = before.is_none() && alert.is_some();
         let timing = scene.rule.rule.timing;
-        let kept = instance.timer_to_keep(change, told, timing, view.now);
-        let today = seconds(view.today);
+        let kept = instance.timer_to_keep(change, timing, view.now);
         let kept = kept.map(|timer| KeptTimer {
             alert: fingerprint,
             timer,
-            timestamp_seconds: today,
-            active_timestamp_seconds: instance.active.unwrap_or(today),
+            timestamp_seconds: seconds(view.today),
         });
         if kept.is_some() || instance.kept {
             kept::keep(&self.store, fingerprint, kept.as_ref());

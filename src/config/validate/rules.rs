@@ -105,7 +105,6 @@ impl Check<'_> {
             },
             depends_on,
             receivers,
-            what: when.kind().measure().what,
             when,
         })
     }

@@ -212,6 +212,7 @@ impl Instance {
             labels: &labels,
             value: scene.reading.value,
             threshold: scene.reading.threshold,
+            beyond: measure.beyond,
             unit: measure.unit,
             source_region: &scene.scope.source_region,
             detail: self.detail(scene.view),
@@ -259,18 +260,16 @@ impl Instance {
         over
     }
 
-    /// The timer that has to be kept after a look that changed something; `told`: the book says all
-    /// that there is to say. See [`super::KeptTimer`].
+    /// The timer that has to be kept after a look that changed something: see [`super::KeptTimer`].
     pub(super) fn timer_to_keep(
         &self,
         change: Option<Change>,
-        told: bool,
         timing: Timing,
         now: Instant,
     ) -> Option<Timer> {
         let keeps = match self.machine {
             Machine::Inactive => false,
-            Machine::Pending { .. } => change.is_none() || !told,
+            Machine::Pending { .. } => change.is_none(),
             Machine::Firing { seen, .. } => !seen && !timing.keep_firing.is_zero(),
         };
         self.machine.timer(now).filter(|_| keeps)

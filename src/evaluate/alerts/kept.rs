@@ -10,9 +10,8 @@ use crate::store::{Entry, Store};
 /// The timer of an alert. It is written when its condition begins or ceases to be seen to hold, and
 /// not while time passes.
 ///
-/// Without one, a pending alert has been seen to hold since it is active, and a firing one is seen to
-/// hold. An alert that is pending while the end of its last episode is still in the book has one, and
-/// nothing else.
+/// Without one, the condition of a pending alert has been seen to hold since it is active, and that
+/// of a firing one is seen to hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct KeptTimer {
     /// The alert.
@@ -21,8 +20,6 @@ pub(super) struct KeptTimer {
     pub(super) timer: Timer,
     /// When that was, in seconds since 1970.
     pub(super) timestamp_seconds: f64,
-    /// Since when the condition holds, in seconds since 1970.
-    pub(super) active_timestamp_seconds: f64,
 }
 
 impl Entry for KeptTimer {

@@ -28,83 +28,74 @@ impl Alerting {
             .into_iter()
             .map(|kept| (kept.alert, kept))
             .collect();
+        let ended = self.book.to_tell();
         for alert in self.book.all() {
             let fingerprint = alert.fingerprint();
-            match places.get(&fingerprint) {
-                Some(place) => self.go_on(*place, &alert),
-                None if *alert.rule == *WATCHDOG => {}
-                None => self.end(&alert, today),
-            }
-        }
-        for alert in self.book.all() {
-            let Some(place) = places.get(&alert.fingerprint()) else {
+            let kept = timers.remove(&fingerprint);
+            let Some(place) = places.get(&fingerprint) else {
+                self.forget(kept.as_ref());
+                if *alert.rule != *WATCHDOG {
+                    self.end(&alert, today);
+                }
                 continue;
             };
-            let kept = timers.remove(&alert.fingerprint());
-            self.start(*place, Some(&alert), kept, now, today);
+            let told = ended.get(&fingerprint);
+            let start = told.and_then(|told| told.start_timestamp_seconds);
+            self.instances[*place].start = start.unwrap_or_default();
+            self.go_on(*place, &alert, kept, (now, today));
         }
-        for (fingerprint, kept) in timers {
-            match places.get(&fingerprint) {
-                Some(place) => self.start(*place, None, Some(kept), now, today),
-                None => kept::keep(&self.store, fingerprint, None),
-            }
-        }
-    }
-
-    /// Takes over what the book says of an alert, and tells the book what the rule says now.
-    fn go_on(&mut self, place: usize, alert: &Alert) {
-        let instance = &mut self.instances[place];
-        if alert.state != AlertState::Resolved {
-            instance.active = Some(alert.active_timestamp_seconds);
-        }
-        instance.start = alert.start_timestamp_seconds.unwrap_or_default();
-        let rule = &self.rules[instance.rule()].rule;
-        if alert.state != AlertState::Resolved && alert.receivers != rule.receivers {
-            self.book.put(Alert {
-                receivers: rule.receivers.clone(),
-                ..alert.clone()
-            });
+        for kept in timers.values() {
+            self.forget(Some(kept));
         }
     }
 
-    /// Sets the machine going where it was. A timer that does not fit the book is one that was to
-    /// be forgotten.
-    fn start(
+    fn forget(&self, kept: Option<&KeptTimer>) {
+        if let Some(kept) = kept {
+            kept::keep(&self.store, kept.alert, None);
+        }
+    }
+
+    /// Sets the machine of an alert going where it was, and tells the book what the rule says now.
+    fn go_on(
         &mut self,
         place: usize,
-        alert: Option<&Alert>,
+        alert: &Alert,
         kept: Option<KeptTimer>,
-        now: Instant,
-        today: SystemTime,
+        (now, today): (Instant, SystemTime),
     ) {
         let instance = &mut self.instances[place];
-        let fits = |kept: &KeptTimer| {
-            let firing = matches!(kept.timer, Timer::Firing { .. });
-            firing == alert.is_some_and(|alert| alert.state == AlertState::Firing)
-        };
-        let at = seconds(today);
-        if let Some(kept) = kept.as_ref().filter(|kept| fits(kept)) {
-            instance.machine = Machine::restored(kept.timer, at - kept.timestamp_seconds, now);
-            instance.active = Some(kept.active_timestamp_seconds);
-            instance.kept = true;
-            return;
-        }
-        if kept.is_some() {
-            kept::keep(&self.store, instance.fingerprint, None);
-        }
-        let timer = match alert.map(|alert| alert.state) {
-            Some(AlertState::Pending) => Timer::Pending {
+        let active = alert.active_timestamp_seconds;
+        let seen = match alert.state {
+            AlertState::Pending => Timer::Pending {
                 held_seconds: 0.0,
                 seen: true,
             },
-            Some(AlertState::Firing) => Timer::Firing {
+            AlertState::Firing => Timer::Firing {
                 last_seconds: 0.0,
                 seen: true,
             },
-            Some(AlertState::Resolved) | None => return,
+            AlertState::Resolved => return self.forget(kept.as_ref()),
         };
-        let away = instance.active.map_or(0.0, |active| at - active);
-        instance.machine = Machine::restored(timer, away, now);
+        // One of another state was to be forgotten when the daemon ended.
+        let same =
+            |kept: &KeptTimer| std::mem::discriminant(&kept.timer) == std::mem::discriminant(&seen);
+        let (kept, left) = match kept {
+            Some(kept) if same(&kept) => (Some(kept), None),
+            left => (None, left),
+        };
+        instance.kept = kept.is_some();
+        let (timer, since) =
+            kept.map_or((seen, active), |kept| (kept.timer, kept.timestamp_seconds));
+        instance.machine = Machine::restored(timer, seconds(today) - since, now);
+        instance.active = Some(active);
+        let receivers = &self.rules[instance.rule()].rule.receivers;
+        if alert.receivers != *receivers {
+            self.book.put(Alert {
+                receivers: receivers.clone(),
+                ..alert.clone()
+            });
+        }
+        self.forget(left.as_ref());
     }
 
     /// Ends an alert whose rule, or what it was about, is gone.

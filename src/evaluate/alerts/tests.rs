@@ -330,7 +330,7 @@ fn while_the_clocks_are_not_trusted_nothing_fires_and_nothing_is_over() {
 }
 
 #[test]
-fn an_end_stays_in_the_book_until_it_fires_again_which_is_another_episode_by_any_clock() {
+fn an_end_is_told_until_it_fires_again_which_is_another_episode_by_any_clock() {
     let store = Store::in_memory();
     let rules = || vec![rule("A", 20, 0)];
     let mut daemon = Daemon::start(&store, rules(), &["north"], 0);
@@ -338,9 +338,17 @@ fn an_end_stays_in_the_book_until_it_fires_again_which_is_another_episode_by_any
     daemon.sees(false, 25);
     daemon.sees(true, 30);
     daemon.sees(false, 35);
-    assert_eq!((daemon.state("A"), daemon.timers()), (Some(Resolved), 1));
-    // It is pending nevertheless, and still after a restart.
+    assert_eq!(daemon.state("A"), Some(Pending));
+    let told = |daemon: &Daemon| -> Vec<_> {
+        let told = daemon.book.to_tell().into_values();
+        told.map(|alert| (alert.state, alert.start_timestamp_seconds))
+            .collect()
+    };
+    assert_eq!(told(&daemon), [(Resolved, Some(stamp(25)))]);
     let mut daemon = Daemon::start(&store, rules(), &["north"], 45);
+    assert_eq!(told(&daemon), [(Resolved, Some(stamp(25)))]);
+    daemon.run(0, false, 45);
+    daemon.look(45);
     daemon.run(0, false, 55);
     let set_back = wall(0);
     daemon.look_with(55, set_back, false);
