@@ -1,5 +1,6 @@
 //! The only wiring: a configuration in, supervised threads and tasks out, and an end in order.
 
+mod alerts;
 mod delivery;
 mod descriptors;
 mod events;
@@ -132,6 +133,22 @@ impl Daemon {
         let store = state.start(&own, &mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let (evaluation, board) = evaluation(&plan, shared, &store, &series, &own, &progress)?;
+        let book = Alerts::kept_in(&store);
+        let alerting = alerts::alerting(&plan, &board, &book, &store);
+        alerts::show_thresholds(&plan, &own);
+        let mut told = delivery::start(
+            &plan,
+            &book,
+            &store,
+            &series,
+            &own,
+            stopped(delivery_stopped),
+            &mut supervisor,
+        )?;
+        let log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync> =
+            options.log_lines_dropped.into();
+        let health = alerts::health(&store, told.outbox.clone(), Arc::clone(&log_lines_dropped));
+        let evaluation = evaluation.with_alerts(alerting, health);
         supervisor.task("evaluation", async move {
             evaluation.run(observed).await;
             Ok(())
@@ -140,24 +157,17 @@ impl Daemon {
             observations,
             dropped: own.samples_dropped_total.clone(),
         };
-        let region = plan.region.to_string();
-        let mut told = delivery::start(
-            &plan,
-            &Alerts::kept_in(&store),
-            &store,
-            &series,
-            &own,
-            stopped(delivery_stopped),
-            &mut supervisor,
-        )?;
+        let region = Arc::clone(&plan.region);
         let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         beats.append(&mut told.beats);
         let judged = Arc::clone(&board);
         let sources = Sources::new(
             shared,
+            Arc::clone(&region),
             store.clone(),
-            options.log_lines_dropped,
+            log_lines_dropped,
             board,
+            book,
             told.outbox,
             &series,
         );
@@ -169,7 +179,7 @@ impl Daemon {
             exposition,
             own,
             version: crate::VERSION.to_owned(),
-            region,
+            region: region.to_string(),
             healthy: healthy(beats),
             ready: ready(progress),
             readiness: readiness(judged),

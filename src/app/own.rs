@@ -11,15 +11,18 @@ use crate::evaluate::Board;
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::GroupReport;
 use crate::net::{Icmp, Resolver};
+use crate::rule::Alerts;
 use crate::store;
 
 /// Where the numbers are.
 pub(super) struct Sources {
+    source_region: Arc<str>,
     resolver: Arc<Resolver>,
     icmp: Arc<Icmp>,
     state: store::Store,
-    log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+    log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
     board: Arc<Board>,
+    book: Alerts,
     outbox: Outbox,
     series: Arc<Store>,
 }
@@ -27,18 +30,22 @@ pub(super) struct Sources {
 impl Sources {
     pub(super) fn new(
         shared: &Shared,
+        source_region: Arc<str>,
         state: store::Store,
-        log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+        log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
         board: Arc<Board>,
+        book: Alerts,
         outbox: Outbox,
         series: &Arc<Store>,
     ) -> Self {
         Self {
+            source_region,
             resolver: Arc::clone(&shared.resolver),
             icmp: Arc::clone(&shared.icmp),
             state,
             log_lines_dropped,
             board,
+            book,
             outbox,
             series: Arc::clone(series),
         }
@@ -55,6 +62,7 @@ impl Sources {
         if !self.series.notified(self.outbox.figures()) {
             tracing::error!("a bug: a receiver has no place on the page, please report it");
         }
+        own.alerts(&self.source_region, &self.book.all());
         raise_to(&own.log_lines_dropped_total, (self.log_lines_dropped)());
         let names = self.resolver.counters();
         raise_to(&own.resolver_hits_total, names.cached);
