@@ -12,6 +12,7 @@ mod authority;
 mod config;
 mod daemon;
 mod database_series;
+mod delivery;
 mod dns;
 mod drills;
 mod fault;
