@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use crate::config::{Plan, Shared};
 use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
-use crate::model::Beat;
+use crate::model::{Beat, Observation};
 use crate::rule::Alerts;
 use crate::schedule::Outlet;
 use crate::server;
@@ -134,8 +134,7 @@ impl Daemon {
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let (evaluation, board) = evaluation(&plan, shared, &store, &series, &own, &progress)?;
         let book = Alerts::kept_in(&store);
-        let alerting = alerts::alerting(&plan, &board, &book, &store);
-        alerts::show_thresholds(&plan, &own);
+        let alerting = alerts::alerting(&plan, &board, &book, &store, &own);
         let mut told = delivery::start(
             &plan,
             &book,
@@ -148,11 +147,11 @@ impl Daemon {
         let log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync> =
             options.log_lines_dropped.into();
         let health = alerts::health(&store, told.outbox.clone(), Arc::clone(&log_lines_dropped));
-        let evaluation = evaluation.with_alerts(alerting, health);
-        supervisor.task("evaluation", async move {
-            evaluation.run(observed).await;
-            Ok(())
-        });
+        evaluate(
+            evaluation.with_alerts(alerting, health),
+            observed,
+            &mut supervisor,
+        );
         let outlet = Outlet {
             observations,
             dropped: own.samples_dropped_total.clone(),
@@ -160,37 +159,21 @@ impl Daemon {
         let region = Arc::clone(&plan.region);
         let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         beats.append(&mut told.beats);
-        let judged = Arc::clone(&board);
-        let sources = Sources::new(
-            shared,
-            Arc::clone(&region),
-            store.clone(),
+        let sources = Sources {
+            resolver: Arc::clone(&shared.resolver),
+            icmp: Arc::clone(&shared.icmp),
+            source_region: Arc::clone(&region),
+            state: store.clone(),
             log_lines_dropped,
-            board,
+            board: Arc::clone(&board),
             book,
-            told.outbox,
-            &series,
-        );
-        let exposition = exposition(series, &own, sources);
-        let forget = forget_pages(Arc::clone(&exposition), stopped(server_stopped.clone()));
-        supervisor.task("pages", forget);
-        let events = Events(Arc::clone(&judged));
-        let state = server::State {
-            exposition,
-            own,
-            version: crate::VERSION.to_owned(),
-            region: region.to_string(),
-            healthy: healthy(beats),
-            ready: ready(progress),
-            readiness: readiness(judged),
-            events: Box::new(events),
-            admin: options.admin,
-            limits: server::Limits::default(),
+            outbox: told.outbox,
+            series: Arc::clone(&series),
         };
-        supervisor.task(
-            "server",
-            server::serve(listeners, Arc::new(state), stopped(server_stopped)),
-        );
+        let exposition = exposition(series, &own, sources);
+        let ready = ready(progress);
+        let answers = answers(exposition, own, &region, beats, ready, board, options.admin);
+        answer(listeners, answers, &server_stopped, &mut supervisor);
         Ok(Self {
             supervisor,
             outlet: Some(outlet),
@@ -239,6 +222,56 @@ fn evaluation(
         Arc::clone(progress),
     );
     Ok((evaluation, board))
+}
+
+fn evaluate(
+    evaluation: Evaluation,
+    observed: mpsc::Receiver<Observation>,
+    supervisor: &mut Supervisor,
+) {
+    supervisor.task("evaluation", async move {
+        evaluation.run(observed).await;
+        Ok(())
+    });
+}
+
+/// What the server answers with.
+fn answers(
+    exposition: Arc<Exposition>,
+    own: Arc<Own>,
+    region: &str,
+    beats: Vec<(String, Arc<Beat>)>,
+    ready: server::Check,
+    board: Arc<Board>,
+    admin: bool,
+) -> server::State {
+    let events = Events(Arc::clone(&board));
+    server::State {
+        exposition,
+        own,
+        version: crate::VERSION.to_owned(),
+        region: region.to_owned(),
+        healthy: healthy(beats),
+        ready,
+        readiness: readiness(board),
+        events: Box::new(events),
+        admin,
+        limits: server::Limits::default(),
+    }
+}
+
+/// Starts the server, and what frees its pages.
+fn answer(
+    listeners: Vec<tokio::net::TcpListener>,
+    answers: server::State,
+    stop: &watch::Receiver<bool>,
+    supervisor: &mut Supervisor,
+) {
+    let exposition = Arc::clone(&answers.exposition);
+    let forget = forget_pages(exposition, stopped(stop.clone()));
+    supervisor.task("pages", forget);
+    let server = server::serve(listeners, Arc::new(answers), stopped(stop.clone()));
+    supervisor.task("server", server);
 }
 
 /// The metrics of the daemon itself, with what the plan tells.

@@ -13,8 +13,16 @@ use crate::metrics::Own;
 use crate::rule::{Alerts, Health, Pace};
 use crate::store::Store;
 
-/// Lets the alerts in the book go on. Nothing may be delivered before this returns.
-pub(super) fn alerting(plan: &Plan, board: &Board, book: &Alerts, store: &Store) -> Alerting {
+/// Lets the alerts in the book go on, and shows from which thresholds there are more. Nothing may be
+/// delivered before this returns.
+pub(super) fn alerting(
+    plan: &Plan,
+    board: &Board,
+    book: &Alerts,
+    store: &Store,
+    own: &Own,
+) -> Alerting {
+    show_thresholds(plan, own);
     let groups = groups(plan);
     let runs = plan.targets.iter().map(|planned| {
         let target = &planned.target;
@@ -87,7 +95,7 @@ pub(super) fn health(
 }
 
 /// Shows the threshold of each rule that has one for all that it is for.
-pub(super) fn show_thresholds(plan: &Plan, own: &Own) {
+fn show_thresholds(plan: &Plan, own: &Own) {
     for rule in &plan.rules {
         let measure = rule.when.kind().measure();
         if let Some((unit, threshold)) = measure.unit.zip(measure.threshold) {

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use crate::config::Shared;
 use crate::deliver::Outbox;
 use crate::evaluate::Board;
 use crate::metrics::{Own, Store, raise_to};
@@ -16,41 +15,18 @@ use crate::store;
 
 /// Where the numbers are.
 pub(super) struct Sources {
-    source_region: Arc<str>,
-    resolver: Arc<Resolver>,
-    icmp: Arc<Icmp>,
-    state: store::Store,
-    log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
-    board: Arc<Board>,
-    book: Alerts,
-    outbox: Outbox,
-    series: Arc<Store>,
+    pub(super) source_region: Arc<str>,
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) icmp: Arc<Icmp>,
+    pub(super) state: store::Store,
+    pub(super) log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pub(super) board: Arc<Board>,
+    pub(super) book: Alerts,
+    pub(super) outbox: Outbox,
+    pub(super) series: Arc<Store>,
 }
 
 impl Sources {
-    pub(super) fn new(
-        shared: &Shared,
-        source_region: Arc<str>,
-        state: store::Store,
-        log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
-        board: Arc<Board>,
-        book: Alerts,
-        outbox: Outbox,
-        series: &Arc<Store>,
-    ) -> Self {
-        Self {
-            source_region,
-            resolver: Arc::clone(&shared.resolver),
-            icmp: Arc::clone(&shared.icmp),
-            state,
-            log_lines_dropped,
-            board,
-            book,
-            outbox,
-            series: Arc::clone(series),
-        }
-    }
-
     pub(super) fn refresh(&self, own: &Own) {
         if !self.series.judged(judged(&self.board)) {
             // Both were made of the same plan.

@@ -6,6 +6,7 @@
 )]
 
 mod address_change;
+mod alert_rules;
 mod alerting;
 mod api;
 mod authority;

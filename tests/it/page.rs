@@ -540,6 +540,10 @@ pub(crate) fn filled() -> (Store, Own) {
     own.tilts_total
         .with_label_values(&["eu-west", "stall"])
         .inc();
+    own.alerts("eu-west", &[]);
+    for unit in Unit::ALL {
+        own.rule_threshold("eu-west", "Slow", unit, 0.5);
+    }
     let store = Store::new();
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);
     let failure = Failure::new(Reason::Refused, "no one listens").with_facts(facts());

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::float_cmp,
+    reason = "what is compared are moments as they were written"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -176,10 +181,7 @@ fn an_alert_is_pending_fires_and_is_over_and_is_written_at_each_step_only() {
     let store = Store::in_memory();
     let mut daemon = Daemon::start(&store, vec![rule("A", 20, 0)], &["north"], 0);
     let mut changes = daemon.book.changes();
-    let mut writes = || {
-        let version = *changes.borrow_and_update();
-        version
-    };
+    let mut writes = || *changes.borrow_and_update();
     daemon.sees(true, 1);
     assert_eq!((daemon.state("A"), writes()), (None, 0));
     daemon.sees(false, 5);
@@ -432,27 +434,29 @@ fn an_alert_is_muted_while_one_that_it_depends_on_fires_for_the_same_thing() {
     );
 }
 
+/// An alert of the rule that fires, with these labels.
+fn firing(rule: &str, labels: &[(&str, &str)]) -> Alert {
+    let labels = labels.iter();
+    let mut labels: Labels = labels.map(|(k, v)| ((*k).into(), (*v).into())).collect();
+    labels.insert("alertname".into(), rule.into());
+    Alert {
+        rule: rule.into(),
+        labels,
+        annotations: BTreeMap::new(),
+        state: Firing,
+        active_timestamp_seconds: 1.0,
+        start_timestamp_seconds: Some(1.0),
+        end_timestamp_seconds: None,
+        value: None,
+        threshold: None,
+        shared: true,
+        receivers: None,
+        muted: None,
+    }
+}
+
 #[test]
 fn labels_agree_where_both_alerts_have_them() {
-    let alert = |rule: &str, labels: &[(&str, &str)]| {
-        let labels = labels.iter();
-        let mut labels: Labels = labels.map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        labels.insert("alertname".into(), rule.into());
-        Alert {
-            rule: rule.into(),
-            labels,
-            annotations: BTreeMap::new(),
-            state: Firing,
-            active_timestamp_seconds: 1.0,
-            start_timestamp_seconds: Some(1.0),
-            end_timestamp_seconds: None,
-            value: None,
-            threshold: None,
-            shared: true,
-            receivers: None,
-            muted: None,
-        }
-    };
     let mut dependent = rule("A", 0, 0);
     dependent.depends_on = vec!["B".into(), "C".into()];
     let rules: Vec<_> = [dependent].map(Ruled::new).into();
@@ -478,20 +482,16 @@ fn labels_agree_where_both_alerts_have_them() {
         (vec![], true),
     ] {
         for other in ["B", "C"] {
-            let firing = [alert("A", &about), alert(other, &theirs)];
-            let mutes = dependencies.mutes(&firing.iter().collect::<Vec<_>>());
+            let all = [firing("A", &about), firing(other, &theirs)];
+            let mutes = dependencies.mutes(&all.iter().collect::<Vec<_>>());
             let by = muted.then(|| Mute::Dependency(other.into()));
-            assert_eq!(
-                mutes.get(&firing[0].fingerprint()),
-                by.as_ref(),
-                "{theirs:?}"
-            );
+            assert_eq!(mutes.get(&all[0].fingerprint()), by.as_ref(), "{theirs:?}");
             assert_eq!(mutes.len(), usize::from(muted));
         }
-        let firing = [alert("A", &about), alert("D", &theirs)];
+        let all = [firing("A", &about), firing("D", &theirs)];
         assert!(
             dependencies
-                .mutes(&firing.iter().collect::<Vec<_>>())
+                .mutes(&all.iter().collect::<Vec<_>>())
                 .is_empty()
         );
     }
