@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn settings_have_their_ranges() {
         for (text, field) in [
-            ("{}", ""),
+            ("{}", "above"),
             (r#"{"above": "100%"}"#, "above"),
             (r#"{"above": "1%", "over": "2d"}"#, "over"),
         ] {

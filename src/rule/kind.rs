@@ -171,8 +171,10 @@ pub(super) fn is_for(watched: Watched<'_>, probe: Option<&str>, to: Option<&[Str
 /// Something wrong with the settings of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The path below the settings: `fail.of`; empty for the whole.
+    /// The path below the settings: `fail.of`.
     pub field: &'static str,
+    /// Whether it has to be there and is not.
+    pub is_missing: bool,
     /// What is wrong.
     pub message: String,
 }
@@ -181,12 +183,16 @@ impl Problem {
     pub(super) fn new(field: &'static str, message: impl Into<String>) -> Self {
         Self {
             field,
+            is_missing: false,
             message: message.into(),
         }
     }
 
-    pub(super) fn missing(field: &str) -> Self {
-        Self::new("", format!("the key `{field}` is missing"))
+    pub(super) fn missing(field: &'static str) -> Self {
+        Self {
+            is_missing: true,
+            ..Self::new(field, format!("the key `{field}` is missing"))
+        }
     }
 }
 

@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_threshold_has_to_be_said() {
-        assert_eq!(read::<Settings>("{}").problems()[0].field, "");
+        assert_eq!(read::<Settings>("{}").problems()[0].field, "above");
         let zero: Settings = read(r#"{"above": "0s"}"#);
         assert_eq!(zero.problems()[0].field, "above");
     }

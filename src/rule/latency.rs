@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn settings_have_their_ranges() {
         for (text, field) in [
-            ("{}", ""),
+            ("{}", "above"),
             (r#"{"above": "0s"}"#, "above"),
             (r#"{"above": "1s", "quantile": 0}"#, "quantile"),
             (r#"{"above": "1s", "quantile": 1}"#, "quantile"),

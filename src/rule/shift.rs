@@ -191,12 +191,13 @@ impl Shift {
         if let Some(change) = beside(end, self.before) {
             return self.judge(change, 1.0);
         }
-        // What rises by the time of day rises on: only what comes on top of that is a shift.
+        // What rises by the time of day rises on, and maybe twice as fast: only what comes on top of
+        // that is a shift.
         let rise = end.checked_sub(self.recent);
         let rise = rise.and_then(|end| beside(end, self.recent));
         let change = beside(end, self.recent).zip(rise);
         change.map_or(unknown, |(change, rise)| {
-            self.judge(change, rise.ratio.median.max(1.0))
+            self.judge(change, rise.ratio.median.max(1.0).powi(2))
         })
     }
 

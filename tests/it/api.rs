@@ -119,8 +119,6 @@ fn ranks() -> Table {
         name: "us-east".into(),
         rank: Some(1),
         state: Some(ReadyState::NotReady),
-        lag_seconds: None,
-        lag_at_least: false,
         rpo_seconds: Some(7.2),
         rto_seconds: Some(342.0),
         latency_seconds: Some(0.0952),

@@ -61,6 +61,7 @@ impl Check<'_> {
         all: &[String],
         taken: &mut HashMap<String, Place>,
     ) -> Option<PlannedRule> {
+        let before = self.problems.len();
         let read: schema::Rule =
             strict::read(&element.value, &element.path, self.places, self.problems)?;
         let name = self.name(element, read.name.as_deref(), taken);
@@ -77,7 +78,7 @@ impl Check<'_> {
             }
         }
         if let Some(when) = &read.when {
-            self.condition(element, when, known);
+            self.condition(element, when, known, before);
         }
         for (key, time) in [
             ("for", read.pending),

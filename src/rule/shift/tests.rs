@@ -246,8 +246,8 @@ fn what_is_little_does_not_matter_however_sure_it_is() {
 #[test]
 fn what_rises_for_hours_before_there_is_a_day_is_no_shift() {
     let mut condition = condition(r#"{"over": "1h"}"#);
-    // By a fifth every hour, and then by half.
-    for (hour, millis) in [(0, 80.0), (1, 97.0), (2, 118.0), (3, 177.0)] {
+    // By a fifth every hour, and then to twice as much.
+    for (hour, millis) in [(0, 80.0), (1, 97.0), (2, 118.0), (3, 236.0)] {
         feed(&mut condition, hour * HOUR, HOUR, millis);
         let holds = condition.read(at((hour + 1) * HOUR)).holds;
         let expected = (hour > 1).then_some(hour == 3);

@@ -20,11 +20,22 @@ struct Asked<'a> {
 }
 
 impl Check<'_> {
-    pub(super) fn condition(&mut self, element: &Element, when: &When, known: &Known<'_>) {
+    /// The problems from `before` on are those of reading the rule.
+    pub(super) fn condition(
+        &mut self,
+        element: &Element,
+        when: &When,
+        known: &Known<'_>,
+        before: usize,
+    ) {
         let path = Path::root("when").key(when.name());
         for problem in when.kind().problems() {
-            let path = path.join(&Path::parse(problem.field));
-            self.add(element, &path, problem.message);
+            let field = path.join(&Path::parse(problem.field));
+            // What is there and could not be read is neither missing nor out of range.
+            if !self.problems.names(before, &element.path.join(&field)) {
+                let at = if problem.is_missing { &path } else { &field };
+                self.add(element, at, problem.message);
+            }
         }
         let asked = Asked {
             element,
