@@ -37,7 +37,7 @@ pub use problem::{Problem, Problems};
 use crate::model::ranking::Quantile;
 use crate::model::{Assumed, Hold, Objectives, PlannedCheck};
 use crate::probe::Check;
-use crate::rule::Maintenance;
+use crate::rule::{Maintenance, PlannedRule};
 
 /// A configuration that was read and found good, as far as it can be told without the files that
 /// its probes name.
@@ -57,6 +57,8 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// When nobody is told of alerts, in the files' order.
     pub maintenance: Vec<Maintenance>,
+    /// Every rule, in the files' order.
+    pub rules: Vec<PlannedRule>,
     /// The files it was read from, the main one first.
     pub files: Vec<PathBuf>,
     /// What is allowed but probably not meant.

@@ -41,8 +41,11 @@ pub use outbox::{DROPPED, Outbox};
 use receiver::{Courier, moment};
 use settle::Settling;
 
-/// How often alerts that are over are looked at.
-const SETTLE: Duration = Duration::from_secs(1);
+/// It beats so often.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Alerts that are over are looked at once in so many beats.
+const SETTLE: u32 = 15;
 
 /// Who is told.
 #[derive(Clone)]
@@ -72,6 +75,9 @@ pub struct Settings {
     pub repeat_interval: Duration,
     /// A delivery that is not taken for so long is given up.
     pub max_age: Duration,
+    /// From the start of the daemon to the first look at the book, so that what mutes an alert is
+    /// found anew before.
+    pub start_wait: Duration,
     /// The region of this daemon.
     pub source_region: Arc<str>,
     /// Where people find this daemon.
@@ -86,6 +92,7 @@ impl Settings {
             group_interval: Duration::from_mins(5),
             repeat_interval: Duration::from_hours(4),
             max_age: Duration::from_hours(24),
+            start_wait: Duration::from_secs(2),
             source_region,
             external_url: None,
         }
@@ -138,6 +145,7 @@ impl Deliver {
                     .notification_duration_seconds
                     .with_label_values(&[&*name]),
                 changes: book.changes(),
+                start_wait: settings.start_wait,
                 beat: beat(),
                 name,
             })
@@ -183,13 +191,15 @@ impl Deliver {
             tasks.spawn(courier.run(stopped.clone()));
         }
         let mut stop = pin!(stop);
-        loop {
+        for beat in (0..SETTLE).cycle() {
             self.beat.beat(Instant::now().into_std());
-            self.settling.round(moment());
+            if beat == 0 {
+                self.settling.round(moment());
+            }
             tokio::select! {
                 () = &mut stop => break,
                 Some(ended) = tasks.join_next() => pass_on(ended),
-                () = sleep(SETTLE) => {}
+                () = sleep(BEAT) => {}
             }
         }
         stop_couriers.send_replace(true);

@@ -32,7 +32,7 @@ mod target;
 pub use alert::{Alert, AlertState, Fingerprint, Labels, Mute};
 pub use beat::Beat;
 pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
-pub use cause::Cause;
+pub use cause::{Cause, figure};
 pub use check::{Beyond, Bound, CheckKind, PlannedCheck, Unit};
 pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,

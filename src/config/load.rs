@@ -62,6 +62,7 @@ struct Parts {
     probes: Vec<Element>,
     groups: Vec<Element>,
     maintenance: Vec<Element>,
+    rules: Vec<Element>,
     files: Vec<PathBuf>,
 }
 
@@ -169,6 +170,8 @@ impl Reader {
         self.parts.groups.extend(groups);
         let maintenance = self.list(&table, "maintenance", &folder);
         self.parts.maintenance.extend(maintenance);
+        let rules = self.list(&table, "rules", &folder);
+        self.parts.rules.extend(rules);
         Some(table)
     }
 
@@ -243,6 +246,15 @@ impl Reader {
         check.targets(&probes, &regions, &limits);
         let groups = check.groups(&parts.groups, &regions, &named, &probes);
         let maintenance = check.maintenance(&parts.maintenance);
+        let known = validate::Known {
+            regions: &regions,
+            probe_names: &named,
+            probes: &probes,
+            group_names: &validate::names(&parts.groups),
+            groups: &groups,
+            receivers: None,
+        };
+        let rules = check.rules(&parts.rules, &known);
         let region = check.region(&settings, &regions, main);
         let mut warnings = check.warnings;
         warnings.extend(self.warnings);
@@ -255,6 +267,7 @@ impl Reader {
             probes,
             groups,
             maintenance,
+            rules,
             files: parts.files,
             warnings,
             places: Arc::new(self.places),

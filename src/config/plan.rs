@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
-use crate::rule::Maintenance;
+use crate::rule::{Maintenance, PlannedRule};
 
 /// What every probe shares.
 #[derive(Clone, Debug)]
@@ -86,6 +86,8 @@ pub struct Plan {
     pub groups: Vec<PlannedGroup>,
     /// When nobody is told of alerts.
     pub maintenance: Vec<Maintenance>,
+    /// Every rule, also those that look at nothing from this region.
+    pub rules: Vec<PlannedRule>,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
 }
@@ -178,6 +180,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             members: Vec::new(),
             groups: Vec::new(),
             maintenance: config.maintenance.clone(),
+            rules: config.rules.clone(),
             warnings: config.warnings.clone(),
         },
     };

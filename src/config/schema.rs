@@ -15,9 +15,10 @@ use time::format_description::well_known::Rfc3339;
 use crate::model::duration;
 use crate::model::ranking::Quantile;
 use crate::probe::Check;
+use crate::rule::{Severity, When};
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 9] = [
+pub(super) const MAIN: [&str; 10] = [
     "region",
     "regions",
     "defaults",
@@ -26,10 +27,11 @@ pub(super) const MAIN: [&str; 9] = [
     "include",
     "probes",
     "groups",
+    "rules",
     "maintenance",
 ];
 /// The keys of an included file.
-pub(super) const INCLUDED: [&str; 4] = ["regions", "probes", "groups", "maintenance"];
+pub(super) const INCLUDED: [&str; 5] = ["regions", "probes", "groups", "rules", "maintenance"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -159,6 +161,22 @@ pub(super) struct GroupCheck {
     pub(super) quantile: Option<f64>,
     #[serde(deserialize_with = "duration::deserialize_option")]
     pub(super) over: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Rule {
+    pub(super) name: Option<String>,
+    pub(super) when: Option<When>,
+    #[serde(rename = "for", deserialize_with = "duration::deserialize_option")]
+    pub(super) pending: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) keep_firing_for: Option<Duration>,
+    pub(super) severity: Option<Severity>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) depends_on: Option<Vec<String>>,
+    pub(super) receivers: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -12,6 +12,7 @@ use crate::model::{
     CheckKind, CheckState, DatabaseSet, NoValue, PlannedCheck, PlannedGroup, PlannedRanking,
     ReadyState, Shape, Suppressed, WriteFailure,
 };
+use crate::rule::{Measure, PlannedRule, Scope};
 
 /// Series that every target has: attempts, unknown runs, missed slots, up, last run, last success,
 /// interval, timeout and info.
@@ -134,6 +135,10 @@ pub fn text(plan: &Plan) -> String {
         text += "\n";
         text += &group_text(group);
     }
+    if !plan.rules.is_empty() {
+        text += "\n";
+        text += &rules_text(&plan.rules);
+    }
     for hint in hints(plan) {
         let _ = writeln!(text, "\nhint: {hint}");
     }
@@ -170,6 +175,56 @@ fn group_text(group: &PlannedGroup) -> String {
         let _ = writeln!(text, "  {line}");
     }
     text
+}
+
+fn rules_text(rules: &[PlannedRule]) -> String {
+    let head = ["RULE", "SEVERITY", "OF", "WHEN", "FOR"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(rules.iter().map(rule_row));
+    let lines = aligned(&rows).map(|line| format!("  {line}\n"));
+    let lines: String = lines.collect();
+    format!("rules:\n{lines}")
+}
+
+fn rule_row(rule: &PlannedRule) -> [String; 5] {
+    let kind = rule.when.kind();
+    [
+        rule.name.to_string(),
+        rule.severity.as_str().to_owned(),
+        scope(kind.scope()),
+        condition(&kind.measure()),
+        display(rule.timing.pending),
+    ]
+}
+
+/// What a rule looks at.
+fn scope(scope: Scope<'_>) -> String {
+    match scope {
+        Scope::Targets { probe, to, .. } => {
+            let of = probe.map_or_else(
+                || "every probe".to_owned(),
+                |probe| format!("probe {probe}"),
+            );
+            to.map_or_else(|| of.clone(), |to| format!("{of} to {}", to.join(", ")))
+        }
+        Scope::Groups { group, .. } => group.map_or_else(
+            || "every group".to_owned(),
+            |group| format!("group {group}"),
+        ),
+        Scope::Daemon => "the daemon".to_owned(),
+    }
+}
+
+/// When a rule's condition holds.
+fn condition(measure: &Measure) -> String {
+    let what = &measure.what;
+    match measure.unit.zip(measure.threshold) {
+        Some((unit, threshold)) => {
+            let (beyond, threshold) = (measure.beyond.as_str(), unit.display(threshold));
+            format!("{what} {beyond} {threshold}")
+        }
+        None => what.to_string(),
+    }
 }
 
 /// Which latency has a part in the ranks of the standbys.

@@ -7,6 +7,7 @@ mod names;
 mod probes;
 mod promises;
 mod ranking;
+mod rules;
 mod targets;
 mod tuning;
 
@@ -19,6 +20,7 @@ use ::config::{Map, Value, ValueKind};
 
 pub(super) use self::groups::names;
 use self::names::valid_name;
+pub(super) use self::rules::Known;
 use super::load::Element;
 use super::place::{Path, Place, Places};
 use super::problem::{Problem, Problems, choices};

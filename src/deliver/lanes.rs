@@ -134,7 +134,8 @@ impl Lanes {
 
     /// Begins the attempt that is due for longest, if any is. Ids are of 128 bits of chance.
     pub(super) fn begin(&mut self, moment: Moment, ending: bool, id: u128) -> Option<Begun> {
-        if self.hold.is_some_and(|hold| moment.now < hold) {
+        // Before they have seen the book, nothing says what is still so.
+        if self.seen.is_none() || self.hold.is_some_and(|hold| moment.now < hold) {
             return None;
         }
         let settings = Arc::clone(&self.settings);
@@ -185,6 +186,7 @@ impl Lanes {
 
     /// When something is due that is not due yet, if nothing else happens.
     pub(super) fn next(&self, now: Instant, ending: bool) -> Option<Instant> {
+        self.seen?;
         let due =
             self.lanes
                 .values()

@@ -52,6 +52,7 @@ pub(super) struct Courier {
     pub(super) lanes: Lanes,
     pub(super) notifier: Arc<dyn Notifier>,
     pub(super) duration: prometheus::Histogram,
+    pub(super) start_wait: Duration,
     pub(super) changes: watch::Receiver<u64>,
     pub(super) beat: Arc<Beat>,
 }
@@ -62,7 +63,7 @@ impl Courier {
         let mut attempts = FuturesUnordered::new();
         let mut said_memory = false;
         let mut end = None;
-        let mut look = Instant::now();
+        let mut look = Instant::now() + self.start_wait;
         loop {
             let now = Instant::now();
             self.beat.beat(now.into_std());

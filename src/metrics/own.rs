@@ -1,17 +1,18 @@
 //! What the daemon tells of itself.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 use super::buckets::le;
 use super::page::{Head, Kind, Page, Value, push_label};
 use super::process::Process;
-use crate::model::{Missed, Observation, Reason};
+use crate::model::{Alert, AlertState, Missed, Observation, Reason, Unit};
 
 /// Bounds for waits of the daemon itself, in seconds.
 const LAG_BUCKETS: &[f64] = &[
@@ -61,6 +62,7 @@ declare! {
     IntGauge, (): |name, help, _nothing| Self::new(name, help);
     IntCounterVec, &'static [&'static str]: |name, help, labels| Self::new(Opts::new(name, help), labels);
     IntGaugeVec, &'static [&'static str]: |name, help, labels| Self::new(Opts::new(name, help), labels);
+    GaugeVec, &'static [&'static str]: |name, help, labels| Self::new(Opts::new(name, help), labels);
     Histogram, &'static [f64]: |name, help, buckets| {
         Self::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
     };
@@ -132,6 +134,17 @@ own! {
     icmp_socket_info: IntGaugeVec = &["family", "type"];
     /// Log lines dropped because nobody read them fast enough.
     log_lines_dropped_total: IntCounter = ();
+    /// Alerts by `source_region` and state: pending, firing, muted (firing, and nobody is told) or
+    /// resolved (over, and kept until everybody was told).
+    alerts: IntGaugeVec = &["source_region", "state"];
+    /// From which time on the condition of a rule holds, by `source_region` and rule.
+    rule_threshold_seconds: GaugeVec = &["source_region", "rule"];
+    /// From which size on the condition of a rule holds, by `source_region` and rule.
+    rule_threshold_bytes: GaugeVec = &["source_region", "rule"];
+    /// From which part of a whole on the condition of a rule holds, by `source_region` and rule.
+    rule_threshold_ratio: GaugeVec = &["source_region", "rule"];
+    /// From which number on the condition of a rule holds, by `source_region` and rule.
+    rule_threshold: GaugeVec = &["source_region", "rule"];
     /// Whether the state of the daemon is on disk; 0 where it is in memory only.
     state_durable: IntGauge = ();
     /// Bytes of the file that the state is in.
@@ -241,6 +254,33 @@ impl Own {
                 .with_label_values(&[cause.as_str()])
                 .inc_by(*slots),
         }
+    }
+
+    /// Shows how many alerts there are in each state.
+    pub fn alerts(&self, source_region: &str, alerts: &[Arc<Alert>]) {
+        const STATES: [&str; 4] = ["pending", "firing", "muted", "resolved"];
+        let state = |alert: &Alert| match alert.state {
+            AlertState::Firing if alert.muted.is_some() => "muted",
+            state => state.as_str(),
+        };
+        for of in STATES {
+            let count = alerts.iter().filter(|alert| state(alert) == of).count();
+            let gauge = self.alerts.with_label_values(&[source_region, of]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Shows the threshold of a rule. All rules are of one region, so that two values of labels
+    /// name one series.
+    pub fn rule_threshold(&self, source_region: &str, rule: &str, unit: Unit, threshold: f64) {
+        let family = match unit {
+            Unit::Seconds => &self.rule_threshold_seconds,
+            Unit::Bytes => &self.rule_threshold_bytes,
+            Unit::Ratio => &self.rule_threshold_ratio,
+            Unit::Count | Unit::Number => &self.rule_threshold,
+        };
+        let labels = [source_region, rule];
+        family.with_label_values(&labels).set(threshold);
     }
 
     /// Counts a connection that the server did not take or keep.

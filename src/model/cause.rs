@@ -46,7 +46,7 @@ impl fmt::Display for Cause<'_> {
 }
 
 /// A figure as it is read at a glance: rounded, unlike [`Unit::display`], which reads back.
-fn figure(unit: Option<Unit>, value: f64) -> String {
+pub fn figure(unit: Option<Unit>, value: f64) -> String {
     match unit {
         Some(Unit::Seconds) => seconds(value),
         Some(Unit::Bytes) => bytes(value),

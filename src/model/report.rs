@@ -44,6 +44,11 @@ pub struct StandbyReport {
     pub score_ratio: Option<f64>,
     /// The part of the score that is known, 0 to 1.
     pub score_coverage_ratio: Option<f64>,
+    /// How long ago the primary was first seen beyond what the standby has applied: of the database
+    /// that is furthest behind.
+    pub lag_seconds: Option<f64>,
+    /// Whether it may be more: of one of the databases it is not known, or only the least of it.
+    pub lag_at_least: bool,
     /// Seconds of writes that would be lost, at most.
     pub rpo_seconds: Option<f64>,
     /// Bytes that would be lost, at most.

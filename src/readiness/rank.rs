@@ -20,7 +20,7 @@ mod table;
 mod test_windows;
 
 pub use batches::{Batch, Batches, Grid, Window};
-pub use compare::{Comparison, Interval, MIN_BATCHES, compare};
+pub use compare::{Change, Comparison, Interval, MIN_BATCHES, change, compare};
 pub use order::{Candidate, Level, Order, Place, Preference, Standing, Why, order};
 pub use published::Published;
 pub use rto::{APPLY, ApplyRate, Basis, Rto, Stage, Time};

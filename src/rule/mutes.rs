@@ -13,7 +13,7 @@ pub struct Mutes {
 }
 
 /// What mutes alerts at one moment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Muting(Vec<(Labels, Mute)>);
 
 impl Mutes {

@@ -45,6 +45,8 @@ pub(crate) fn standby(region: &str, state: ReadyState, reasons: Vec<CheckReport>
         more_reasons: 0,
         score_ratio: None,
         score_coverage_ratio: None,
+        lag_seconds: None,
+        lag_at_least: false,
         rpo_seconds: None,
         rpo_bytes: None,
         rto_seconds: None,
@@ -78,6 +80,8 @@ fn example() -> GroupReport {
     let us_east = StandbyReport {
         score_ratio: Some(0.9),
         score_coverage_ratio: Some(1.0),
+        lag_seconds: Some(7.2),
+        lag_at_least: false,
         rpo_seconds: Some(7.2),
         rpo_bytes: Some(524_288),
         rto_seconds: Some(342.0),

@@ -20,6 +20,9 @@ pub(super) fn valid_name(text: &str) -> Result<(), String> {
     ))
 }
 
+/// Labels of alerts that are not a rule's own to set, beside those of series.
+const OF_ALERTS: [&str; 4] = ["alertname", "severity", "group", "standby"];
+
 pub(super) fn label_fault(name: &str, value: &str) -> Option<String> {
     if let Err(why) = check_label(name) {
         return Some(why);
@@ -27,6 +30,25 @@ pub(super) fn label_fault(name: &str, value: &str) -> Option<String> {
     if name == "variant" {
         return Some("the label `variant` is set by the target's key of that name".to_owned());
     }
+    value_fault(value)
+}
+
+/// What is wrong with a label of a rule.
+pub(super) fn rule_label_fault(name: &str, value: &str) -> Option<String> {
+    if let Err(why) = check_label(name) {
+        return Some(why);
+    }
+    if OF_ALERTS.contains(&name) {
+        return Some(format!("the label `{name}` is set by hotspare"));
+    }
+    // To Alertmanager, an empty label is none.
+    if value.is_empty() {
+        return Some("a label needs a value".to_owned());
+    }
+    value_fault(value)
+}
+
+fn value_fault(value: &str) -> Option<String> {
     if value.len() > MAX_LABEL_VALUE || value.chars().any(char::is_control) {
         return Some(format!(
             "a label's value is one line of at most {MAX_LABEL_VALUE} bytes"

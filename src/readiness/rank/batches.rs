@@ -1,6 +1,7 @@
 //! The latencies of one candidate, in batches on a grid that all candidates share.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::model::Sample;
@@ -58,11 +59,7 @@ impl Grid {
     /// interval of 12 s, 12 minutes at 30 s, 24 minutes at 60 s. The window is 6 hours, and at
     /// least 36 batches: 72 batches up to an interval of 12 s, 14.4 hours at 60 s.
     pub fn new(origin: Instant, quantile: Quantile, interval: Duration) -> Self {
-        let shortest = match quantile {
-            Quantile::Median => SHORTEST,
-            Quantile::P95 => SHORTEST * 3,
-        };
-        let length = interval.saturating_mul(PLANNED_RUNS).max(shortest);
+        let length = Self::length_for(quantile, interval);
         let fit = u32::try_from(WINDOW.as_secs() / length.as_secs()).unwrap_or(u32::MAX);
         Self {
             origin,
@@ -70,6 +67,15 @@ impl Grid {
             batches: fit.max(FEWEST_BATCHES),
             quantile,
         }
+    }
+
+    /// The length of a batch of such a grid.
+    pub fn length_for(quantile: Quantile, interval: Duration) -> Duration {
+        let shortest = match quantile {
+            Quantile::Median => SHORTEST,
+            Quantile::P95 => SHORTEST * 3,
+        };
+        interval.saturating_mul(PLANNED_RUNS).max(shortest)
     }
 
     /// The grid for a benchmark of `duration`: 30 short batches. It tells of now, not of later: for
@@ -81,6 +87,12 @@ impl Grid {
             batches: BENCHMARK_BATCHES,
             quantile: Quantile::Median,
         }
+    }
+
+    /// The same with a window of so many batches.
+    #[must_use]
+    pub fn keeping(self, batches: u32) -> Self {
+        Self { batches, ..self }
     }
 
     /// The length of a batch.
@@ -108,8 +120,8 @@ impl Grid {
         self.batches * PLANNED_RUNS
     }
 
-    /// The batch that `at` falls into.
-    fn slot(&self, at: Instant) -> u32 {
+    /// The batch that `at` falls into, counted from the grid's origin.
+    pub fn slot(&self, at: Instant) -> u32 {
         let since = at.saturating_duration_since(self.origin);
         u32::try_from(since.as_nanos() / self.length.as_nanos()).unwrap_or(u32::MAX)
     }
@@ -146,8 +158,8 @@ impl Batch {
     }
 }
 
-/// The latencies of one candidate, seen from this daemon. It takes at most 10 KiB: the times of the
-/// current batch, and 16 bytes for every batch before it.
+/// The latencies of one candidate, seen from this daemon. With the window of a ranking it takes at
+/// most 10 KiB: the times of the current batch, and 16 bytes for every batch before it.
 #[derive(Debug)]
 pub struct Batches {
     grid: Grid,
@@ -306,6 +318,23 @@ impl Window {
             grid: first.grid,
             batches: batches.collect(),
         })
+    }
+
+    /// The batches from one slot of the grid up to another, as if they were so many slots later: to
+    /// be compared with what came then.
+    #[must_use]
+    pub fn part(&self, slots: Range<u32>, later: u32) -> Self {
+        let batches = self.batches.iter();
+        let batches = batches.filter(|batch| slots.contains(&batch.slot));
+        Self {
+            grid: self.grid,
+            batches: batches
+                .map(|batch| Batch {
+                    slot: batch.slot.saturating_add(later),
+                    ..*batch
+                })
+                .collect(),
+        }
     }
 
     /// How many batches there are.

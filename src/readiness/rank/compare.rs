@@ -131,9 +131,34 @@ fn by_latency(pairs: &[(Batch, Batch)], interval: &Interval) -> Verdict {
     }
 }
 
+/// How one candidate takes other times than another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    /// How many times as long it takes.
+    pub ratio: Interval,
+    /// How many seconds longer.
+    pub seconds: Interval,
+}
+
+/// Compares two by what their runs take alone, by the test of [`compare`] with as few batches as it
+/// can do with. Batches in which most runs failed have no time and are left out.
+///
+/// `None`: there are less than `least` batches in common, or less than the 8 that the test needs.
+pub fn change(a: &Window, b: &Window, least: usize) -> Option<Change> {
+    let mut pairs = a.pairs(b);
+    pairs.retain(|(a, b)| a.seconds().is_finite() && b.seconds().is_finite());
+    let rank = interval_rank(pairs.len()).filter(|_| pairs.len() >= least)?;
+    // A time below a microsecond is 0; such two are equal.
+    let ratio = |(a, b): &(Batch, Batch)| a.seconds().max(1e-6) / b.seconds().max(1e-6);
+    Some(Change {
+        ratio: middle(pairs.iter().map(ratio).collect(), rank),
+        seconds: interval(&pairs, rank),
+    })
+}
+
 /// The interval from the `rank`-th lowest to the `rank`-th highest difference.
 fn interval(pairs: &[(Batch, Batch)], rank: usize) -> Interval {
-    let mut differences: Vec<_> = pairs
+    let differences = pairs
         .iter()
         .map(|(a, b)| {
             // Two batches without a time are equal; their difference is no number.
@@ -144,11 +169,16 @@ fn interval(pairs: &[(Batch, Batch)], rank: usize) -> Interval {
             }
         })
         .collect();
-    let median = median(&mut differences).unwrap_or(0.0);
+    middle(differences, rank)
+}
+
+/// The median of at least `rank` values, from the `rank`-th lowest to the `rank`-th highest.
+fn middle(mut values: Vec<f64>, rank: usize) -> Interval {
+    let median = median(&mut values).unwrap_or(0.0);
     Interval {
-        low: differences[rank - 1],
+        low: values[rank - 1],
         median,
-        high: differences[differences.len() - rank],
+        high: values[values.len() - rank],
     }
 }
 

@@ -43,6 +43,31 @@ fn the_summary_says_what_is_probed_from_where() {
 }
 
 #[test]
+fn the_summary_lists_the_rules() {
+    let rules = "groups: [{ name: shop, primary: eu-west, standbys: [us-east], probes: [web] }]
+rules:
+  - { name: Slow, when: { latency: { probe: web, above: 150ms, to: [us-east] } }, for: 2m, severity: warning }
+  - { name: Down, when: { failures: { probe: web } }, severity: critical }
+  - { name: NotReady, when: { readiness: { state: not_ready } }, for: 1m, severity: critical }
+  - { name: None, when: { no_standby: { group: shop } }, severity: critical }
+  - { name: Own, when: { health: {} }, severity: info }
+";
+    let plan = Folder::with(&(FILE.to_owned() + rules)).plan();
+    let text = summary::text(&plan.unwrap_or_else(|problems| panic!("{problems}")));
+    let (_, rules) = text.split_once("rules:\n").expect("rules");
+    let expected = [
+        "  RULE      SEVERITY  OF                    WHEN                                                  FOR",
+        "  Slow      warning   probe web to us-east  the p95 latency over 5m above 150ms                   2m",
+        "  Down      critical  probe web             the number of failures in the last 5 runs at least 3  0s",
+        "  NotReady  critical  every group           not ready                                             1m",
+        "  None      critical  group shop            the number of standbys that can take over below 1     0s",
+        "  Own       info      the daemon            the number of faults of the daemon above 0            0s",
+    ];
+    let rules: Vec<_> = rules.lines().collect();
+    assert_eq!(rules, expected);
+}
+
+#[test]
 fn a_limit_of_files_that_is_too_low_comes_with_its_fix() {
     let plan = Folder::with(FILE).plan().expect("good");
     assert_eq!(host::file_descriptors(&plan, None), None);

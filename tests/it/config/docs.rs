@@ -4,10 +4,12 @@ use std::path::Path;
 
 use hotspare::config::Problems;
 use hotspare::probe::Check;
+use hotspare::rule::When;
 
 use super::fixture::Folder;
 
 const DOCS: &str = include_str!("../../../docs/configuration.md");
+const ALERTING: &str = include_str!("../../../docs/alerting.md");
 const DATABASES: &str = include_str!("../../../docs/databases.md");
 const REST: [(&str, &str); 3] = [
     ("region", "region: eu-west\n"),
@@ -93,6 +95,11 @@ fn every_key_is_documented_and_no_other() {
             "groups[0].",
         ),
         (
+            "## rules",
+            "rules: [{ zzz_unknown: 1 }]\n".to_owned(),
+            "rules[0].",
+        ),
+        (
             "## maintenance",
             "maintenance: [{ zzz_unknown: 1 }]\n".to_owned(),
             "maintenance[0].",
@@ -140,17 +147,37 @@ fn every_kind_is_documented_with_every_setting_and_no_other() {
             format!("probes: [{{ name: p, check: {{ {kind}: {{ {settings} }} }} }}]\n")
         };
         let path = format!("probes[0].check.{kind}.");
-        let keys = valid(&check("zzz_unknown: 1"), &path).expect("the kind's settings");
-        let mut all = keys.clone();
-        for key in keys {
-            let inner = valid(
-                &check(&format!("{key}: {{ zzz_unknown: 1 }}")),
-                &format!("{path}{key}."),
-            );
-            all.extend(inner.iter().flatten().map(|inner| format!("{key}.{inner}")));
-        }
         let heading = format!("### {kind}");
-        assert_same(&heading, all, documented(&heading));
+        assert_same(&heading, settings(check, &path), documented(&heading));
+    }
+}
+
+/// The settings of a kind, and those within them: `within` is a file with the settings of one.
+fn settings(within: impl Fn(&str) -> String, path: &str) -> Vec<String> {
+    let keys = valid(&within("zzz_unknown: 1"), path).expect("the kind's settings");
+    let mut all = keys.clone();
+    for key in keys {
+        let inner = valid(
+            &within(&format!("{key}: {{ zzz_unknown: 1 }}")),
+            &format!("{path}{key}."),
+        );
+        all.extend(inner.iter().flatten().map(|inner| format!("{key}.{inner}")));
+    }
+    all
+}
+
+#[test]
+fn every_kind_of_condition_is_documented_with_every_setting_and_an_example() {
+    for kind in When::KINDS {
+        let when = |settings: &str| {
+            format!("rules: [{{ name: R, when: {{ {kind}: {{ {settings} }} }} }}]\n")
+        };
+        let path = format!("rules[0].when.{kind}.");
+        let heading = format!("#### {kind}");
+        assert_same(&heading, settings(when, &path), documented(&heading));
+        let has_example = |page: &str| page.contains(&format!("when: {{ {kind}: {{"));
+        assert!(examples(ALERTING).any(has_example), "{kind}");
+        assert!(ALERTING.contains(&format!("\n### {kind}\n")), "{kind}");
     }
 }
 
@@ -184,7 +211,7 @@ fn every_example_loads() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = std::fs::read_to_string(readme).unwrap_or_default();
     let mut count = 0;
-    let pages = [DOCS, DATABASES, &readme];
+    let pages = [DOCS, ALERTING, DATABASES, &readme];
     for example in pages.into_iter().flat_map(examples) {
         count += 1;
         let folder = Folder::with(&completed(example)).add("teams/payments.yaml", "");

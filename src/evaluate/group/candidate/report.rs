@@ -35,6 +35,7 @@ impl Candidate {
             .promotion(sight, judged.as_ref(), objective, now);
         let score = self.standby.score(now);
         let rto = estimate::rto(brief, past, self, now);
+        let (lag, lag_at_least) = self.lag(now);
         StandbyReport {
             standby: Arc::clone(&self.region),
             state,
@@ -44,6 +45,8 @@ impl Candidate {
             more_reasons: causes.more,
             score_ratio: score.map(|score| score.ratio),
             score_coverage_ratio: score.map(|score| score.coverage),
+            lag_seconds: lag.map(|lag| lag.as_secs_f64()),
+            lag_at_least,
             rpo_seconds: self.rpo(now).map(|rpo| rpo.as_secs_f64()),
             rpo_bytes: self.loss_bytes(now),
             rto_seconds: rto.total().known().map(|rto| rto.as_secs_f64()),
@@ -89,6 +92,20 @@ impl Candidate {
     pub(super) fn rpo(&self, now: Instant) -> Option<Duration> {
         let each = self.databases.iter().map(|database| database.rpo(now));
         each.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// How far it is behind by the database that is furthest, and whether that is only the least that
+    /// it can be. `None`: of none of them it is known.
+    fn lag(&self, now: Instant) -> (Option<Duration>, bool) {
+        let figures = self.databases.iter().map(|database| database.figures(now));
+        let each = figures.map(|figures| {
+            let figures = figures?;
+            Some((figures.lag_ring?, figures.lag_ring_at_least))
+        });
+        each.fold((None, false), |(longest, at_least), lag| match lag {
+            Some((lag, more)) => (longest.max(Some(lag)), at_least || more),
+            None => (longest, true),
+        })
     }
 
     fn loss_bytes(&self, now: Instant) -> Option<u64> {

@@ -1,0 +1,233 @@
+//! What every kind of condition tells of its settings, and what several have in common.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+use super::{OfDaemon, OfGroup, OfStandby, OfTarget};
+use crate::model::{PlannedGroup, Shape, Target, Unit};
+use crate::readiness::Terms;
+
+/// The settings of a condition.
+pub trait Kind: Debug + Send + Sync {
+    /// What the condition is asked about.
+    fn scope(&self) -> Scope<'_>;
+
+    /// What it measures.
+    fn measure(&self) -> Measure;
+
+    /// Whether every vantage that sees the same states it with the same labels.
+    fn shared(&self) -> bool;
+
+    /// What is wrong with the settings by themselves.
+    fn problems(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// What is wrong with them for targets that are run at this pace.
+    fn problems_at(&self, _pace: Pace) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// The condition for one target; `None`: it is not about this one.
+    fn of_target(&self, _watched: Watched<'_>) -> Option<Box<dyn OfTarget>> {
+        None
+    }
+
+    /// The condition for one standby of this group, whichever; `None`: it is not about its standbys.
+    fn of_standby(&self, _group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
+        None
+    }
+
+    /// The condition for this group; `None`: it is not about it.
+    fn of_group(&self, _group: &PlannedGroup) -> Option<Box<dyn OfGroup>> {
+        None
+    }
+
+    /// The condition for this daemon; `None`: it is not about the daemon.
+    fn of_daemon(&self) -> Option<Box<dyn OfDaemon>> {
+        None
+    }
+}
+
+/// What a condition measures, for people and for metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measure {
+    /// A few words that can be followed by `is 180ms`, or stand alone where there is no value:
+    /// `the p95 latency over 5m`, `not ready`.
+    pub what: Arc<str>,
+    /// What values and thresholds are measured in; `None`: there are none.
+    pub unit: Option<Unit>,
+    /// How a value stands to the threshold where it holds.
+    pub beyond: Beyond,
+    /// From which value on it holds, in that unit; `None`: it differs from one thing to the next, or
+    /// there is none.
+    pub threshold: Option<f64>,
+}
+
+/// How a value stands to its threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// Above it.
+    Above,
+    /// Below it.
+    Below,
+    /// At it, or above it.
+    AtLeast,
+}
+
+impl Beyond {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+            Self::AtLeast => "at least",
+        }
+    }
+}
+
+/// A target, and what is known of its runs beforehand.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched<'a> {
+    /// What names it.
+    pub target: &'a Target,
+    /// What its runs can bring.
+    pub shape: Shape,
+    /// How often it is run.
+    pub pace: Pace,
+}
+
+/// What a condition is asked about: once about each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope<'a> {
+    /// Targets.
+    Targets {
+        /// Of this probe; `None`: of every one that has what is needed.
+        probe: Option<&'a str>,
+        /// In these regions; `None`: in all.
+        to: Option<&'a [String]>,
+        /// What a probe has to have.
+        needs: NeedOfProbe,
+    },
+    /// Standbys of groups, or groups.
+    Groups {
+        /// This group; `None`: every one that has what is needed.
+        group: Option<&'a str>,
+        /// What a group has to have.
+        needs: NeedOfGroup,
+    },
+    /// This daemon.
+    Daemon,
+}
+
+/// What a probe has to have for a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeedOfProbe {
+    /// Nothing more.
+    Nothing,
+    /// Packets that are counted.
+    Packets,
+    /// Certificates.
+    Tls,
+}
+
+/// What a group has to have for a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeedOfGroup {
+    /// Nothing more.
+    Nothing,
+    /// A database.
+    Database,
+    /// A database and an objective for loss.
+    Rpo,
+}
+
+/// How often a target is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// From the start of one run to the start of the next.
+    pub interval: Duration,
+    /// The deadline of a run.
+    pub timeout: Duration,
+}
+
+impl Pace {
+    /// For how long the last run tells of now: three intervals and a timeout, as in readiness.
+    pub(super) const fn fresh(self) -> Duration {
+        Terms::fresh_for(self.interval, self.timeout)
+    }
+}
+
+/// Whether a rule on the targets of this probe in these regions is for the target.
+pub(super) fn is_for(watched: Watched<'_>, probe: Option<&str>, to: Option<&[String]>) -> bool {
+    let target = watched.target;
+    probe.is_none_or(|probe| *probe == *target.probe)
+        && to.is_none_or(|to| to.iter().any(|region| **region == *target.target_region))
+}
+
+/// Something wrong with the settings of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The path below the settings: `fail.of`.
+    pub field: &'static str,
+    /// Whether it has to be there and is not.
+    pub is_missing: bool,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Problem {
+    pub(super) fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            field,
+            is_missing: false,
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn missing(field: &'static str) -> Self {
+        Self {
+            is_missing: true,
+            ..Self::new(field, format!("the key `{field}` is missing"))
+        }
+    }
+}
+
+/// What is wrong with a share of a whole beyond which a condition holds.
+pub(super) fn share_problem(field: &'static str, share: Option<f64>) -> Option<Problem> {
+    match share {
+        None => Some(Problem::missing(field)),
+        Some(share) if share < 1.0 => None,
+        Some(_) => Some(Problem::new(field, "nothing is above 100%")),
+    }
+}
+
+/// What is wrong with a time that has to be there and be above 0.
+pub(super) fn time_problem(field: &'static str, time: Option<Duration>) -> Option<Problem> {
+    match time {
+        None => Some(Problem::missing(field)),
+        Some(time) => zero_problem(field, time),
+    }
+}
+
+/// What is wrong with a time that has to be above 0.
+pub(super) fn zero_problem(field: &'static str, time: Duration) -> Option<Problem> {
+    time.is_zero()
+        .then(|| Problem::new(field, "must be above 0"))
+}
+
+/// Reads a share of a whole as it is written: `5%`.
+pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let share = Unit::Ratio.parse(&text);
+    let share = share.map_err(|why| serde::de::Error::custom(format!("`{text}`: {why}")));
+    share.map(Some)
+}
+
+/// A time as a threshold; one that is missing is beyond every value, and was reported.
+pub(super) fn seconds(time: Option<Duration>) -> f64 {
+    time.map_or(f64::INFINITY, |time| time.as_secs_f64())
+}
