@@ -129,7 +129,6 @@ impl Daemon {
         let (stop_delivery, delivery_stopped) = watch::channel(false);
         let (stop_server, server_stopped) = watch::channel(false);
         info!(region = %plan.region, targets = plan.targets.len(), "starting");
-
         let mut supervisor = Supervisor::default();
         let store = state.start(&own, &mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
@@ -214,6 +213,35 @@ impl Daemon {
         self.supervisor.all_ended().await;
         info!("ended");
     }
+}
+
+async fn evaluate(
+    evaluation: Evaluation,
+    observed: mpsc::Receiver<Observation>,
+) -> Result<(), String> {
+    evaluation.run(observed).await;
+    Ok(())
+}
+
+/// Where the lanes put what they observe.
+fn outlet(observations: mpsc::Sender<Observation>, own: &Own) -> Outlet {
+    Outlet {
+        observations,
+        dropped: own.samples_dropped_total.clone(),
+    }
+}
+
+/// The server, and what frees its pages.
+fn serve_pages(
+    listeners: Vec<tokio::net::TcpListener>,
+    answers: server::State,
+    stop: &watch::Receiver<bool>,
+    supervisor: &mut Supervisor,
+) {
+    let forget = forget_pages(Arc::clone(&answers.exposition), stopped(stop.clone()));
+    supervisor.task("pages", forget);
+    let serve = server::serve(listeners, Arc::new(answers), stopped(stop.clone()));
+    supervisor.task("server", serve);
 }
 
 /// What judges the targets and the groups of the plan, and where its judgement is read.

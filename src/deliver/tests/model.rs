@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::super::lane::Moment;
 use super::super::lanes::Begun;
+use super::super::outbox::Dropped;
 use super::*;
 use crate::model::{Fingerprint, Mute};
 use crate::notify::{Notification, Refusal, RefusalReason};
@@ -371,7 +372,7 @@ impl World {
             (status.deliveries, status.oldest_timestamp_seconds),
             (0, None)
         );
-        assert_eq!(self.lanes.slip().lock().counts.dropped, Default::default());
+        assert_eq!(self.lanes.slip().lock().counts.dropped, Dropped::default());
         for n in 0..ALERTS {
             let fingerprint = fingerprint(n);
             let last = self.oracle.last.get(&fingerprint).copied();
