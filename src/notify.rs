@@ -1,10 +1,13 @@
 //! How notifications are told to receivers. A kind is one file in `notify/` and one line here.
 
+mod alertmanager;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::alertmanager::{Denial, Member, Request, Stated};
 use crate::model::{Alert, AlertState, Labels};
 
 /// One attempt to tell a receiver something.

@@ -1,0 +1,178 @@
+//! `alertmanager`: states alerts to Alertmanager, as Prometheus does.
+//!
+//! It is not notified of news but told the state of alerts, again and again, so it is no
+//! [`super::Notifier`]: a request is made of whatever alerts are due.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Refusal;
+use crate::model::{Alert, Fingerprint};
+
+/// An alert as it is stated to an Alertmanager.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stated {
+    /// What identifies it.
+    pub fingerprint: Fingerprint,
+    /// What it is.
+    pub alert: Arc<Alert>,
+    /// When it is over: a moment to come for one that fires. In seconds since 1970.
+    pub end_timestamp_seconds: f64,
+}
+
+/// Why an Alertmanager did not take a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// At least one of its alerts is not valid, or the request is too large.
+    Invalid(Refusal),
+    /// It took none, for a reason that has nothing to do with the alerts.
+    Failed(Refusal),
+}
+
+/// One request to an Alertmanager.
+pub type Request<'a> = Pin<Box<dyn Future<Output = Result<(), Denial>> + Send + 'a>>;
+
+/// One Alertmanager. It knows no queue, no retry, no deadline and no log line.
+pub trait Member: Send + Sync {
+    /// What it is called in metrics and the log: `https://am-1:9093`, without path and credentials.
+    fn name(&self) -> &str;
+
+    /// Makes one request. The future is dropped when the deadline passes, wherever it is: what it
+    /// holds must end with it.
+    fn state<'a>(&'a self, stated: &'a [Stated]) -> Request<'a>;
+}
+
+/// One alert of a request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Posted<'a> {
+    labels: BTreeMap<&'a str, &'a str>,
+    annotations: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<String>,
+    #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
+    generator_url: Option<&'a str>,
+}
+
+/// The body of a request to `/api/v2/alerts`.
+fn body(stated: &[Stated], external_url: Option<&str>) -> Vec<u8> {
+    let posted: Vec<_> = stated.iter().map(|s| posted(s, external_url)).collect();
+    // Texts alone cannot fail to be JSON; if they did, the member would say what is missing.
+    serde_json::to_vec(&posted).unwrap_or_default()
+}
+
+fn posted<'a>(stated: &'a Stated, external_url: Option<&'a str>) -> Posted<'a> {
+    let alert = &*stated.alert;
+    let start = alert.start_timestamp_seconds;
+    // An end before the start is refused. The wall clock may have been set back in between.
+    let end = start.map_or(stated.end_timestamp_seconds, |start| {
+        stated.end_timestamp_seconds.max(start)
+    });
+    Posted {
+        labels: texts(&alert.labels),
+        annotations: texts(&alert.annotations),
+        starts_at: start.and_then(rfc3339),
+        ends_at: rfc3339(end),
+        generator_url: external_url,
+    }
+}
+
+/// To an Alertmanager, a label without a value is none.
+fn texts(labels: &BTreeMap<Arc<str>, Arc<str>>) -> BTreeMap<&str, &str> {
+    let labels = labels.iter().filter(|(_, value)| !value.is_empty());
+    labels.map(|(name, value)| (&**name, &**value)).collect()
+}
+
+/// To the millisecond. `None` beyond the year 9999; the member takes its own time then.
+fn rfc3339(seconds: f64) -> Option<String> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "far from any limit, and saturating"
+    )]
+    let millis = (seconds * 1000.0).round() as i128;
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(millis.saturating_mul(1_000_000));
+    moment.ok()?.format(&Rfc3339).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::{AlertState, Labels};
+
+    fn alert(labels: &[(&str, &str)]) -> Arc<Alert> {
+        let labels: Labels = labels
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        Arc::new(Alert {
+            rule: "A".into(),
+            annotations: labels.clone(),
+            labels,
+            state: AlertState::Firing,
+            active_timestamp_seconds: 1.0,
+            start_timestamp_seconds: Some(1_700_000_000.25),
+            end_timestamp_seconds: None,
+            value: None,
+            threshold: None,
+            shared: false,
+            receivers: None,
+            muted: None,
+        })
+    }
+
+    fn posted(alert: &Arc<Alert>, end: f64, url: Option<&str>) -> Value {
+        let stated = Stated {
+            fingerprint: alert.fingerprint(),
+            alert: Arc::clone(alert),
+            end_timestamp_seconds: end,
+        };
+        let mut body: Value = serde_json::from_slice(&body(&[stated], url)).expect("JSON");
+        body[0].take()
+    }
+
+    #[test]
+    fn an_alert_is_posted_as_alertmanager_reads_it() {
+        let alert = alert(&[("alertname", "A"), ("note", "\"\n\u{1f600}"), ("none", "")]);
+        let url = Some("https://hotspare.example.com/");
+        assert_eq!(
+            posted(&alert, 1_700_000_240.0, url),
+            json!({
+                "labels": {"alertname": "A", "note": "\"\n\u{1f600}"},
+                "annotations": {"alertname": "A", "note": "\"\n\u{1f600}"},
+                "startsAt": "2023-11-14T22:13:20.25Z",
+                "endsAt": "2023-11-14T22:17:20Z",
+                "generatorURL": "https://hotspare.example.com/",
+            })
+        );
+        assert_eq!(posted(&alert, 0.0, None).get("generatorURL"), None);
+    }
+
+    #[test]
+    fn no_alert_ends_before_it_began() {
+        let alert = alert(&[("alertname", "A")]);
+        let posted = posted(&alert, 1_600_000_000.0, None);
+        assert_eq!(posted["endsAt"], posted["startsAt"]);
+    }
+
+    #[test]
+    fn a_moment_that_cannot_be_written_is_left_out() {
+        for seconds in [f64::NAN, f64::INFINITY, f64::MIN, 1e300, 253_402_300_800.0] {
+            let text = rfc3339(seconds);
+            assert!(
+                text.as_deref()
+                    .is_none_or(|text| text == "1970-01-01T00:00:00Z"),
+                "{seconds}: {text:?}"
+            );
+        }
+    }
+}
