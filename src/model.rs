@@ -16,6 +16,7 @@ mod manager;
 mod pair;
 mod phase;
 mod position;
+mod problem;
 pub mod ranking;
 mod readiness;
 mod reason;
@@ -48,6 +49,7 @@ pub use pair::{
 };
 pub use phase::{Laps, Phase, PhaseSet};
 pub use position::Position;
+pub use problem::Problem;
 pub use ranking::{PlannedRanking, RankingReport};
 pub use readiness::{
     CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, TiltCause,

@@ -4,6 +4,8 @@
 //! hide what a single request met. The connection is driven by the task that waits for the answer,
 //! so that dropping the exchange drops everything it started.
 
+mod destination;
+mod headers;
 mod tasks;
 mod tunnel;
 mod witness;
@@ -29,6 +31,8 @@ use super::capped::is_too_large;
 use super::{Stopwatch, failure_of};
 use crate::model::{Facts, Failure, HttpFacts, Phase, Reason};
 
+pub use self::destination::{Destination, Names};
+pub use self::headers::{authorization, header_name, header_value, is_of_connection, own_headers};
 pub use self::tunnel::tunnel;
 
 /// Bytes that the status line and the headers of an answer may have together.
