@@ -56,7 +56,7 @@ pub use readiness::{
 };
 pub use reason::{Reason, ReasonSet};
 pub use report::{CheckReport, GroupReport, HoldReport, SightReport, StageReport, StandbyReport};
-pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
+pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape, one_line};
 pub use secret::Secret;
 pub use stable::stable_hash;
 pub use target::{Target, TargetKey, Turn};

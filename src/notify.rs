@@ -1,11 +1,28 @@
 //! How notifications are told to receivers. A kind is one file in `notify/` and one line here.
 
+// What several kinds have in common.
+#[expect(dead_code, reason = "the kinds that use it come next")]
+mod post;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Alert, AlertState, Labels};
+use crate::files::Files;
+use crate::model::{Alert, AlertState, Labels, one_line};
+use crate::net::{Resolver, Roots};
+
+/// What receivers share, and what they need to be prepared.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Turns names into addresses.
+    pub resolver: Arc<Resolver>,
+    /// The system's certificate authorities.
+    pub roots: Arc<Roots>,
+    /// Where files that the settings name are found.
+    pub files: Files,
+}
 
 /// One attempt to tell a receiver something.
 pub type Attempt<'a> = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>>;
@@ -142,6 +159,17 @@ pub struct Refusal {
     pub detail: String,
     /// How long the receiver asks to wait.
     pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// A refusal; control characters of the detail become spaces, and it is cut to 256 bytes.
+    pub fn new(reason: RefusalReason, detail: impl std::fmt::Display) -> Self {
+        Self {
+            reason,
+            detail: one_line(&detail.to_string()).into(),
+            retry_after: None,
+        }
+    }
 }
 
 #[cfg(test)]
