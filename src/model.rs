@@ -16,6 +16,7 @@ mod manager;
 mod pair;
 mod phase;
 mod position;
+mod problem;
 pub mod ranking;
 mod readiness;
 mod reason;
@@ -48,13 +49,14 @@ pub use pair::{
 };
 pub use phase::{Laps, Phase, PhaseSet};
 pub use position::Position;
+pub use problem::Problem;
 pub use ranking::{PlannedRanking, RankingReport};
 pub use readiness::{
     CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, TiltCause,
 };
 pub use reason::{Reason, ReasonSet};
 pub use report::{CheckReport, GroupReport, HoldReport, SightReport, StageReport, StandbyReport};
-pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
+pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape, one_line};
 pub use secret::Secret;
 pub use stable::stable_hash;
 pub use target::{Target, TargetKey, Turn};

@@ -1,5 +1,10 @@
 //! How notifications are told to receivers. A kind is one file in `notify/` and one line here.
 
+// What several kinds have in common.
+#[expect(dead_code, reason = "the kinds that use it come next")]
+mod post;
+
+// The kinds, written out, so that rustfmt finds them.
 mod alertmanager;
 
 use std::future::Future;
@@ -7,8 +12,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::alertmanager::{Denial, Member, Request, Stated};
-use crate::model::{Alert, AlertState, Labels};
+pub use self::alertmanager::{Denial, Member, Request, Settings as AlertmanagerSettings, Stated};
+use crate::files::Files;
+use crate::model::{Alert, AlertState, Labels, one_line};
+use crate::net::{Resolver, Roots};
+
+/// What receivers share, and what they need to be prepared.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Turns names into addresses.
+    pub resolver: Arc<Resolver>,
+    /// The system's certificate authorities.
+    pub roots: Arc<Roots>,
+    /// Where files that the settings name are found.
+    pub files: Files,
+}
 
 /// One attempt to tell a receiver something.
 pub type Attempt<'a> = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>>;
@@ -145,6 +163,17 @@ pub struct Refusal {
     pub detail: String,
     /// How long the receiver asks to wait.
     pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// A refusal; control characters of the detail become spaces, and it is cut to 256 bytes.
+    pub fn new(reason: RefusalReason, detail: impl std::fmt::Display) -> Self {
+        Self {
+            reason,
+            detail: one_line(&detail.to_string()).into(),
+            retry_after: None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -213,7 +213,7 @@ impl Planner<'_> {
         }
     }
 
-    fn settings_fault(&mut self, probe: &Probe, fault: &crate::probe::Problem, here: bool) {
+    fn settings_fault(&mut self, probe: &Probe, fault: &model::Problem, here: bool) {
         let path = Path::root("check")
             .key(probe.check.kind())
             .join(&Path::parse(&fault.field));

@@ -3,17 +3,21 @@
 //! It is not notified of news but told the state of alerts, again and again, so it is no
 //! [`super::Notifier`]: a request is made of whatever alerts are due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use serde::Serialize;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Refusal;
-use crate::model::{Alert, Fingerprint};
+use super::post::{Address, Message, Post, UrlSettings, Way, place};
+use super::{Context, Refusal};
+use crate::model::{Alert, Fingerprint, Problem};
+use crate::net::TlsSettings;
 
 /// An alert as it is stated to an Alertmanager.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +28,145 @@ pub struct Stated {
     pub alert: Arc<Alert>,
     /// When it is over: a moment to come for one that fires. In seconds since 1970.
     pub end_timestamp_seconds: f64,
+}
+
+/// The settings of `alertmanager: { … }`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Every member of the cluster: `http://am-1:9093`, with the path before `/api` if there is one.
+    /// A load balancer before them would tell only one of them.
+    pub urls: Vec<String>,
+    /// How to speak TLS.
+    pub tls: TlsSettings,
+    /// The user of basic authentication.
+    pub username: Option<String>,
+    /// The file with the user's password.
+    pub password_file: Option<PathBuf>,
+    /// The environment variable with the user's password.
+    pub password_env: Option<String>,
+    /// The file with the bearer token.
+    pub bearer_token_file: Option<PathBuf>,
+    /// The environment variable with the bearer token.
+    pub bearer_token_env: Option<String>,
+}
+
+impl Settings {
+    /// The members, in the order of `urls`. Alerts point people to `external_url`.
+    ///
+    /// The errors are for the operator.
+    pub fn prepare(
+        &self,
+        context: &Context,
+        external_url: Option<&Arc<str>>,
+    ) -> Result<Vec<Arc<dyn Member>>, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let post = Arc::new(Post::new(self.way(), context, &mut problems));
+        if self.urls.is_empty() {
+            let message = "name at least one, like http://am-1:9093";
+            problems.push(Problem::new("urls", message));
+        }
+        let mut taken = HashSet::new();
+        let mut members: Vec<Arc<dyn Member>> = Vec::new();
+        for (index, url) in self.urls.iter().enumerate() {
+            let field = format!("urls[{index}]");
+            match to(url, &post, &field) {
+                Ok((_, name)) if !taken.insert(name.clone()) => {
+                    problems.push(Problem::new(field, format!("{name} is named twice")));
+                }
+                Ok((to, name)) => members.push(Arc::new(Alertmanager {
+                    name,
+                    to,
+                    post: Arc::clone(&post),
+                    external_url: external_url.map(Arc::clone),
+                })),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if problems.is_empty() {
+            Ok(members)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn way(&self) -> Way {
+        Way {
+            tls: self.tls.clone(),
+            username: self.username.clone(),
+            password_file: self.password_file.clone(),
+            password_env: self.password_env.clone(),
+            bearer_token_file: self.bearer_token_file.clone(),
+            bearer_token_env: self.bearer_token_env.clone(),
+            ..Way::default()
+        }
+    }
+}
+
+/// Where a member takes alerts, and what it is called.
+fn to(url: &str, post: &Post, field: &str) -> Result<(Address, String), Vec<Problem>> {
+    let problem = |message: &str| vec![Problem::new(field, message)];
+    let (base, path) = (url.trim_end_matches('/'), "/api/v2/alerts");
+    if base.ends_with(path) || base.contains(['?', '#']) {
+        let message = "expected the address alone, like http://am-1:9093/path";
+        return Err(problem(message));
+    }
+    let url = format!("{base}{path}");
+    let mut found = Vec::new();
+    let url = UrlSettings {
+        url: Some(&url),
+        ..UrlSettings::default()
+    };
+    if let Some(Address::Known(to)) = post.address(url, &mut found) {
+        let name = place(&to);
+        return Ok((Address::Known(to), name));
+    }
+    let found = found.into_iter().map(|mut problem| {
+        if problem.field == "url" {
+            field.clone_into(&mut problem.field);
+        }
+        problem
+    });
+    Err(found.collect())
+}
+
+/// One member.
+struct Alertmanager {
+    name: String,
+    to: Address,
+    post: Arc<Post>,
+    external_url: Option<Arc<str>>,
+}
+
+impl Member for Alertmanager {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn state<'a>(&'a self, stated: &'a [Stated]) -> Request<'a> {
+        Box::pin(async {
+            let message = Message::json(body(stated, self.external_url.as_deref()));
+            let answer = self.post.send(&self.to, message).await;
+            let answer = answer.map_err(Denial::Failed)?;
+            let status = answer.status;
+            match answer.taken() {
+                Ok(_) => Ok(()),
+                Err(refusal) if is_about_alerts(status) => Err(Denial::Invalid(refusal)),
+                Err(refusal) => Err(Denial::Failed(refusal)),
+            }
+        })
+    }
+}
+
+/// 400 where an alert is not valid, of which the valid ones are taken; 422 where the request does
+/// not follow the API's description; 413 of a proxy.
+fn is_about_alerts(status: StatusCode) -> bool {
+    [
+        StatusCode::BAD_REQUEST,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    ]
+    .contains(&status)
 }
 
 /// Why an Alertmanager did not take a request.

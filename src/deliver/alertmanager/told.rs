@@ -149,7 +149,7 @@ impl Told {
     ///
     /// What has to be told again soon is told now, so that the alerts stay together.
     pub(super) fn batch(&mut self, after: Option<Fingerprint>, now: Moment) -> Vec<Stated> {
-        let since = self.timing.resend - self.timing.resend / 4;
+        let since = self.timing.resend * 3 / 4;
         self.take(after, now, |entry| {
             let due = entry.due(now, since);
             due.is_some_and(|due| due <= now.monotonic)
@@ -217,7 +217,7 @@ impl Told {
         let over = alert.filter(|alert| alert.state == AlertState::Resolved);
         match before {
             None => over.and_then(|alert| self.found_over(alert, now)),
-            Some(entry) if entry.state == State::Fires => self.ended(entry, over, now),
+            Some(entry) if entry.state == State::Fires => self.ended(&entry, over, now),
             // What is said of an alert in the book is remembered, so that it is not said anew.
             Some(entry) if over.is_some() && matches!(entry.state, State::Over { .. }) => {
                 Some(entry)
@@ -227,7 +227,7 @@ impl Told {
     }
 
     /// The alert fires no more: it is over, muted, or gone.
-    fn ended(&self, entry: Entry, over: Option<&Arc<Alert>>, now: Moment) -> Option<Entry> {
+    fn ended(&self, entry: &Entry, over: Option<&Arc<Alert>>, now: Moment) -> Option<Entry> {
         let alert = over.map_or_else(|| Arc::clone(&entry.alert), Arc::clone);
         if alert.shared {
             let until = entry.promised?.before(self.timing.margin)?;
@@ -235,7 +235,7 @@ impl Told {
             let entry = Entry {
                 alert,
                 state,
-                ..entry
+                ..entry.clone()
             };
             return (!entry.is_done(now)).then_some(entry);
         }
