@@ -3,6 +3,7 @@
 mod descriptors;
 mod events;
 mod groups;
+mod heartbeat;
 mod lanes;
 mod own;
 mod sets;
@@ -137,7 +138,12 @@ impl Daemon {
             dropped: own.samples_dropped_total.clone(),
         };
         let region = plan.region.to_string();
+        let heartbeat = heartbeat::Planned::of(&plan);
         let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        if let Some(heartbeat) = heartbeat {
+            let beats = beats.clone();
+            heartbeat.start(beats, &progress, &own, &lanes_stopped, &mut supervisor)?;
+        }
         let judged = Arc::clone(&board);
         let sources = Sources::new(
             shared,

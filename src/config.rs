@@ -36,6 +36,7 @@ pub use problem::{Problem, Problems};
 
 use crate::model::ranking::Quantile;
 use crate::model::{Assumed, Hold, Objectives, PlannedCheck};
+use crate::notify::HeartbeatSettings;
 use crate::probe::Check;
 
 /// A configuration that was read and found good, as far as it can be told without the files that
@@ -50,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// The folder of what the daemon must not forget, an absolute path.
     pub state_dir: Option<PathBuf>,
+    /// Where this daemon says that it goes on.
+    pub heartbeat: Option<Heartbeat>,
     /// Every probe, in the files' order.
     pub probes: Vec<Probe>,
     /// Every group, in the files' order.
@@ -79,6 +82,14 @@ pub struct Limits {
     pub probe_threads: usize,
     /// Targets that may be probed from one region.
     pub max_targets: usize,
+}
+
+/// Where this daemon says that it goes on.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// Where, and how often.
+    pub settings: HeartbeatSettings,
+    element: load::Element,
 }
 
 /// A named kind of measurement, its schedule and its targets.

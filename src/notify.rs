@@ -1,11 +1,11 @@
 //! How notifications are told to receivers. A kind is one file in `notify/` and one line here.
 
 // What several kinds have in common.
-#[expect(dead_code, reason = "the kinds that use it come next")]
 mod post;
 
 // The kinds, written out, so that rustfmt finds them.
 mod alertmanager;
+mod heartbeat;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::alertmanager::{Denial, Member, Request, Settings as AlertmanagerSettings, Stated};
+pub use self::heartbeat::{Heartbeat, Pulse, Settings as HeartbeatSettings};
 use crate::files::Files;
 use crate::model::{Alert, AlertState, Labels, one_line};
 use crate::net::{Resolver, Roots};

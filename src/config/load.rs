@@ -235,6 +235,8 @@ impl Reader {
         let defaults = check.defaults(&settings);
         let limits = check.limits(&settings);
         let state_dir = check.state_dir(&settings);
+        let folder = parts.files.first().and_then(|file| file.parent());
+        let heartbeat = check.heartbeat(&settings, folder);
         let named = validate::names(&parts.probes);
         let probes = check.probes(parts.probes, &regions, &defaults);
         check.targets(&probes, &regions, &limits);
@@ -248,6 +250,7 @@ impl Reader {
             regions,
             limits,
             state_dir,
+            heartbeat,
             probes,
             groups,
             files: parts.files,
@@ -279,6 +282,9 @@ impl Reader {
         let mut named = Vec::new();
         for element in &self.parts.probes {
             named_variables(&element.value, &mut named);
+        }
+        if let Some(heartbeat) = self.parts.main.get("heartbeat") {
+            named_variables(heartbeat, &mut named);
         }
         let file = self.main_settings();
         let env = variables(

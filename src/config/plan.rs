@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::load::Element;
 use super::place::Path;
 use super::problem::Problem;
 use super::{Config, Group, GroupProbe, Limits, Probe, Problems, Target};
@@ -14,6 +15,7 @@ use crate::model::{
     TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
+use crate::notify;
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
 
 /// What every probe shares.
@@ -45,6 +47,15 @@ impl Shared {
         })
     }
 
+    /// What is needed to prepare a receiver.
+    fn receiver(&self, element: &Element) -> notify::Context {
+        notify::Context {
+            resolver: Arc::clone(&self.resolver),
+            roots: Arc::clone(&self.roots),
+            files: Files::new(self.credentials.clone(), element.folder.clone()),
+        }
+    }
+
     fn context(&self, probe: &Probe, region: &Arc<str>) -> Context {
         Context {
             resolver: Arc::clone(&self.resolver),
@@ -73,6 +84,8 @@ pub struct Plan {
     /// The folder of what it must not forget, an absolute path; none is set in most files, since
     /// systemd names one.
     pub state_dir: Option<PathBuf>,
+    /// Where this daemon says that it goes on.
+    pub heartbeat: Option<Arc<notify::Heartbeat>>,
     /// The targets that are probed from this region. A target's place is its `TargetKey`.
     pub targets: Vec<PlannedTarget>,
     /// Every probe, also those that do not run from this region.
@@ -168,6 +181,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             regions: config.regions.len(),
             limits: config.limits,
             state_dir: config.state_dir.clone(),
+            heartbeat: None,
             targets: Vec::new(),
             probes: Vec::new(),
             sets: Vec::new(),
@@ -176,6 +190,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             warnings: config.warnings.clone(),
         },
     };
+    planner.heartbeat(shared);
     for probe in &config.probes {
         planner.probe(probe, shared);
     }
@@ -191,6 +206,24 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    fn heartbeat(&mut self, shared: &Shared) {
+        let Some(heartbeat) = &self.config.heartbeat else {
+            return;
+        };
+        let element = &heartbeat.element;
+        match heartbeat.settings.prepare(&shared.receiver(element)) {
+            Ok(prepared) => self.plan.heartbeat = Some(Arc::new(prepared)),
+            Err(faults) => {
+                for fault in faults {
+                    let below = Path::parse(&fault.field);
+                    let places = &self.config.places;
+                    let problem = element.problem(places, &below, fault.message);
+                    self.problems.push(problem);
+                }
+            }
+        }
+    }
+
     fn probe(&mut self, probe: &Probe, shared: &Shared) {
         let here = probe.from.contains(&self.config.region);
         self.plan.probes.push(summary(probe));

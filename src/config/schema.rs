@@ -17,12 +17,13 @@ use crate::model::ranking::Quantile;
 use crate::probe::Check;
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 8] = [
+pub(super) const MAIN: [&str; 9] = [
     "region",
     "regions",
     "defaults",
     "limits",
     "state_dir",
+    "heartbeat",
     "include",
     "probes",
     "groups",

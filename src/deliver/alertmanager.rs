@@ -31,6 +31,8 @@ pub struct Endpoint {
     pub receiver: Arc<str>,
     /// How to reach it.
     pub member: Arc<dyn Member>,
+    /// Where people find this daemon, if that is configured.
+    pub external_url: Option<Arc<str>>,
     /// Where it is counted.
     pub series: Arc<AlertmanagerSeries>,
 }
@@ -157,7 +159,8 @@ impl Teller {
 
     async fn request(&self, part: &[Stated], at: Instant) -> Result<(), Denial> {
         let series = &self.endpoint.series;
-        let request = self.endpoint.member.state(part);
+        let external_url = self.endpoint.external_url.as_deref();
+        let request = self.endpoint.member.state(part, external_url);
         let answer = timeout(self.timing.timeout, request).await;
         let answer = answer.unwrap_or_else(|_| Err(Denial::Failed(late(self.timing.timeout))));
         series.request(at.elapsed());

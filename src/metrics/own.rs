@@ -131,6 +131,12 @@ own! {
     state_writes_total: IntCounter = ();
     /// Writes of changed state that failed.
     state_write_failures_total: IntCounter = ();
+    /// Heartbeats that were sent and taken.
+    heartbeats_total: IntCounter = ();
+    /// Heartbeats that were sent and not taken, by reason.
+    heartbeat_failures_total: IntCounterVec = &["reason"];
+    /// Heartbeats that were not sent because something of this daemon did not go on.
+    heartbeats_withheld_total: IntCounter = ();
     /// Connections to the daemon's own server.
     http_connections: IntGauge = ();
     /// Connections that the server did not take or keep, by cause: too many in all (connections),

@@ -52,14 +52,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The members, in the order of `urls`. Alerts point people to `external_url`.
-    ///
-    /// The errors are for the operator.
-    pub fn prepare(
-        &self,
-        context: &Context,
-        external_url: Option<&Arc<str>>,
-    ) -> Result<Vec<Arc<dyn Member>>, Vec<Problem>> {
+    /// The members, in the order of `urls`. The errors are for the operator.
+    pub fn prepare(&self, context: &Context) -> Result<Vec<Arc<dyn Member>>, Vec<Problem>> {
         let mut problems = Vec::new();
         let post = Arc::new(Post::new(self.way(), context, &mut problems));
         if self.urls.is_empty() {
@@ -78,7 +72,6 @@ impl Settings {
                     name,
                     to,
                     post: Arc::clone(&post),
-                    external_url: external_url.map(Arc::clone),
                 })),
                 Err(found) => problems.extend(found),
             }
@@ -135,7 +128,6 @@ struct Alertmanager {
     name: String,
     to: Address,
     post: Arc<Post>,
-    external_url: Option<Arc<str>>,
 }
 
 impl Member for Alertmanager {
@@ -143,9 +135,9 @@ impl Member for Alertmanager {
         &self.name
     }
 
-    fn state<'a>(&'a self, stated: &'a [Stated]) -> Request<'a> {
-        Box::pin(async {
-            let message = Message::json(body(stated, self.external_url.as_deref()));
+    fn state<'a>(&'a self, stated: &'a [Stated], external_url: Option<&'a str>) -> Request<'a> {
+        Box::pin(async move {
+            let message = Message::json(body(stated, external_url));
             let answer = self.post.send(&self.to, message).await;
             let answer = answer.map_err(Denial::Failed)?;
             let status = answer.status;
@@ -186,9 +178,11 @@ pub trait Member: Send + Sync {
     /// What it is called in metrics and the log: `https://am-1:9093`, without path and credentials.
     fn name(&self) -> &str;
 
-    /// Makes one request. The future is dropped when the deadline passes, wherever it is: what it
+    /// Makes one request. The alerts point people to `external_url`.
+    ///
+    /// The future is dropped when the deadline passes, wherever it is: what it
     /// holds must end with it.
-    fn state<'a>(&'a self, stated: &'a [Stated]) -> Request<'a>;
+    fn state<'a>(&'a self, stated: &'a [Stated], external_url: Option<&'a str>) -> Request<'a>;
 }
 
 /// One alert of a request.

@@ -7,6 +7,8 @@
 
 mod address_change;
 mod alerting;
+mod alertmanager;
+mod alertmanager_cluster;
 mod api;
 mod authority;
 mod config;
