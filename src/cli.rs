@@ -1,7 +1,8 @@
 //! The command line: arguments, the log, exit codes.
 //!
 //! Exit codes: 0 ended as asked, 1 failed while running, 64 the configuration or the command line
-//! is wrong (`EX_USAGE` of sysexits.h). `hotspare gate` has 1 and 2 of its own.
+//! is wrong (`EX_USAGE` of sysexits.h). `hotspare gate` and `hotspare notify` have 1 and 2 of their
+//! own.
 
 mod ask;
 mod check;
@@ -9,6 +10,7 @@ mod drill;
 mod events;
 mod gate;
 mod logs;
+mod notify;
 mod rank;
 mod sql;
 
@@ -55,6 +57,9 @@ enum Command {
     /// Announce a drill to daemons, end it, or report on it.
     #[command(subcommand)]
     Drill(drill::Command),
+    /// Try out the receivers of alerts.
+    #[command(subcommand)]
+    Notify(notify::Command),
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Gate(arguments) => gate::gate(&arguments),
         Command::Events(arguments) => events::print(&arguments),
         Command::Drill(command) => drill::drill(&command),
+        Command::Notify(command) => notify::notify(&command),
     }
 }
 

@@ -31,12 +31,12 @@ use std::time::Duration;
 
 pub use environment::{Overrides, RESERVED};
 pub use place::Place;
-pub use plan::{Plan, PlannedProbe, PlannedSet, PlannedTarget, Shared};
+pub use plan::{Plan, PlannedProbe, PlannedReceiver, PlannedSet, PlannedTarget, Shared};
 pub use problem::{Problem, Problems};
 
 use crate::model::ranking::Quantile;
 use crate::model::{Assumed, Hold, Objectives, PlannedCheck};
-use crate::notify::HeartbeatSettings;
+use crate::notify::{self, HeartbeatSettings};
 use crate::probe::Check;
 
 /// A configuration that was read and found good, as far as it can be told without the files that
@@ -57,6 +57,10 @@ pub struct Config {
     pub probes: Vec<Probe>,
     /// Every group, in the files' order.
     pub groups: Vec<Group>,
+    /// Who is told of alerts, in the files' order.
+    pub receivers: Vec<Receiver>,
+    /// When they are told.
+    pub alerting: Alerting,
     /// The files it was read from, the main one first.
     pub files: Vec<PathBuf>,
     /// What is allowed but probably not meant.
@@ -131,6 +135,50 @@ pub struct Target {
     path: place::Path,
     /// Where it is, below the probe.
     entry: place::Path,
+}
+
+/// Who is told of alerts.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub kind: &'static str,
+    /// How it is told.
+    pub settings: notify::Settings,
+    /// Whether nothing of the settings had to be left out.
+    complete: bool,
+    element: load::Element,
+}
+
+/// When receivers are told of alerts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alerting {
+    /// From the first news of a group to its notification, so that they come together.
+    pub group_wait: Duration,
+    /// Between two notifications of news of a group.
+    pub group_interval: Duration,
+    /// After so long without news, it is told again that alerts of a group fire.
+    pub repeat_interval: Duration,
+    /// A delivery that is not taken for so long is given up.
+    pub max_age: Duration,
+    /// Where people find this daemon, without a slash at the end.
+    pub external_url: Option<Arc<str>>,
+    /// The receivers of the alert that always fires; `None`: every Alertmanager.
+    pub watchdog: Option<Vec<Arc<str>>>,
+}
+
+impl Default for Alerting {
+    fn default() -> Self {
+        Self {
+            group_wait: Duration::from_secs(10),
+            group_interval: Duration::from_mins(5),
+            repeat_interval: Duration::from_hours(4),
+            max_age: Duration::from_hours(24),
+            external_url: None,
+            watchdog: None,
+        }
+    }
 }
 
 /// What fails over together.

@@ -61,6 +61,7 @@ struct Parts {
     regions: Vec<Element>,
     probes: Vec<Element>,
     groups: Vec<Element>,
+    receivers: Vec<Element>,
     files: Vec<PathBuf>,
 }
 
@@ -166,6 +167,8 @@ impl Reader {
         self.parts.probes.extend(probes);
         let groups = self.list(&table, "groups", &folder);
         self.parts.groups.extend(groups);
+        let receivers = self.list(&table, "receivers", &folder);
+        self.parts.receivers.extend(receivers);
         Some(table)
     }
 
@@ -241,6 +244,8 @@ impl Reader {
         let probes = check.probes(parts.probes, &regions, &defaults);
         check.targets(&probes, &regions, &limits);
         let groups = check.groups(&parts.groups, &regions, &named, &probes);
+        let receivers = check.receivers(&parts.receivers);
+        let alerting = check.alerting(&settings, &validate::names(&parts.receivers));
         let region = check.region(&settings, &regions, main);
         let mut warnings = check.warnings;
         warnings.extend(self.warnings);
@@ -253,6 +258,8 @@ impl Reader {
             heartbeat,
             probes,
             groups,
+            receivers,
+            alerting,
             files: parts.files,
             warnings,
             places: Arc::new(self.places),
@@ -280,7 +287,7 @@ impl Reader {
     /// The main file's settings with the environment and the flags over them.
     fn layers(&mut self, overrides: &Overrides) -> Map<String, Value> {
         let mut named = Vec::new();
-        for element in &self.parts.probes {
+        for element in self.parts.probes.iter().chain(&self.parts.receivers) {
             named_variables(&element.value, &mut named);
         }
         if let Some(heartbeat) = self.parts.main.get("heartbeat") {

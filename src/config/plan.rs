@@ -8,14 +8,14 @@ use std::time::Duration;
 use super::load::Element;
 use super::place::Path;
 use super::problem::Problem;
-use super::{Config, Group, GroupProbe, Limits, Probe, Problems, Target};
+use super::{Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Target};
 use crate::files::Files;
 use crate::model::{
     self, DatabaseSet, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking, Role,
     TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
-use crate::notify;
+use crate::notify::{self, Prepared};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
 
 /// What every probe shares.
@@ -96,8 +96,32 @@ pub struct Plan {
     pub members: Vec<GroupMember>,
     /// Every group, also those that nothing is probed of from this region.
     pub groups: Vec<PlannedGroup>,
+    /// Who is told of alerts.
+    pub receivers: Vec<PlannedReceiver>,
+    /// When they are told.
+    pub alerting: Alerting,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
+}
+
+/// Who is told of alerts, ready to be.
+#[derive(Clone)]
+pub struct PlannedReceiver {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Tells it.
+    pub prepared: Prepared,
+}
+
+impl std::fmt::Debug for PlannedReceiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlannedReceiver")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A target, when it is probed, and how.
@@ -187,6 +211,8 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             sets: Vec::new(),
             members: Vec::new(),
             groups: Vec::new(),
+            receivers: Vec::new(),
+            alerting: config.alerting.clone(),
             warnings: config.warnings.clone(),
         },
     };
@@ -195,6 +221,9 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
         planner.probe(probe, shared);
     }
     planner.groups();
+    for receiver in &config.receivers {
+        planner.receiver(receiver, shared);
+    }
     planner.plan.warnings.sort();
     (planner.plan, planner.problems)
 }
@@ -330,6 +359,28 @@ impl Planner<'_> {
             });
         }
         self.turns();
+    }
+
+    fn receiver(&mut self, receiver: &Receiver, shared: &Shared) {
+        match receiver
+            .settings
+            .prepare(&shared.receiver(&receiver.element))
+        {
+            Some(Ok(prepared)) => self.plan.receivers.push(PlannedReceiver {
+                name: Arc::clone(&receiver.name),
+                kind: receiver.kind,
+                prepared,
+            }),
+            // What is missing was left out: its fault is known, and others may come of that.
+            Some(Err(faults)) if receiver.complete => {
+                for fault in faults {
+                    let (path, places) = (Path::parse(&fault.field), &self.config.places);
+                    self.problems
+                        .push(receiver.element.problem(places, &path, fault.message));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The probe that the group names or, if it names none, the first of the best kind with targets

@@ -17,7 +17,7 @@ use crate::model::ranking::Quantile;
 use crate::probe::Check;
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 9] = [
+pub(super) const MAIN: [&str; 11] = [
     "region",
     "regions",
     "defaults",
@@ -27,9 +27,11 @@ pub(super) const MAIN: [&str; 9] = [
     "include",
     "probes",
     "groups",
+    "alerting",
+    "receivers",
 ];
 /// The keys of an included file.
-pub(super) const INCLUDED: [&str; 3] = ["regions", "probes", "groups"];
+pub(super) const INCLUDED: [&str; 4] = ["regions", "probes", "groups", "receivers"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -48,6 +50,21 @@ pub(super) struct Limits {
     pub(super) max_in_flight: Option<i64>,
     pub(super) probe_threads: Option<i64>,
     pub(super) max_targets: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Alerting {
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) group_wait: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) group_interval: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) repeat_interval: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) max_age: Option<Duration>,
+    pub(super) external_url: Option<String>,
+    pub(super) watchdog: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

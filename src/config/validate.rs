@@ -6,6 +6,7 @@ mod names;
 mod probes;
 mod promises;
 mod ranking;
+mod receivers;
 mod targets;
 mod tuning;
 

@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::post::{Address, Message, Post, UrlSettings, Way, place};
+use super::words::{moment, start};
 use super::{Context, Refusal};
 use crate::model::{Alert, Fingerprint, Problem};
 use crate::net::TlsSettings;
@@ -191,10 +190,8 @@ pub trait Member: Send + Sync {
 struct Posted<'a> {
     labels: BTreeMap<&'a str, &'a str>,
     annotations: BTreeMap<&'a str, &'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    starts_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ends_at: Option<String>,
+    starts_at: String,
+    ends_at: String,
     #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
     generator_url: Option<&'a str>,
 }
@@ -208,16 +205,14 @@ fn body(stated: &[Stated], external_url: Option<&str>) -> Vec<u8> {
 
 fn posted<'a>(stated: &'a Stated, external_url: Option<&'a str>) -> Posted<'a> {
     let alert = &*stated.alert;
-    let start = alert.start_timestamp_seconds;
+    let start = start(alert);
     // An end before the start is refused. The wall clock may have been set back in between.
-    let end = start.map_or(stated.end_timestamp_seconds, |start| {
-        stated.end_timestamp_seconds.max(start)
-    });
+    let end = stated.end_timestamp_seconds.max(start);
     Posted {
         labels: texts(&alert.labels),
         annotations: texts(&alert.annotations),
-        starts_at: start.and_then(rfc3339),
-        ends_at: rfc3339(end),
+        starts_at: moment(start),
+        ends_at: moment(end),
         generator_url: external_url,
     }
 }
@@ -226,17 +221,6 @@ fn posted<'a>(stated: &'a Stated, external_url: Option<&'a str>) -> Posted<'a> {
 fn texts(labels: &BTreeMap<Arc<str>, Arc<str>>) -> BTreeMap<&str, &str> {
     let labels = labels.iter().filter(|(_, value)| !value.is_empty());
     labels.map(|(name, value)| (&**name, &**value)).collect()
-}
-
-/// To the millisecond. `None` beyond the year 9999; the member takes its own time then.
-fn rfc3339(seconds: f64) -> Option<String> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "far from any limit, and saturating"
-    )]
-    let millis = (seconds * 1000.0).round() as i128;
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(millis.saturating_mul(1_000_000));
-    moment.ok()?.format(&Rfc3339).ok()
 }
 
 #[cfg(test)]
@@ -299,17 +283,5 @@ mod tests {
         let alert = alert(&[("alertname", "A")]);
         let posted = posted(&alert, 1_600_000_000.0, None);
         assert_eq!(posted["endsAt"], posted["startsAt"]);
-    }
-
-    #[test]
-    fn a_moment_that_cannot_be_written_is_left_out() {
-        for seconds in [f64::NAN, f64::INFINITY, f64::MIN, 1e300, 253_402_300_800.0] {
-            let text = rfc3339(seconds);
-            assert!(
-                text.as_deref()
-                    .is_none_or(|text| text == "1970-01-01T00:00:00Z"),
-                "{seconds}: {text:?}"
-            );
-        }
     }
 }

@@ -8,7 +8,6 @@ mod redact;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,27 +15,22 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
-use tokio::time::timeout;
 use url::Url;
 
 pub(super) use self::answer::Answer;
-use super::{Context, Refusal, RefusalReason};
+use super::{Context, Refusal, RefusalReason, reach};
 use crate::files::SecretSource;
-use crate::model::{Failure, Phase, Problem, Reason};
+use crate::model::{Failure, Problem, Reason};
 use crate::net::http::{
     self as exchange, Destination, Exchange, Names, authorization, header_name, header_value,
     is_of_connection, own_headers, tunnel, wire_cap,
 };
-use crate::net::{Dial, Endpoint, IpVersion, Stopwatch, TlsClient, TlsSettings, Wire};
+use crate::net::{Endpoint, Stopwatch, TlsClient, TlsSettings};
 
 /// Bytes of an answer that are read. It is only for people.
 const MAX_ANSWER_BYTES: u64 = 16 << 10;
 /// How long the rest of an answer is waited for whose status is known.
 const REST: Duration = Duration::from_secs(1);
-/// Addresses of a name that are tried until one takes the connection.
-const ADDRESSES: usize = 3;
-/// How long one of them has for that, if there is another.
-const CONNECT: Duration = Duration::from_secs(3);
 const HTTP1: &[u8] = b"http/1.1";
 
 /// What settings say of the way to a receiver, and of who we are there.
@@ -62,10 +56,19 @@ pub(super) struct UrlSettings<'a> {
 }
 
 /// A URL, or where to read it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Address {
     Known(Box<Destination>),
     Named(SecretSource),
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Known(destination) => f.write_str(&place(destination)),
+            Self::Named(source) => write!(f, "{source:?}"),
+        }
+    }
 }
 
 /// Sends requests on one way.
@@ -208,7 +211,7 @@ impl Post {
                 let private = redact::Private::new(&destination, &credentials);
                 Ok(Answer::new(place, &answer, &private))
             }
-            Err(failure) => Err(refusal(&place, &failure)),
+            Err(failure) => Err(reach::refusal(&place, &failure)),
         }
     }
 
@@ -219,9 +222,11 @@ impl Post {
         credentials: &Credentials,
         watch: &mut Stopwatch,
     ) -> Result<exchange::Answer, Failure> {
-        let mut wire = self
-            .connect(self.proxy.as_ref().unwrap_or(&to.dial), watch)
-            .await?;
+        let (dial, cap) = (
+            self.proxy.as_ref().unwrap_or(&to.dial),
+            wire_cap(MAX_ANSWER_BYTES),
+        );
+        let mut wire = reach::connect(dial, cap, &self.context, watch).await?;
         let exchange = Exchange {
             request: self.request(to, message, credentials),
             max_body_bytes: MAX_ANSWER_BYTES,
@@ -241,25 +246,6 @@ impl Post {
             .handshake(wire, name, &[HTTP1], &mut seen, watch)
             .await?;
         exchange.http1_status(stream, REST, watch).await
-    }
-
-    /// Connects to the first of the addresses that takes the connection. The failure is the first
-    /// one's.
-    async fn connect(&self, to: &Endpoint, watch: &mut Stopwatch) -> Result<Wire, Failure> {
-        let resolver = &self.context.resolver;
-        let addresses = resolver.resolve(&to.host, IpVersion::Any, watch).await?;
-        if let [only] = addresses[..] {
-            return dial(SocketAddr::new(only, to.port), watch).await;
-        }
-        let mut first = None;
-        for ip in addresses.into_iter().take(ADDRESSES) {
-            match dial_in_time(ip, to.port, watch).await {
-                Ok(wire) => return Ok(wire),
-                Err(failure) => drop(first.get_or_insert(failure)),
-            }
-        }
-        let none = || Failure::new(Reason::DnsNotFound, "the name has no address");
-        Err(first.unwrap_or_else(none))
     }
 
     fn request(
@@ -287,9 +273,7 @@ impl Post {
     }
 
     fn tls(&self) -> Result<TlsClient, Problem> {
-        let (tls, context) = (&self.way.tls, &self.context);
-        TlsClient::new(tls, &context.roots, |path| context.files.read(path))
-            .map_err(|problem| tls.problem(problem).below("tls"))
+        reach::tls(&self.way.tls, &self.context)
     }
 
     /// Reads the secrets.
@@ -331,20 +315,6 @@ impl Post {
     }
 }
 
-async fn dial(address: SocketAddr, watch: &mut Stopwatch) -> Result<Wire, Failure> {
-    let cap = wire_cap(MAX_ANSWER_BYTES);
-    Dial::default().connect(address, cap, watch).await
-}
-
-async fn dial_in_time(ip: IpAddr, port: u16, watch: &mut Stopwatch) -> Result<Wire, Failure> {
-    let address = SocketAddr::new(ip, port);
-    let connected = timeout(CONNECT, dial(address, watch)).await;
-    connected.unwrap_or_else(|_| {
-        let why = format_args!("no connection to {address} within {CONNECT:?}");
-        Err(Failure::new(Reason::timeout_in(Some(Phase::Connect)), why))
-    })
-}
-
 fn proxy_of(text: &str) -> Result<Endpoint, String> {
     let proxy = Url::parse(text)
         .map_err(|why| format!("not a URL: {why}"))
@@ -375,21 +345,4 @@ fn allowed_name(name: &str, secret: bool) -> Result<HeaderName, String> {
 pub(super) fn place(to: &Destination) -> String {
     let scheme = if to.tls.is_some() { "https" } else { "http" };
     format!("{scheme}://{}", to.dial)
-}
-
-fn refusal(place: &str, failure: &Failure) -> Refusal {
-    let reason = match failure.reason {
-        Reason::DnsNotFound | Reason::DnsFailed | Reason::TimeoutResolve => RefusalReason::Dns,
-        Reason::Refused | Reason::Unreachable => RefusalReason::Connect,
-        Reason::TlsCertificate | Reason::TlsHandshake | Reason::TlsRefused => RefusalReason::Tls,
-        Reason::TimeoutConnect
-        | Reason::TimeoutTls
-        | Reason::TimeoutProcessing
-        | Reason::TimeoutTransfer => RefusalReason::Timeout,
-        // Of the proxy: the receiver's own answer is no failure.
-        Reason::Auth => RefusalReason::Auth,
-        own if own.is_own() => RefusalReason::Local,
-        _ => RefusalReason::Protocol,
-    };
-    Refusal::new(reason, format_args!("{place}: {}", failure.detail))
 }
