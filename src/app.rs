@@ -1,5 +1,7 @@
 //! The only wiring: a configuration in, supervised threads and tasks out, and an end in order.
 
+mod alertmanagers;
+mod delivery;
 mod descriptors;
 mod events;
 mod groups;
@@ -25,6 +27,7 @@ use crate::config::{Plan, Shared};
 use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
 use crate::model::Beat;
+use crate::rule::Alerts;
 use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
@@ -106,6 +109,7 @@ struct Daemon {
     /// region measures nothing and there is no lane.
     outlet: Option<Outlet>,
     stop_lanes: watch::Sender<bool>,
+    stop_delivery: watch::Sender<bool>,
     stop_server: watch::Sender<bool>,
     store: store::Store,
 }
@@ -122,11 +126,12 @@ impl Daemon {
         let series = Arc::new(series(&plan)?);
         let progress = Arc::new(Progress::new(plan.targets.len()));
         let (stop_lanes, lanes_stopped) = watch::channel(false);
+        let (stop_delivery, delivery_stopped) = watch::channel(false);
         let (stop_server, server_stopped) = watch::channel(false);
         info!(region = %plan.region, targets = plan.targets.len(), "starting");
 
         let mut supervisor = Supervisor::default();
-        let store = state.start(&mut supervisor)?;
+        let store = state.start(&own, &mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let (evaluation, board) = evaluation(&plan, shared, &store, &series, &own, &progress)?;
         supervisor.task("evaluation", async move {
@@ -138,8 +143,21 @@ impl Daemon {
             dropped: own.samples_dropped_total.clone(),
         };
         let region = plan.region.to_string();
+        let alerts = Alerts::kept_in(&store);
+        let mut told = delivery::start(
+            &plan,
+            &alerts,
+            &store,
+            &series,
+            &own,
+            stopped(delivery_stopped.clone()),
+            &mut supervisor,
+        )?;
+        let delivery_stopped = stopped(delivery_stopped);
+        alertmanagers::start(&plan, &alerts, &series, delivery_stopped, &mut supervisor)?;
         let heartbeat = heartbeat::Planned::of(&plan);
-        let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        beats.append(&mut told.beats);
         if let Some(heartbeat) = heartbeat {
             let beats = beats.clone();
             heartbeat.start(beats, &progress, &own, &lanes_stopped, &mut supervisor)?;
@@ -150,6 +168,7 @@ impl Daemon {
             store.clone(),
             options.log_lines_dropped,
             board,
+            told.outbox,
             &series,
         );
         let exposition = exposition(series, &own, sources);
@@ -176,17 +195,21 @@ impl Daemon {
             supervisor,
             outlet: Some(outlet),
             stop_lanes,
+            stop_delivery,
             stop_server,
             store,
         })
     }
 
-    /// Ends in order: no new runs; what was observed is taken in; the server; the state last, once
-    /// nothing can change it.
+    /// Ends in order: no new runs; what was observed is taken in; what is due is delivered; the
+    /// server; the state last, once nothing can change it.
     async fn end(&mut self) {
         self.stop_lanes.send_replace(true);
         self.outlet = None;
         self.supervisor.ended("evaluation").await;
+        self.stop_delivery.send_replace(true);
+        self.supervisor.ended(delivery::THREAD).await;
+        self.supervisor.ended(alertmanagers::THREAD).await;
         self.stop_server.send_replace(true);
         self.supervisor.ended("server").await;
         self.store.close();

@@ -18,6 +18,7 @@ mod own;
 mod page;
 mod pairs;
 mod process;
+mod receivers;
 mod rows;
 mod series;
 mod sets;

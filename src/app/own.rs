@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use crate::config::Shared;
+use crate::deliver::Outbox;
 use crate::evaluate::Board;
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::GroupReport;
@@ -19,6 +20,7 @@ pub(super) struct Sources {
     state: store::Store,
     log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
     board: Arc<Board>,
+    outbox: Outbox,
     series: Arc<Store>,
 }
 
@@ -28,6 +30,7 @@ impl Sources {
         state: store::Store,
         log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
         board: Arc<Board>,
+        outbox: Outbox,
         series: &Arc<Store>,
     ) -> Self {
         Self {
@@ -36,6 +39,7 @@ impl Sources {
             state,
             log_lines_dropped,
             board,
+            outbox,
             series: Arc::clone(series),
         }
     }
@@ -47,6 +51,9 @@ impl Sources {
         }
         if !self.series.happened(self.board.past()) {
             tracing::error!("a bug: a group has no place on the page, please report it");
+        }
+        if !self.series.notified(self.outbox.figures()) {
+            tracing::error!("a bug: a receiver has no place on the page, please report it");
         }
         raise_to(&own.log_lines_dropped_total, (self.log_lines_dropped)());
         let names = self.resolver.counters();
@@ -63,6 +70,7 @@ impl Sources {
             .set(i64::try_from(state.bytes).unwrap_or(i64::MAX));
         raise_to(&own.state_writes_total, state.writes);
         raise_to(&own.state_write_failures_total, state.failures);
+        raise_to(&own.state_corruptions_total, state.corruptions);
         for socket in self.icmp.sockets() {
             if let Ok(kind) = socket.state {
                 let family = socket.options.family.as_str();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -37,13 +38,34 @@ pub struct Endpoint {
     pub series: Arc<AlertmanagerSeries>,
 }
 
-/// Tells the Alertmanager until `stop`, and at the end what it was not told yet.
-pub async fn tell(
-    endpoint: Endpoint,
+/// Tells every Alertmanager until `stop`, and at the end what it was not told yet. Each is told by
+/// a task of its own.
+pub async fn tell_all(
+    endpoints: Vec<Endpoint>,
     alerts: Alerts,
     timing: Timing,
     stop: impl Future<Output = ()>,
 ) {
+    let (stop_tasks, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    for endpoint in endpoints {
+        let mut stopped = stopped.clone();
+        // An error means that nobody is there to stop it any more, which is an end as well.
+        let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
+        tasks.spawn(tell(endpoint, alerts.clone(), timing, stop));
+    }
+    tokio::select! {
+        () = stop => {}
+        // None ends by itself.
+        Some(ended) = tasks.join_next() => super::pass_on(ended),
+    }
+    stop_tasks.send_replace(true);
+    while let Some(ended) = tasks.join_next().await {
+        super::pass_on(ended);
+    }
+}
+
+async fn tell(endpoint: Endpoint, alerts: Alerts, timing: Timing, stop: impl Future<Output = ()>) {
     let mut teller = Teller {
         told: Told::new(Arc::clone(&endpoint.receiver), timing),
         endpoint,
@@ -99,7 +121,7 @@ impl Teller {
     }
 
     fn look(&mut self) {
-        self.told.look(&self.alerts.all(), moment());
+        self.told.look(&self.alerts.to_tell(), moment());
         self.count_news();
     }
 

@@ -18,6 +18,15 @@ const LAG_BUCKETS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
 ];
 
+/// Bounds for a write to the disk, in seconds: a disk that is well syncs within a millisecond, one
+/// that is busy takes seconds.
+const WRITE_BUCKETS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0,
+];
+
+/// Bounds for an attempt to tell a receiver something, in seconds; it may take 10.
+const NOTIFICATION_BUCKETS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
 /// Bounds for the making of a page, in seconds.
 const SCRAPE_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
 
@@ -137,6 +146,12 @@ own! {
     heartbeat_failures_total: IntCounterVec = &["reason"];
     /// Heartbeats that were not sent because something of this daemon did not go on.
     heartbeats_withheld_total: IntCounter = ();
+    /// Files of the state that were found damaged at start: what could be read was kept.
+    state_corruptions_total: IntCounter = ();
+    /// How long writes of changed state to the disk took, also those that failed.
+    state_write_duration_seconds: Histogram = WRITE_BUCKETS;
+    /// How long attempts to tell a receiver something took, also those that failed.
+    notification_duration_seconds: HistogramVec = (&["receiver"], NOTIFICATION_BUCKETS);
     /// Connections to the daemon's own server.
     http_connections: IntGauge = ();
     /// Connections that the server did not take or keep, by cause: too many in all (connections),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::future::join_all;
-use hotspare::deliver::{Endpoint, Timing, tell};
+use hotspare::deliver::{Endpoint, Timing, tell_all};
 use hotspare::files::Files;
 use hotspare::metrics::{Format, Own, Store as Series, encode};
 use hotspare::model::{Alert, AlertState, Labels, Mute};
@@ -73,25 +72,23 @@ impl Vantage {
             files: Files::new(None, std::path::PathBuf::new()),
         };
         let members = settings.prepare(&context).expect("good settings");
-        let (stop, stopped) = watch::channel(false);
+        let (stop, mut stopped) = watch::channel(false);
         self.series = Arc::new(Series::new());
-        let tellers = members.into_iter().map(|member| {
+        let endpoints = members.into_iter().map(|member| {
             let series = self.series.insert_alertmanager("am", member.name());
-            let endpoint = Endpoint {
+            Endpoint {
                 receiver: "am".into(),
                 external_url: None,
                 series: series.expect("once"),
                 member,
-            };
-            let mut stopped = stopped.clone();
-            let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            tell(endpoint, self.alerts.clone(), timing, stop)
+            }
         });
-        let tellers: Vec<_> = tellers.collect();
-        let thread = std::thread::spawn(|| {
+        let (endpoints, alerts) = (endpoints.collect(), self.alerts.clone());
+        let thread = std::thread::spawn(move || {
+            let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().expect("a runtime");
-            runtime.block_on(join_all(tellers));
+            runtime.block_on(tell_all(endpoints, alerts, timing, stop));
         });
         self.running = Some((stop, thread));
     }
