@@ -228,7 +228,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::files::Files;
     use crate::model::{AlertState, Labels};
+    use crate::net::{Names, Resolver, Roots};
 
     fn alert(labels: &[(&str, &str)]) -> Arc<Alert> {
         let labels: Labels = labels
@@ -276,6 +278,66 @@ mod tests {
             })
         );
         assert_eq!(posted(&alert, 0.0, None).get("generatorURL"), None);
+    }
+
+    fn prepared(settings: &str) -> Result<Vec<String>, Vec<(String, String)>> {
+        let context = Context {
+            resolver: Arc::new(Resolver::new(Names::at([]))),
+            roots: Arc::new(Roots::default()),
+            files: Files::new(None, PathBuf::new()),
+        };
+        let settings: Settings = serde_json::from_str(settings).expect("settings");
+        let names = |members: Vec<Arc<dyn Member>>| {
+            let names = members.iter().map(|member| member.name().to_owned());
+            names.collect()
+        };
+        let fields = |problems: Vec<Problem>| {
+            let problems = problems.into_iter();
+            problems.map(|p| (p.field, p.message)).collect()
+        };
+        settings.prepare(&context).map(names).map_err(fields)
+    }
+
+    #[test]
+    fn members_are_named_without_their_path() {
+        let names = prepared(r#"{"urls": ["http://am-1:9093/", "http://am-2:9093/am/x/"]}"#);
+        let expected = ["http://am-1:9093", "http://am-2:9093"];
+        assert_eq!(names, Ok(expected.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn each_bad_setting_is_told_with_its_place() {
+        for (settings, field, message) in [
+            ("{}", "urls", "name at least one"),
+            (r#"{"urls": ["am-1"]}"#, "urls[0]", ""),
+            (
+                r#"{"urls": ["http://a", "http://b/api/v2/alerts"]}"#,
+                "urls[1]",
+                "the address alone",
+            ),
+            (
+                r#"{"urls": ["http://a/?x=y"]}"#,
+                "urls[0]",
+                "the address alone",
+            ),
+            (
+                r#"{"urls": ["http://a/x", "http://a/y"]}"#,
+                "urls[1]",
+                "named twice",
+            ),
+            (
+                r#"{"urls": ["http://a"], "username": "u"}"#,
+                "password_file",
+                "needs a password_file",
+            ),
+        ] {
+            let problems = prepared(settings).expect_err("a problem");
+            let [(found, why)] = &problems[..] else {
+                panic!("{settings}: {problems:?}");
+            };
+            assert_eq!(found, field, "{settings}");
+            assert!(why.contains(message), "{settings}: {why}");
+        }
     }
 
     #[test]

@@ -16,8 +16,9 @@ use hotspare::store::Store;
 use tokio::sync::watch;
 
 use crate::alertmanager_cluster::{Cluster, GROUP_INTERVAL, Hook, PEER_TIMEOUT};
+use crate::daemon::{Daemon, hotspare};
 use crate::page::{Parsed, parse};
-use crate::process::wait_for;
+use crate::process::{run, wait_for};
 
 /// A second where hotspare waits for a minute.
 const TIMING: Timing = Timing {
@@ -330,6 +331,31 @@ fn a_muted_alert_is_over_to_people_and_news_when_it_is_muted_no_more() {
     hears_only(&hook, "Muted", &["firing", "resolved"]);
     vantage.alerts.mute(alert.fingerprint(), None);
     hears_only(&hook, "Muted", &["firing", "resolved", "firing"]);
+}
+
+#[test]
+fn the_daemon_tells_a_test_from_the_command_line_and_shows_each_member() {
+    let hook = Hook::start();
+    let cluster = Cluster::start(1, &hook);
+    let url = cluster.members[0].url();
+    let config = format!(
+        "region: eu-west\nregions: [{{ name: eu-west }}]\n\
+         probes: [{{ name: p, check: {{ tcp: {{}} }}, targets: {{ eu-west: \"127.0.0.1:9\" }} }}]\n\
+         receivers: [{{ name: am, alertmanager: {{ urls: [\"{url}\"] }} }}]\n"
+    );
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hotspare.yaml");
+    std::fs::write(&file, &config).expect("writable");
+    let mut command = hotspare();
+    command.args(["notify", "test", "--receiver", "am", "--config.file"]);
+    let said = run(command.arg(&file));
+    assert_eq!(said, format!("taken: {url}\n"));
+    wait_for(|| hook.heard("HotspareTest"), |heard| *heard == ["firing"]);
+    let daemon = Daemon::start(&config);
+    let page = parse(&daemon.get("/metrics").text(), Format::Text);
+    let labels = [("receiver", "am"), ("endpoint", &*url)];
+    let queue = page.one("hotspare_alertmanager_queue_length", &labels);
+    assert!(queue.abs() < 0.5, "{queue}");
 }
 
 #[test]
