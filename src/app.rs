@@ -1,10 +1,13 @@
 //! The only wiring: a configuration in, supervised threads and tasks out, and an end in order.
 
+mod alarm;
+mod alertmanagers;
 mod alerts;
 mod delivery;
 mod descriptors;
 mod events;
 mod groups;
+mod heartbeat;
 mod lanes;
 mod own;
 mod sets;
@@ -23,14 +26,13 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::{Plan, Shared};
-use crate::deliver::Outbox;
 use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
 use crate::model::{Beat, Observation};
-use crate::rule::{Alerts, Silences};
 use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
+use alarm::Alarm;
 use events::Events;
 use own::Sources;
 use signals::Signals;
@@ -133,62 +135,46 @@ impl Daemon {
         let store = state.start(&own, &mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let (evaluation, board) = evaluation(&plan, shared, &store, &series, &own, &progress)?;
-        let book = Alerts::kept_in(&store);
-        let silences = Silences::kept_in(&store);
-        let alerting = alerts::alerting(&plan, &board, &book, &store, &silences, &own);
-        let mut told = delivery::start(
-            &plan,
-            &book,
-            &store,
-            &series,
-            &own,
-            stopped(delivery_stopped),
-            &mut supervisor,
-        )?;
-        let log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync> =
-            options.log_lines_dropped.into();
-        let health = alerts::health(&store, told.outbox.clone(), Arc::clone(&log_lines_dropped));
-        evaluate(
-            evaluation.with_alerts(alerting, health),
-            observed,
-            &mut supervisor,
-        );
-        let outlet = Outlet {
-            observations,
-            dropped: own.samples_dropped_total.clone(),
-        };
-        let region = Arc::clone(&plan.region);
-        let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
-        beats.append(&mut told.beats);
-        let shown = server::Alerting {
-            alerts: book.clone(),
-            silences,
-            receivers: receivers(told.outbox.clone()),
-        };
+        let kept = (&store, &*series);
+        let stopped = &delivery_stopped;
+        let mut alarm = Alarm::start(&plan, &board, kept, &own, stopped, &mut supervisor)?;
+        let shown = alarm.shown();
         let sources = Sources {
             resolver: Arc::clone(&shared.resolver),
             icmp: Arc::clone(&shared.icmp),
-            source_region: Arc::clone(&region),
+            source_region: Arc::clone(&plan.region),
             state: store.clone(),
-            log_lines_dropped,
+            log_lines_dropped: options.log_lines_dropped.into(),
             board: Arc::clone(&board),
-            book,
-            outbox: told.outbox,
+            book: alarm.book,
+            outbox: alarm.outbox,
             series: Arc::clone(&series),
         };
-        let exposition = exposition(series, &own, sources);
-        let ready = ready(progress);
-        let answers = answers(
-            exposition,
+        let evaluation = evaluation.with_alerts(alarm.alerting, sources.health());
+        supervisor.task("evaluation", evaluate(evaluation, observed));
+        let outlet = outlet(observations, &own);
+        let region = plan.region.to_string();
+        let heartbeat = heartbeat::Planned::of(&plan);
+        let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        beats.append(&mut alarm.beats);
+        if let Some(heartbeat) = heartbeat {
+            let beats = beats.clone();
+            heartbeat.start(beats, &progress, &own, &lanes_stopped, &mut supervisor)?;
+        }
+        let answers = server::State {
+            exposition: exposition(series, &own, sources),
             own,
-            &region,
-            beats,
-            ready,
-            board,
-            shown,
-            options.admin,
-        );
-        answer(listeners, answers, &server_stopped, &mut supervisor);
+            version: crate::VERSION.to_owned(),
+            region,
+            healthy: healthy(beats),
+            ready: ready(progress),
+            events: Box::new(Events(Arc::clone(&board))),
+            readiness: readiness(board),
+            alerting: shown,
+            admin: options.admin,
+            limits: server::Limits::default(),
+        };
+        serve_pages(listeners, answers, &server_stopped, &mut supervisor);
         Ok(Self {
             supervisor,
             outlet: Some(outlet),
@@ -206,7 +192,7 @@ impl Daemon {
         self.outlet = None;
         self.supervisor.ended("evaluation").await;
         self.stop_delivery.send_replace(true);
-        self.supervisor.ended(delivery::THREAD).await;
+        Alarm::ended(&mut self.supervisor).await;
         self.stop_server.send_replace(true);
         self.supervisor.ended("server").await;
         self.store.close();
@@ -266,63 +252,6 @@ fn evaluation(
         Arc::clone(progress),
     );
     Ok((evaluation, board))
-}
-
-fn evaluate(
-    evaluation: Evaluation,
-    observed: mpsc::Receiver<Observation>,
-    supervisor: &mut Supervisor,
-) {
-    supervisor.task("evaluation", async move {
-        evaluation.run(observed).await;
-        Ok(())
-    });
-}
-
-/// What the server answers with.
-fn answers(
-    exposition: Arc<Exposition>,
-    own: Arc<Own>,
-    region: &str,
-    beats: Vec<(String, Arc<Beat>)>,
-    ready: server::Check,
-    board: Arc<Board>,
-    alerting: server::Alerting,
-    admin: bool,
-) -> server::State {
-    let events = Events(Arc::clone(&board));
-    server::State {
-        exposition,
-        own,
-        version: crate::VERSION.to_owned(),
-        region: region.to_owned(),
-        healthy: healthy(beats),
-        ready,
-        readiness: readiness(board),
-        events: Box::new(events),
-        alerting,
-        admin,
-        limits: server::Limits::default(),
-    }
-}
-
-/// Where the receivers stand.
-fn receivers(outbox: Outbox) -> server::Receivers {
-    Box::new(move || outbox.receivers())
-}
-
-/// Starts the server, and what frees its pages.
-fn answer(
-    listeners: Vec<tokio::net::TcpListener>,
-    answers: server::State,
-    stop: &watch::Receiver<bool>,
-    supervisor: &mut Supervisor,
-) {
-    let exposition = Arc::clone(&answers.exposition);
-    let forget = forget_pages(exposition, stopped(stop.clone()));
-    supervisor.task("pages", forget);
-    let server = server::serve(listeners, Arc::new(answers), stopped(stop.clone()));
-    supervisor.task("server", server);
 }
 
 /// The metrics of the daemon itself, with what the plan tells.

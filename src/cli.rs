@@ -1,7 +1,8 @@
 //! The command line: arguments, the log, exit codes.
 //!
 //! Exit codes: 0 ended as asked, 1 failed while running, 64 the configuration or the command line
-//! is wrong (`EX_USAGE` of sysexits.h). `hotspare gate` has 1 and 2 of its own.
+//! is wrong (`EX_USAGE` of sysexits.h). `hotspare gate` and `hotspare notify` have 1 and 2 of their
+//! own.
 
 mod alerts;
 mod ask;
@@ -11,6 +12,7 @@ mod drill;
 mod events;
 mod gate;
 mod logs;
+mod notify;
 mod rank;
 mod silence;
 mod sql;
@@ -65,6 +67,9 @@ enum Command {
     /// Keep daemons from telling anybody of some alerts for a while.
     #[command(subcommand)]
     Silence(silence::Command),
+    /// Try out the receivers of alerts.
+    #[command(subcommand)]
+    Notify(notify::Command),
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::Drill(command) => drill::drill(&command),
         Command::Alerts(arguments) => alerts::print(&arguments),
         Command::Silence(command) => silence::silence(&command),
+        Command::Notify(command) => notify::notify(&command),
     }
 }
 

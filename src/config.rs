@@ -31,11 +31,12 @@ use std::time::Duration;
 
 pub use environment::{Overrides, RESERVED};
 pub use place::Place;
-pub use plan::{Plan, PlannedProbe, PlannedSet, PlannedTarget, Shared};
+pub use plan::{Plan, PlannedProbe, PlannedReceiver, PlannedSet, PlannedTarget, Shared};
 pub use problem::{Problem, Problems};
 
 use crate::model::ranking::Quantile;
 use crate::model::{Assumed, Hold, Objectives, PlannedCheck};
+use crate::notify::{self, HeartbeatSettings};
 use crate::probe::Check;
 use crate::rule::{Maintenance, PlannedRule};
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub limits: Limits,
     /// The folder of what the daemon must not forget, an absolute path.
     pub state_dir: Option<PathBuf>,
+    /// Where this daemon says that it goes on.
+    pub heartbeat: Option<Heartbeat>,
     /// Every probe, in the files' order.
     pub probes: Vec<Probe>,
     /// Every group, in the files' order.
@@ -59,6 +62,10 @@ pub struct Config {
     pub maintenance: Vec<Maintenance>,
     /// Every rule, in the files' order.
     pub rules: Vec<PlannedRule>,
+    /// Who is told of alerts, in the files' order.
+    pub receivers: Vec<Receiver>,
+    /// When they are told.
+    pub alerting: Alerting,
     /// The files it was read from, the main one first.
     pub files: Vec<PathBuf>,
     /// What is allowed but probably not meant.
@@ -84,6 +91,14 @@ pub struct Limits {
     pub probe_threads: usize,
     /// Targets that may be probed from one region.
     pub max_targets: usize,
+}
+
+/// Where this daemon says that it goes on.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// Where, and how often.
+    pub settings: HeartbeatSettings,
+    element: load::Element,
 }
 
 /// A named kind of measurement, its schedule and its targets.
@@ -125,6 +140,50 @@ pub struct Target {
     path: place::Path,
     /// Where it is, below the probe.
     entry: place::Path,
+}
+
+/// Who is told of alerts.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub kind: &'static str,
+    /// How it is told.
+    pub settings: notify::Settings,
+    /// Whether nothing of the settings had to be left out.
+    complete: bool,
+    element: load::Element,
+}
+
+/// When receivers are told of alerts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alerting {
+    /// From the first news of a group to its notification, so that they come together.
+    pub group_wait: Duration,
+    /// Between two notifications of news of a group.
+    pub group_interval: Duration,
+    /// After so long without news, it is told again that alerts of a group fire.
+    pub repeat_interval: Duration,
+    /// A delivery that is not taken for so long is given up.
+    pub max_age: Duration,
+    /// Where people find this daemon, without a slash at the end.
+    pub external_url: Option<Arc<str>>,
+    /// The receivers of the alert that always fires; `None`: every Alertmanager.
+    pub watchdog: Option<Vec<Arc<str>>>,
+}
+
+impl Default for Alerting {
+    fn default() -> Self {
+        Self {
+            group_wait: Duration::from_secs(10),
+            group_interval: Duration::from_mins(5),
+            repeat_interval: Duration::from_hours(4),
+            max_age: Duration::from_hours(24),
+            external_url: None,
+            watchdog: None,
+        }
+    }
 }
 
 /// What fails over together.

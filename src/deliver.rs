@@ -8,8 +8,12 @@
 //! alert; what comes meanwhile is found in the book when it is the turn of the next.
 //!
 //! Each receiver has a task of its own: a receiver that is dead delays nobody else.
+//!
+//! Alertmanagers have no lanes: they are told the state of alerts, not news of them.
 
+mod alertmanager;
 mod entry;
+mod heartbeat;
 mod lane;
 mod lanes;
 mod message;
@@ -29,6 +33,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
+pub use self::alertmanager::{Endpoint, Timing, tell_all};
+pub use self::heartbeat::{Check, Heart};
 use crate::metrics::Own;
 use crate::model::Beat;
 use crate::notify::Notifier;

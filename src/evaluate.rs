@@ -34,7 +34,7 @@ pub use self::ranking::Ranking;
 use self::set::Changes;
 pub use self::set::{Member, Set};
 use crate::metrics::{Own, Store, raise_to};
-use crate::model::{Observation, Sample, SetKey, Target, TargetKey, TiltCause};
+use crate::model::{Beat, Observation, Sample, SetKey, Target, TargetKey, TiltCause};
 use crate::readiness::Tilt;
 use crate::rule::Health;
 
@@ -50,6 +50,10 @@ const SECOND: Duration = Duration::from_secs(1);
 pub struct Progress {
     /// Targets that have not been run yet.
     unseen: AtomicUsize,
+    /// When the outcome of a run was last taken in.
+    taken_in: Beat,
+    /// When it was last looked whether there is one.
+    looked: Beat,
 }
 
 impl Progress {
@@ -57,7 +61,19 @@ impl Progress {
     pub fn new(targets: usize) -> Self {
         Self {
             unseen: AtomicUsize::new(targets),
+            taken_in: Beat::new(Instant::now().into_std()),
+            looked: Beat::new(Instant::now().into_std()),
         }
+    }
+
+    /// How long ago the outcome of a run was last taken in, or this began.
+    pub fn since_taken_in(&self) -> Duration {
+        self.taken_in.silence(Instant::now().into_std())
+    }
+
+    /// How long ago it was last looked whether there is anything to take in.
+    pub fn since_looked(&self) -> Duration {
+        self.looked.silence(Instant::now().into_std())
     }
 
     /// Targets that have not been run yet: none once the first round is done.
@@ -167,6 +183,7 @@ impl Evaluation {
                 self.take_in(&observation);
             }
             let now = Instant::now();
+            self.progress.looked.beat(now.into_std());
             self.expire(now.into_std());
             if next_second <= now {
                 self.second();
@@ -233,6 +250,7 @@ impl Evaluation {
             self.own.samples_dropped_total.inc();
         }
         if let Observation::Sample(sample) = observation {
+            self.progress.taken_in.beat(sample.ended);
             self.note(sample);
             self.board.observe(sample);
             self.pair(sample);

@@ -5,8 +5,19 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use serde::Deserialize;
 
-use crate::model::Secret;
+use crate::model::{Problem, Secret};
+
+/// Where a secret value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretSource {
+    /// A file.
+    File(PathBuf),
+    /// An environment variable.
+    Env(String),
+}
 
 /// Bytes that one such file may have.
 const MAX_BYTES: u64 = 1 << 20;
@@ -81,6 +92,31 @@ impl Files {
                 _ => Err(format!("the environment variable {name} is not set")),
             },
         }
+    }
+
+    /// The secret that the settings `<field>_file` and `<field>_env` name, if one of them is set.
+    pub fn secret_of(
+        &self,
+        field: &str,
+        file: Option<&Path>,
+        env: Option<&str>,
+    ) -> Result<Option<Secret>, Problem> {
+        let field = format!("{field}_{}", if env.is_some() { "env" } else { "file" });
+        if file.is_some() && env.is_some() {
+            let message = "set either the file or the environment variable";
+            return Err(Problem::new(field, message));
+        }
+        self.secret(file, env)
+            .map_err(|why| Problem::of_host(field, why))
+    }
+
+    /// The secret that a source names.
+    pub fn secret_from(&self, source: &SecretSource) -> Result<Secret, String> {
+        let secret = match source {
+            SecretSource::File(path) => return self.read_secret(path),
+            SecretSource::Env(name) => self.secret(None, Some(name))?,
+        };
+        secret.ok_or_else(|| "no secret is named".to_owned())
     }
 }
 

@@ -6,6 +6,7 @@
 //! on one page through the same writer, see [`Exposition`].
 
 mod accept;
+mod alertmanagers;
 mod buckets;
 mod database;
 mod engine;
@@ -25,6 +26,7 @@ mod standbys;
 mod store;
 
 pub use accept::{accepts_gzip, negotiate};
+pub use alertmanagers::AlertmanagerSeries;
 pub use buckets::{Buckets, VISIBILITY};
 pub use exposition::{Exposition, Refresh, Refusal, Snapshot, encode};
 pub use own::{Own, Rejection, raise_to};

@@ -17,6 +17,7 @@ mod notification;
 mod pair;
 mod phase;
 mod position;
+mod problem;
 pub mod ranking;
 mod readiness;
 mod reason;
@@ -52,6 +53,7 @@ pub use pair::{
 };
 pub use phase::{Laps, Phase, PhaseSet};
 pub use position::Position;
+pub use problem::Problem;
 pub use ranking::{PlannedRanking, RankingReport};
 pub use readiness::{
     CheckReason, CheckState, GateKind, Promotability, ReadyState, Sight, TiltCause,
@@ -59,7 +61,7 @@ pub use readiness::{
 pub use reason::{Reason, ReasonSet};
 pub use receiver::ReceiverStatus;
 pub use report::{CheckReport, GroupReport, HoldReport, SightReport, StageReport, StandbyReport};
-pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape};
+pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape, one_line};
 pub use secret::Secret;
 pub use silence::{Silence, SilenceOrder, SilenceRefusal, SilenceStart, agrees};
 pub use stable::stable_hash;

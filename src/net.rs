@@ -32,5 +32,5 @@ pub use resolve::{Resolver, ResolverCounters};
 pub use route::Route;
 pub use starttls::StartTls;
 pub use stopwatch::Stopwatch;
-pub use tls::{Roots, TlsClient, TlsMode, TlsPolicy, TlsSettings};
+pub use tls::{Https, Roots, TlsClient, TlsMode, TlsPolicy, TlsSettings};
 pub use transport::Transport;

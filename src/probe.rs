@@ -2,9 +2,7 @@
 
 // What several kinds have in common.
 mod api;
-mod destination;
 mod headers;
-mod https;
 
 // The kinds, written out, so that rustfmt finds them.
 mod dns;
@@ -28,7 +26,7 @@ use smallvec::smallvec;
 use tokio::time::{Instant, timeout_at};
 
 use crate::files::Files;
-use crate::model::{Epoch, Facts, Failure, Pen, Reason, Reply, Secret, Shape};
+use crate::model::{Epoch, Facts, Failure, Pen, Problem, Reason, Reply, Secret, Shape};
 use crate::net::{Icmp, Resolver, Roots, Stopwatch, TlsClient, TlsMode, TlsPolicy, TlsSettings};
 
 /// One run under way.
@@ -139,60 +137,6 @@ fn concluded(result: Result<Duration, Failure>, facts: Facts) -> Result<Reply, F
     }
 }
 
-/// Something wrong with a probe's settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The path below the kind's settings: `tls.ca_file`.
-    pub field: String,
-    /// What is wrong and what to do.
-    pub message: String,
-    /// Whether this host is at fault and not the settings: a file or a variable that they name is
-    /// not there or no good. Where the probe does not run, it need not be.
-    pub of_host: bool,
-}
-
-impl Problem {
-    /// A problem with the given field.
-    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            message: message.into(),
-            of_host: false,
-        }
-    }
-
-    /// A problem of this host with what the given field names.
-    pub fn of_host(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            of_host: true,
-            ..Self::new(field, message)
-        }
-    }
-
-    /// The same with a field that is below another.
-    fn below(mut self, field: &str) -> Self {
-        self.field = format!("{field}.{}", self.field);
-        self
-    }
-}
-
-/// The secret that the settings `<field>_file` and `<field>_env` name, if one of them is set.
-fn secret(
-    files: &Files,
-    field: &str,
-    file: Option<&Path>,
-    env: Option<&str>,
-) -> Result<Option<Secret>, Problem> {
-    let field = format!("{field}_{}", if env.is_some() { "env" } else { "file" });
-    if file.is_some() && env.is_some() {
-        let message = "set either the file or the environment variable";
-        return Err(Problem::new(field, message));
-    }
-    files
-        .secret(file, env)
-        .map_err(|why| Problem::of_host(field, why))
-}
-
 /// The password that `password_file` or `password_env` names, if one of them is set, for a protocol in
 /// which a NUL ends a text.
 fn text_password(
@@ -200,7 +144,7 @@ fn text_password(
     file: Option<&Path>,
     env: Option<&str>,
 ) -> Result<Option<Secret>, Problem> {
-    let password = secret(files, "password", file, env)?;
+    let password = files.secret_of("password", file, env)?;
     if password
         .as_ref()
         .is_some_and(|text| text.expose().contains('\0'))
@@ -219,7 +163,7 @@ fn text_password(
 /// The TLS client that the settings ask for. A problem's field is that of `settings`.
 fn tls_client(settings: &TlsSettings, context: &Context) -> Result<TlsClient, Problem> {
     TlsClient::new(settings, &context.roots, |path| context.files.read(path))
-        .map_err(|problem| tls_problem(settings, problem))
+        .map_err(|problem| settings.problem(problem))
 }
 
 /// The TLS that the mode asks for. A problem's field is that of `settings`.
@@ -231,16 +175,7 @@ fn tls_policy(
     TlsPolicy::new(mode, settings, &context.roots, |path| {
         context.files.read(path)
     })
-    .map_err(|problem| tls_problem(settings, problem))
-}
-
-fn tls_problem(settings: &TlsSettings, (field, message): (&str, String)) -> Problem {
-    Problem {
-        // All else that can go wrong is what is in the files, or in the system's.
-        of_host: field == "ca_file" || settings.cert_file.is_some() == settings.key_file.is_some(),
-        field: field.to_owned(),
-        message,
-    }
+    .map_err(|problem| settings.problem(problem))
 }
 
 /// The user that the statements of [`setup`] are for.

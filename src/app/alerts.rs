@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use crate::config::Plan;
-use crate::deliver::Outbox;
-use crate::evaluate::{Alerting, Board, HealthOf, Runs, Scope};
+use crate::evaluate::{Alerting, Board, Runs, Scope};
 use crate::metrics::Own;
-use crate::rule::{Alerts, Health, Mutes, Pace, Silences};
+use crate::notify::Prepared;
+use crate::rule::{Alerts, Mutes, Pace, Silences};
 use crate::store::Store;
 
 /// Lets the alerts in the book go on, and shows from which thresholds there are more. Nothing may be
@@ -68,31 +68,14 @@ fn groups(plan: &Plan) -> HashMap<(&str, &str), Option<Arc<str>>> {
     groups
 }
 
-/// The receivers of the alert that always fires: no kind of receiver can be configured yet.
-fn watchdog(_plan: &Plan) -> Vec<Arc<str>> {
-    Vec::new()
-}
-
-/// What the daemon knows of itself, but for what the evaluation knows.
-pub(super) fn health(
-    store: &Store,
-    outbox: Outbox,
-    log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
-) -> HealthOf {
-    let store = store.clone();
-    Box::new(move || {
-        let figures = outbox.figures();
-        let oldest = figures.iter().filter_map(|of| of.oldest_timestamp_seconds);
-        let dropped = figures.iter().flat_map(|of| &of.dropped);
-        Health {
-            durable: store.counters().durable,
-            tilts: 0,
-            samples_dropped: 0,
-            notifications_dropped: dropped.map(|(_, count)| count).sum(),
-            oldest_notification_timestamp_seconds: oldest.reduce(f64::min),
-            log_lines_dropped: log_lines_dropped(),
-        }
-    })
+/// The receivers of the alert that always fires: unless they are named, every Alertmanager.
+fn watchdog(plan: &Plan) -> Vec<Arc<str>> {
+    if let Some(named) = &plan.alerting.watchdog {
+        return named.clone();
+    }
+    let all = plan.receivers.iter();
+    let alertmanagers = all.filter(|of| matches!(of.prepared, Prepared::Alertmanager(_)));
+    alertmanagers.map(|of| Arc::clone(&of.name)).collect()
 }
 
 /// Shows the threshold of each rule that has one for all that it is for.

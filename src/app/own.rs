@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use crate::deliver::Outbox;
-use crate::evaluate::Board;
+use crate::evaluate::{Board, HealthOf};
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::GroupReport;
 use crate::net::{Icmp, Resolver};
-use crate::rule::Alerts;
+use crate::rule::{Alerts, Health};
 use crate::store;
 
 /// Where the numbers are.
@@ -27,6 +27,25 @@ pub(super) struct Sources {
 }
 
 impl Sources {
+    /// What the daemon knows of itself, but for what the evaluation knows.
+    pub(super) fn health(&self) -> HealthOf {
+        let (state, outbox) = (self.state.clone(), self.outbox.clone());
+        let log_lines_dropped = Arc::clone(&self.log_lines_dropped);
+        Box::new(move || {
+            let figures = outbox.figures();
+            let oldest = figures.iter().filter_map(|of| of.oldest_timestamp_seconds);
+            let dropped = figures.iter().flat_map(|of| &of.dropped);
+            Health {
+                durable: state.counters().durable,
+                tilts: 0,
+                samples_dropped: 0,
+                notifications_dropped: dropped.map(|(_, count)| count).sum(),
+                oldest_notification_timestamp_seconds: oldest.reduce(f64::min),
+                log_lines_dropped: log_lines_dropped(),
+            }
+        })
+    }
+
     pub(super) fn refresh(&self, own: &Own) {
         if !self.series.judged(judged(&self.board)) {
             // Both were made of the same plan.

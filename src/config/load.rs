@@ -63,6 +63,7 @@ struct Parts {
     groups: Vec<Element>,
     maintenance: Vec<Element>,
     rules: Vec<Element>,
+    receivers: Vec<Element>,
     files: Vec<PathBuf>,
 }
 
@@ -172,6 +173,8 @@ impl Reader {
         self.parts.maintenance.extend(maintenance);
         let rules = self.list(&table, "rules", &folder);
         self.parts.rules.extend(rules);
+        let receivers = self.list(&table, "receivers", &folder);
+        self.parts.receivers.extend(receivers);
         Some(table)
     }
 
@@ -241,20 +244,25 @@ impl Reader {
         let defaults = check.defaults(&settings);
         let limits = check.limits(&settings);
         let state_dir = check.state_dir(&settings);
+        let folder = parts.files.first().and_then(|file| file.parent());
+        let heartbeat = check.heartbeat(&settings, folder);
         let named = validate::names(&parts.probes);
         let probes = check.probes(parts.probes, &regions, &defaults);
         check.targets(&probes, &regions, &limits);
         let groups = check.groups(&parts.groups, &regions, &named, &probes);
         let maintenance = check.maintenance(&parts.maintenance);
+        let receiver_names = validate::names(&parts.receivers);
         let known = validate::Known {
             regions: &regions,
             probe_names: &named,
             probes: &probes,
             group_names: &validate::names(&parts.groups),
             groups: &groups,
-            receivers: None,
+            receivers: Some(&receiver_names),
         };
         let rules = check.rules(&parts.rules, &known);
+        let receivers = check.receivers(&parts.receivers);
+        let alerting = check.alerting(&settings, &receiver_names);
         let region = check.region(&settings, &regions, main);
         let mut warnings = check.warnings;
         warnings.extend(self.warnings);
@@ -264,10 +272,13 @@ impl Reader {
             regions,
             limits,
             state_dir,
+            heartbeat,
             probes,
             groups,
             maintenance,
             rules,
+            receivers,
+            alerting,
             files: parts.files,
             warnings,
             places: Arc::new(self.places),
@@ -295,8 +306,11 @@ impl Reader {
     /// The main file's settings with the environment and the flags over them.
     fn layers(&mut self, overrides: &Overrides) -> Map<String, Value> {
         let mut named = Vec::new();
-        for element in &self.parts.probes {
+        for element in self.parts.probes.iter().chain(&self.parts.receivers) {
             named_variables(&element.value, &mut named);
+        }
+        if let Some(heartbeat) = self.parts.main.get("heartbeat") {
+            named_variables(heartbeat, &mut named);
         }
         let file = self.main_settings();
         let env = variables(

@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::load::Element;
 use super::place::Path;
 use super::problem::Problem;
-use super::{Config, Group, GroupProbe, Limits, Probe, Problems, Target};
+use super::{Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Target};
 use crate::files::Files;
 use crate::model::{
     self, DatabaseSet, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking, Role,
     TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
+use crate::notify::{self, Prepared};
 use crate::probe::{CanaryName, Context, Probe as Runner, Template};
 use crate::rule::{Maintenance, PlannedRule};
 
@@ -46,6 +48,15 @@ impl Shared {
         })
     }
 
+    /// What is needed to prepare a receiver.
+    fn receiver(&self, element: &Element) -> notify::Context {
+        notify::Context {
+            resolver: Arc::clone(&self.resolver),
+            roots: Arc::clone(&self.roots),
+            files: Files::new(self.credentials.clone(), element.folder.clone()),
+        }
+    }
+
     fn context(&self, probe: &Probe, region: &Arc<str>) -> Context {
         Context {
             resolver: Arc::clone(&self.resolver),
@@ -74,6 +85,8 @@ pub struct Plan {
     /// The folder of what it must not forget, an absolute path; none is set in most files, since
     /// systemd names one.
     pub state_dir: Option<PathBuf>,
+    /// Where this daemon says that it goes on.
+    pub heartbeat: Option<Arc<notify::Heartbeat>>,
     /// The targets that are probed from this region. A target's place is its `TargetKey`.
     pub targets: Vec<PlannedTarget>,
     /// Every probe, also those that do not run from this region.
@@ -88,8 +101,32 @@ pub struct Plan {
     pub maintenance: Vec<Maintenance>,
     /// Every rule, also those that look at nothing from this region.
     pub rules: Vec<PlannedRule>,
+    /// Who is told of alerts.
+    pub receivers: Vec<PlannedReceiver>,
+    /// When they are told.
+    pub alerting: Alerting,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
+}
+
+/// Who is told of alerts, ready to be.
+#[derive(Clone)]
+pub struct PlannedReceiver {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Tells it.
+    pub prepared: Prepared,
+}
+
+impl std::fmt::Debug for PlannedReceiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlannedReceiver")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A target, when it is probed, and how.
@@ -174,6 +211,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             regions: config.regions.len(),
             limits: config.limits,
             state_dir: config.state_dir.clone(),
+            heartbeat: None,
             targets: Vec::new(),
             probes: Vec::new(),
             sets: Vec::new(),
@@ -181,13 +219,19 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             groups: Vec::new(),
             maintenance: config.maintenance.clone(),
             rules: config.rules.clone(),
+            receivers: Vec::new(),
+            alerting: config.alerting.clone(),
             warnings: config.warnings.clone(),
         },
     };
+    planner.heartbeat(shared);
     for probe in &config.probes {
         planner.probe(probe, shared);
     }
     planner.groups();
+    for receiver in &config.receivers {
+        planner.receiver(receiver, shared);
+    }
     planner.plan.warnings.sort();
     (planner.plan, planner.problems)
 }
@@ -201,6 +245,24 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    fn heartbeat(&mut self, shared: &Shared) {
+        let Some(heartbeat) = &self.config.heartbeat else {
+            return;
+        };
+        let element = &heartbeat.element;
+        match heartbeat.settings.prepare(&shared.receiver(element)) {
+            Ok(prepared) => self.plan.heartbeat = Some(Arc::new(prepared)),
+            Err(faults) => {
+                for fault in faults {
+                    let below = Path::parse(&fault.field);
+                    let places = &self.config.places;
+                    let problem = element.problem(places, &below, fault.message);
+                    self.problems.push(problem);
+                }
+            }
+        }
+    }
+
     fn probe(&mut self, probe: &Probe, shared: &Shared) {
         let here = probe.from.contains(&self.config.region);
         self.plan.probes.push(summary(probe));
@@ -223,7 +285,7 @@ impl Planner<'_> {
         }
     }
 
-    fn settings_fault(&mut self, probe: &Probe, fault: &crate::probe::Problem, here: bool) {
+    fn settings_fault(&mut self, probe: &Probe, fault: &model::Problem, here: bool) {
         let path = Path::root("check")
             .key(probe.check.kind())
             .join(&Path::parse(&fault.field));
@@ -312,6 +374,28 @@ impl Planner<'_> {
             });
         }
         self.turns();
+    }
+
+    fn receiver(&mut self, receiver: &Receiver, shared: &Shared) {
+        match receiver
+            .settings
+            .prepare(&shared.receiver(&receiver.element))
+        {
+            Some(Ok(prepared)) => self.plan.receivers.push(PlannedReceiver {
+                name: Arc::clone(&receiver.name),
+                kind: receiver.kind,
+                prepared,
+            }),
+            // What is missing was left out: its fault is known, and others may come of that.
+            Some(Err(faults)) if receiver.complete => {
+                for fault in faults {
+                    let (path, places) = (Path::parse(&fault.field), &self.config.places);
+                    self.problems
+                        .push(receiver.element.problem(places, &path, fault.message));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The probe that the group names or, if it names none, the first of the best kind with targets

@@ -18,20 +18,30 @@ use crate::probe::Check;
 use crate::rule::{Severity, When};
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 10] = [
+pub(super) const MAIN: [&str; 13] = [
     "region",
     "regions",
     "defaults",
     "limits",
     "state_dir",
+    "heartbeat",
     "include",
     "probes",
     "groups",
     "rules",
     "maintenance",
+    "alerting",
+    "receivers",
 ];
 /// The keys of an included file.
-pub(super) const INCLUDED: [&str; 5] = ["regions", "probes", "groups", "rules", "maintenance"];
+pub(super) const INCLUDED: [&str; 6] = [
+    "regions",
+    "probes",
+    "groups",
+    "rules",
+    "maintenance",
+    "receivers",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -50,6 +60,21 @@ pub(super) struct Limits {
     pub(super) max_in_flight: Option<i64>,
     pub(super) probe_threads: Option<i64>,
     pub(super) max_targets: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Alerting {
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) group_wait: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) group_interval: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) repeat_interval: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) max_age: Option<Duration>,
+    pub(super) external_url: Option<String>,
+    pub(super) watchdog: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

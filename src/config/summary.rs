@@ -139,10 +139,23 @@ pub fn text(plan: &Plan) -> String {
         text += "\n";
         text += &rules_text(&plan.rules);
     }
+    text += &receivers(plan);
     for hint in hints(plan) {
         let _ = writeln!(text, "\nhint: {hint}");
     }
     text
+}
+
+/// Who is told of alerts.
+fn receivers(plan: &Plan) -> String {
+    if plan.receivers.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![["RECEIVER", "KIND"].map(str::to_owned)];
+    let receivers = plan.receivers.iter();
+    rows.extend(receivers.map(|receiver| [receiver.name.to_string(), receiver.kind.to_owned()]));
+    let lines = aligned(&rows).map(|line| line + "\n");
+    "\n".to_owned() + &lines.collect::<String>()
 }
 
 fn group_text(group: &PlannedGroup) -> String {

@@ -7,12 +7,13 @@ mod names;
 mod probes;
 mod promises;
 mod ranking;
+mod receivers;
 mod rules;
 mod targets;
 mod tuning;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +25,7 @@ pub(super) use self::rules::Known;
 use super::load::Element;
 use super::place::{Path, Place, Places};
 use super::problem::{Problem, Problems, choices};
-use super::{Limits, Region, buckets, schema, strict};
+use super::{Heartbeat, Limits, Region, buckets, schema, strict};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -230,6 +231,21 @@ impl Check<'_> {
         let place = self.places.of(value);
         self.problems.push(Problem::new(place, &path, message));
         None
+    }
+
+    /// Where this daemon says that it goes on. Files that it names are relative to `folder`.
+    pub(super) fn heartbeat(
+        &mut self,
+        settings: &Map<String, Value>,
+        folder: Option<&FilePath>,
+    ) -> Option<Heartbeat> {
+        let element = Element {
+            value: settings.get("heartbeat")?.clone(),
+            path: Path::root("heartbeat"),
+            folder: folder.map(FilePath::to_owned).unwrap_or_default(),
+        };
+        let read = strict::read(&element.value, &element.path, self.places, self.problems);
+        read.map(|settings| Heartbeat { settings, element })
     }
 
     /// A section of settings; an absent one is one without settings.

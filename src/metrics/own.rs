@@ -153,6 +153,12 @@ own! {
     state_writes_total: IntCounter = ();
     /// Writes of changed state that failed.
     state_write_failures_total: IntCounter = ();
+    /// Heartbeats that were sent and taken.
+    heartbeats_total: IntCounter = ();
+    /// Heartbeats that were sent and not taken, by reason.
+    heartbeat_failures_total: IntCounterVec = &["reason"];
+    /// Heartbeats that were not sent because something of this daemon did not go on.
+    heartbeats_withheld_total: IntCounter = ();
     /// Files of the state that were found damaged at start: what could be read was kept.
     state_corruptions_total: IntCounter = ();
     /// How long writes of changed state to the disk took, also those that failed.

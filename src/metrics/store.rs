@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::alertmanagers::AlertmanagerSeries;
 use super::buckets::Buckets;
 use super::groups::GroupSeries;
 use super::members::MemberSeries;
@@ -14,7 +15,7 @@ use super::rows::{Family, Subject};
 use super::series::Series;
 use super::sets::SetSeries;
 use super::standbys::StandbySeries;
-use super::{families, groups, members, pairs, receivers, sets, standbys};
+use super::{alertmanagers, families, groups, members, pairs, receivers, sets, standbys};
 use crate::model::{
     DatabaseSet, GroupMember, GroupReport, Observation, PairFigures, PairKey, PastFigures,
     ReceiverFigures, Sample, SetFigures, SetKey, Shape, StandbyPlace, Target, TargetKey,
@@ -56,8 +57,9 @@ struct Inner {
     members: Vec<MemberSeries>,
     standbys: Vec<StandbySeries>,
     groups: Vec<GroupSeries>,
+    alertmanagers: Vec<Arc<AlertmanagerSeries>>,
     receivers: Vec<ReceiverSeries>,
-    /// Of all seven: their first or last label tells them apart.
+    /// Of all eight: their first or last label tells them apart.
     labels: HashSet<Arc<str>>,
 }
 
@@ -164,6 +166,24 @@ impl Store {
         }
         inner.groups.push(series);
         Ok(())
+    }
+
+    /// Adds an Alertmanager of a receiver: its series exist from now on. Whoever tells it counts in
+    /// what is returned.
+    ///
+    /// The error says that it is there already.
+    pub fn insert_alertmanager(
+        &self,
+        receiver: &str,
+        endpoint: &str,
+    ) -> Result<Arc<AlertmanagerSeries>, String> {
+        let series = Arc::new(AlertmanagerSeries::new(receiver, endpoint)?);
+        let mut inner = self.lock();
+        if !inner.labels.insert(series.shared_labels()) {
+            return Err(format!("{receiver} has {endpoint} twice"));
+        }
+        inner.alertmanagers.push(Arc::clone(&series));
+        Ok(series)
     }
 
     /// Adds a receiver of notifications: its series exist from now on.
@@ -286,6 +306,12 @@ impl Store {
         self.table(members::FAMILIES, |inner| &inner.members, page, &mut full);
         self.table(standbys::FAMILIES, |inner| &inner.standbys, page, &mut full);
         self.table(groups::FAMILIES, |inner| &inner.groups, page, &mut full);
+        self.table(
+            alertmanagers::FAMILIES,
+            |inner| &inner.alertmanagers,
+            page,
+            &mut full,
+        );
         self.table(
             receivers::FAMILIES,
             |inner| &inner.receivers,

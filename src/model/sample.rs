@@ -51,7 +51,9 @@ impl Failure {
     }
 }
 
-fn one_line(text: &str) -> Box<str> {
+/// The text on one line: control characters become spaces, and it is cut to
+/// [`Failure::MAX_DETAIL`] bytes.
+pub fn one_line(text: &str) -> Box<str> {
     let mut line = String::with_capacity(text.len().min(Failure::MAX_DETAIL));
     for c in text.chars() {
         let c = if c.is_control() { ' ' } else { c };

@@ -1,6 +1,7 @@
 //! Secrets that cannot be printed.
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
 
 /// A password, token or key. It has no `Display`, its `Debug` is `<secret>`, and its memory is
 /// overwritten when it is dropped.
@@ -16,6 +17,12 @@ impl Secret {
     /// The text itself: call it only where it goes onto the wire.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 

@@ -4,6 +4,8 @@
 //! hide what a single request met. The connection is driven by the task that waits for the answer,
 //! so that dropping the exchange drops everything it started.
 
+mod destination;
+mod headers;
 mod tasks;
 mod tunnel;
 mod witness;
@@ -13,6 +15,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -22,6 +25,7 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
 use self::tasks::Tasks;
 use self::witness::{Ending, Witness};
@@ -29,6 +33,8 @@ use super::capped::is_too_large;
 use super::{Stopwatch, failure_of};
 use crate::model::{Facts, Failure, HttpFacts, Phase, Reason};
 
+pub use self::destination::{Destination, Names};
+pub use self::headers::{authorization, header_name, header_value, is_of_connection, own_headers};
 pub use self::tunnel::tunnel;
 
 /// Bytes that the status line and the headers of an answer may have together.
@@ -76,6 +82,37 @@ impl Exchange {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let limits = self.limits();
+        self.over_http1(stream, limits, watch).await
+    }
+
+    /// As [`Self::http1`], for the sake of the status: of the body there is what came whole within
+    /// `patience` and the cap, and it is no failure if that is not all.
+    pub async fn http1_status<S>(
+        self,
+        stream: S,
+        patience: Duration,
+        watch: &mut Stopwatch,
+    ) -> Result<Answer, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let limits = Limits {
+            patience: Some(patience),
+            ..self.limits()
+        };
+        self.over_http1(stream, limits, watch).await
+    }
+
+    async fn over_http1<S>(
+        self,
+        stream: S,
+        limits: Limits,
+        watch: &mut Stopwatch,
+    ) -> Result<Answer, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES as usize)
             .handshake(TokioIo::new(stream))
@@ -88,7 +125,6 @@ impl Exchange {
                 open = false;
             }
         };
-        let limits = self.limits();
         watch.enter(Phase::Processing);
         let response = sender.send_request(self.request);
         receive(response, drive, failure, limits, watch).await
@@ -125,6 +161,7 @@ impl Exchange {
         Limits {
             max_body_bytes: self.max_body_bytes,
             keep_body: self.keep_body,
+            patience: None,
         }
     }
 }
@@ -133,6 +170,8 @@ impl Exchange {
 struct Limits {
     max_body_bytes: u64,
     keep_body: bool,
+    /// For how long the body is waited for, where not all of it is needed.
+    patience: Option<Duration>,
 }
 
 /// Waits for the answer while `drive` moves the connection on; `explain` says what an error means.
@@ -159,7 +198,14 @@ async fn receive(
         headers: head.headers,
         body: Vec::new(),
     };
-    let read = read_body(&mut body, &mut drive, &explain, limits, &mut answer).await;
+    let read = read_body(&mut body, &mut drive, &explain, limits, &mut answer);
+    let read = match limits.patience {
+        None => read.await,
+        Some(patience) => {
+            let _ = timeout(patience, read).await;
+            Ok(())
+        }
+    };
     match read {
         Ok(()) => {
             watch.leave();

@@ -1,5 +1,6 @@
 //! TLS sessions by rustls, with what their certificates said.
 
+mod https;
 mod mode;
 mod recorder;
 
@@ -18,11 +19,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub use self::https::Https;
 pub use self::mode::{TlsMode, TlsPolicy};
 
 use self::recorder::Recorder;
 use super::{Stopwatch, failure_of};
-use crate::model::{Failure, Phase, Reason, TlsFacts, TlsVersion};
+use crate::model::{Failure, Phase, Problem, Reason, TlsFacts, TlsVersion};
 
 /// How a probe speaks TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -38,6 +40,18 @@ pub struct TlsSettings {
     pub server_name: Option<String>,
     /// Do not verify the server's certificate. Shown as a metric.
     pub insecure_skip_verify: bool,
+}
+
+impl TlsSettings {
+    /// What [`TlsClient::new`] says is wrong with these settings, as a problem.
+    pub fn problem(&self, (field, message): (&str, String)) -> Problem {
+        Problem {
+            // All else that can go wrong is what is in the files, or in the system's.
+            of_host: field == "ca_file" || self.cert_file.is_some() == self.key_file.is_some(),
+            field: field.to_owned(),
+            message,
+        }
+    }
 }
 
 /// The system's authorities, read when first needed and shared by every probe.

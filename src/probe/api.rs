@@ -10,12 +10,10 @@ use http::{HeaderMap, Request, Uri};
 use http_body_util::Full;
 use url::{Position, Url};
 
-use super::destination::{Destination, Names};
-use super::https::Https;
 use super::{Context, Problem};
 use crate::model::{FactSet, Facts, Failure, Phase, PhaseSet, Reason, ReasonSet, Shape};
-use crate::net::http::{Answer, Exchange, wire_cap};
-use crate::net::{Dial, IpVersion, Resolver, Stopwatch, TlsSettings};
+use crate::net::http::{Answer, Destination, Exchange, Names, wire_cap};
+use crate::net::{Dial, Https, IpVersion, Resolver, Stopwatch, TlsSettings};
 
 /// Bytes that the body of an answer may have.
 const MAX_BODY_BYTES: u64 = 1 << 20;
@@ -55,7 +53,12 @@ impl Api {
         problems: &mut Vec<Problem>,
     ) -> Self {
         let names = Names::new(way.host, way.tls.server_name.as_deref(), problems);
-        let https = Https::new(way.tls, context, problems);
+        let https = Https::new(
+            way.tls,
+            &context.roots,
+            |path| context.files.read(path),
+            problems,
+        );
         let (dial, ip_version) = Dial::from_settings(way.source_address, way.dscp, way.ip_version)
             .map_err(|(field, why)| problems.push(Problem::new(field, why)))
             .unwrap_or_default();

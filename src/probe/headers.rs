@@ -1,30 +1,14 @@
 //! The headers of a request, as the settings of a kind have them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HOST, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
 
-use super::{Problem, secret};
-use crate::files::Files;
-use crate::model::Secret;
-
-/// Where a secret value comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SecretSource {
-    /// A file.
-    File(PathBuf),
-    /// An environment variable.
-    Env(String),
-}
+use super::Problem;
+use crate::files::{Files, SecretSource};
+use crate::net::http::{authorization, header_name, header_value, is_of_connection, own_headers};
 
 /// What settings say of the headers to send.
 pub(super) struct Wanted<'a> {
@@ -44,7 +28,7 @@ impl Wanted<'_> {
     pub(super) fn read(&self, files: &Files, problems: &mut Vec<Problem>) -> HeaderMap {
         let mut headers = own_headers(self.encoding);
         configured_headers(self, files, &mut headers, problems);
-        match authorization(self, files) {
+        match credentials(self, files) {
             Ok(Some(_)) if headers.contains_key(AUTHORIZATION) => problems.push(Problem::new(
                 "secret_headers.authorization",
                 "set either this header or username or bearer_token_file",
@@ -57,28 +41,6 @@ impl Wanted<'_> {
     }
 }
 
-/// A header's name, or what is wrong with it.
-pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("`{name}` is not the name of a header"))
-}
-
-/// What hotspare says of itself, to a server that may use this encoding. `Host` has its place here,
-/// to be first in every request.
-pub(super) fn own_headers(encoding: &'static str) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(HOST, HeaderValue::from_static(""));
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static(concat!("hotspare/", env!("CARGO_PKG_VERSION"))),
-    );
-    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
-    // One connection, one request: the server need not wait for another.
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    headers
-}
-
 fn configured_headers(
     settings: &Wanted<'_>,
     files: &Files,
@@ -86,8 +48,7 @@ fn configured_headers(
     problems: &mut Vec<Problem>,
 ) {
     for (name, text) in settings.headers {
-        let header = allowed_name(name, false)
-            .and_then(|name| Ok((name, value(text).map_err(str::to_owned)?)));
+        let header = allowed_name(name, false).and_then(|name| Ok((name, header_value(text)?)));
         match header {
             Ok((name, value)) => drop(headers.insert(name, value)),
             Err(why) => problems.push(Problem::new(format!("headers.{name}"), why)),
@@ -109,18 +70,9 @@ fn configured_headers(
 }
 
 fn read(source: &SecretSource, files: &Files) -> Result<HeaderValue, String> {
-    let secret = match source {
-        SecretSource::File(path) => files.secret(Some(path), None)?,
-        SecretSource::Env(name) => files.secret(None, Some(name))?,
-    };
-    let mut value = value(secret.as_ref().map_or("", Secret::expose))?;
+    let mut value = header_value(files.secret_from(source)?.expose())?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn value(text: &str) -> Result<HeaderValue, &'static str> {
-    HeaderValue::from_bytes(text.as_bytes())
-        .map_err(|_| "the value has a line end or another character that a header cannot have")
 }
 
 fn allowed_name(name: &str, secret: bool) -> Result<HeaderName, String> {
@@ -132,66 +84,17 @@ fn allowed_name(name: &str, secret: bool) -> Result<HeaderName, String> {
         }
         n if n == PROXY_AUTHORIZATION && !secret => "use secret_headers",
         n if n == ACCEPT_ENCODING => "see `decompress` of the kind `http`",
-        n if [
-            CONNECTION,
-            CONTENT_LENGTH,
-            EXPECT,
-            TE,
-            TRAILER,
-            TRANSFER_ENCODING,
-            UPGRADE,
-        ]
-        .contains(n)
-            || n == "keep-alive" =>
-        {
-            "the probe sets it itself"
-        }
+        n if is_of_connection(n) => "the probe sets it itself",
         _ => return Ok(name),
     };
     Err(format!("this header cannot be set here: {instead}"))
 }
 
 /// The value of `Authorization`, if the settings have credentials.
-fn authorization(settings: &Wanted<'_>, files: &Files) -> Result<Option<HeaderValue>, Problem> {
-    let password = secret(
-        files,
-        "password",
-        settings.password_file,
-        settings.password_env,
-    )?;
-    let token = secret(
-        files,
-        "bearer_token",
-        settings.bearer_token_file,
-        settings.bearer_token_env,
-    )?;
-    let text = match (settings.username, password, token) {
-        (None, None, None) => return Ok(None),
-        (Some(user), _, _) if user.contains(':') => {
-            return Err(Problem::new("username", "a user name cannot have a colon"));
-        }
-        (Some(user), Some(password), None) => {
-            let pair = format!("{user}:{}", password.expose());
-            format!("Basic {}", STANDARD.encode(pair))
-        }
-        (None, None, Some(token)) => format!("Bearer {}", token.expose()),
-        (Some(_), None, None) => {
-            return Err(Problem::new(
-                "password_file",
-                "username needs a password_file",
-            ));
-        }
-        (None, Some(_), _) => {
-            return Err(Problem::new("username", "password_file needs a username"));
-        }
-        (Some(_), _, Some(_)) => {
-            return Err(Problem::new(
-                "bearer_token_file",
-                "set either username or bearer_token_file",
-            ));
-        }
-    };
-    let mut value = value(&text).map_err(|why| Problem::of_host("bearer_token_file", why))?;
-    value.set_sensitive(true);
-    Ok(Some(value))
+fn credentials(settings: &Wanted<'_>, files: &Files) -> Result<Option<HeaderValue>, Problem> {
+    let (file, env) = (settings.password_file, settings.password_env);
+    let password = files.secret_of("password", file, env)?;
+    let (file, env) = (settings.bearer_token_file, settings.bearer_token_env);
+    let token = files.secret_of("bearer_token", file, env)?;
+    authorization(settings.username, password.as_ref(), token.as_ref())
 }

@@ -22,11 +22,10 @@ use self::expect::Expectations;
 use self::request::Prototype;
 use self::settings::Decompress;
 pub(super) use self::settings::Settings;
-use super::destination::{Destination, Names};
-use super::https::Https;
 use super::{Context, Probe, Problem, Run, Template};
 use crate::model::{FactSet, Phase, PhaseSet, Reason, ReasonSet, Shape};
-use crate::net::{Addresses, Dial, Endpoint, IpVersion, Resolver, Stopwatch};
+use crate::net::http::{Destination, Names};
+use crate::net::{Addresses, Dial, Endpoint, Https, IpVersion, Resolver, Stopwatch};
 
 /// Redirects that can be followed at most.
 const MAX_REDIRECTS: u8 = 10;
@@ -62,7 +61,12 @@ impl Settings {
         let server_name = self.tls.server_name.as_deref();
         let names = Names::new(self.host.as_deref(), server_name, &mut problems);
         let proxy = self.proxy(&mut problems);
-        let tls = Https::new(&self.tls, context, &mut problems);
+        let tls = Https::new(
+            &self.tls,
+            &context.roots,
+            |path| context.files.read(path),
+            &mut problems,
+        );
         let (dial, ip_version) = self.dial(&mut problems);
         self.check(&expectations, &prototype, &mut problems);
         if !problems.is_empty() {

@@ -12,9 +12,9 @@ use smallvec::smallvec;
 
 use self::status::Status;
 use super::api::{Api, Base, Way, expect_ok};
-use super::headers::own_headers;
 use super::{Context, Probe, Problem, Run, Template};
 use crate::model::{FactSet, Facts, Failure, Reply, Shape};
+use crate::net::http::own_headers;
 use crate::net::{IpVersion, Stopwatch, TlsSettings};
 
 /// The settings of `check: { patroni: … }`. The target is the URL of the REST API.

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotspare::files::Files;
-use hotspare::model::{Failure, Laps, Phase, Reason, Reply};
+use hotspare::model::{Failure, Laps, Phase, Problem, Reason, Reply};
 use hotspare::net::{Icmp, Resolver, Roots, Stopwatch};
-use hotspare::probe::{CanaryName, Check, Context, Probe, Problem, Template};
+use hotspare::probe::{CanaryName, Check, Context, Probe, Template};
 use serde_json::Value;
 
 /// How long a test waits for what must happen at once: a guard against hanging, never a measure.

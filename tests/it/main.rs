@@ -8,6 +8,8 @@
 mod address_change;
 mod alert_rules;
 mod alerting;
+mod alertmanager;
+mod alertmanager_cluster;
 mod api;
 mod authority;
 mod config;
@@ -18,6 +20,7 @@ mod dns;
 mod drills;
 mod fault;
 mod gate;
+mod heartbeat;
 mod http;
 mod layering;
 mod lifecycle;

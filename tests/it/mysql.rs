@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotspare::files::Files;
-use hotspare::model::{Epoch, Phase, PhaseSet, Reason};
+use hotspare::model::{Epoch, Phase, PhaseSet, Problem, Reason};
 use hotspare::net::{Icmp, Resolver, Roots, Stopwatch};
-use hotspare::probe::{CanaryName, Check, Context, Probe, Problem};
+use hotspare::probe::{CanaryName, Check, Context, Probe};
 use serde_json::{Value, json};
 
 use crate::authority::Authority;

@@ -547,7 +547,15 @@ pub(crate) fn filled() -> (Store, Own) {
     for unit in Unit::ALL {
         own.rule_threshold("eu-west", "Slow", unit, 0.5);
     }
+    own.heartbeat_failures_total
+        .with_label_values(&["timeout"])
+        .inc();
     let store = Store::new();
+    let alertmanager = store.insert_alertmanager("am", "http://am-1:9093");
+    let alertmanager = alertmanager.expect("inserted");
+    alertmanager.request(Duration::from_millis(30));
+    alertmanager.sent(2);
+    alertmanager.queue(1);
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);
     let failure = Failure::new(Reason::Refused, "no one listens").with_facts(facts());
     for observation in [

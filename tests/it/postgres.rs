@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use hotspare::files::Files;
 use hotspare::model::{
-    DatabaseFacts, Epoch, Facts, Failure, Phase, PhaseSet, Reason, ReplicationFacts, Reply,
+    DatabaseFacts, Epoch, Facts, Failure, Phase, PhaseSet, Problem, Reason, ReplicationFacts, Reply,
 };
 use hotspare::net::{Icmp, Resolver, Roots, Stopwatch};
-use hotspare::probe::{CanaryName, Check, Context, Probe, Problem};
+use hotspare::probe::{CanaryName, Check, Context, Probe};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use hotspare::files::Files;
 use hotspare::model::{
-    DatabaseFacts, Epoch, Facts, Identity, Phase, Position, Reason, ReplicationFacts, Role,
+    DatabaseFacts, Epoch, Facts, Identity, Phase, Position, Problem, Reason, ReplicationFacts, Role,
 };
 use hotspare::net::{Icmp, Resolver, Roots};
-use hotspare::probe::{CanaryName, Check, Context, Probe, Problem};
+use hotspare::probe::{CanaryName, Check, Context, Probe};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 

@@ -92,7 +92,7 @@ impl Check<'_> {
         let labels = self.rule_labels(element, &read.labels);
         let depends_on = self.depends_on(element, &read, all);
         let annotations = self.annotations(element, read.annotations);
-        let receivers = self.receivers(element, read.receivers.as_deref(), known.receivers);
+        let receivers = self.told(element, read.receivers.as_deref(), known.receivers);
         let when = read.when?;
         Some(PlannedRule {
             // One without a good name was reported, and so was one without a severity.
@@ -171,7 +171,7 @@ impl Check<'_> {
     }
 
     /// The receivers that are told. `known` are the names of all; `None`: nobody knows.
-    fn receivers(
+    fn told(
         &mut self,
         element: &Element,
         names: Option<&[String]>,

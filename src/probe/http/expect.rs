@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::settings::Settings;
 use super::status::Statuses;
 use crate::model::{Failure, Reason};
+use crate::net::http::header_name;
 use crate::probe::Problem;
-use crate::probe::headers::header_name;
 
 /// Bytes that a compiled pattern may have, and as many for its cache.
 const PATTERN_BYTES: usize = 1 << 20;

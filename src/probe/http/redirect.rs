@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::model::{Failure, Reason};
-use crate::probe::destination::{Destination, Names};
+use crate::net::http::{Destination, Names};
 
 /// Whether the answer sends the client elsewhere.
 pub(super) fn is_redirect(status: StatusCode) -> bool {

@@ -10,8 +10,8 @@ use http_body_util::Full;
 
 use super::settings::{Decompress, Settings};
 use crate::files::Files;
+use crate::net::http::Destination;
 use crate::probe::Problem;
-use crate::probe::destination::Destination;
 use crate::probe::headers::Wanted;
 
 /// How the request names its target.

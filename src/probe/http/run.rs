@@ -11,9 +11,8 @@ use super::request::Form;
 use super::settings::Decompress;
 use super::{Http, Target, decode, redirect};
 use crate::model::{Facts, Failure, Latencies, Reason, Reply, TlsFacts};
-use crate::net::http::{Answer, Exchange, tunnel, wire_cap};
+use crate::net::http::{Answer, Destination, Exchange, tunnel, wire_cap};
 use crate::net::{Host, Stopwatch, TlsClient, Wire};
-use crate::probe::destination::Destination;
 
 const H2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::expect::{JsonRule, VersionSource};
 use super::status::Statuses;
+use crate::files::SecretSource;
 use crate::net::{Addresses, IpVersion, TlsSettings};
-use crate::probe::headers::SecretSource;
 
 /// The settings of `check: { http: … }`.
 ///

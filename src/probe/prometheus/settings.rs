@@ -9,10 +9,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Prometheus;
+use crate::files::SecretSource;
 use crate::model::duration;
 use crate::net::{IpVersion, TlsSettings};
 use crate::probe::api::{Api, Way};
-use crate::probe::headers::{SecretSource, Wanted};
+use crate::probe::headers::Wanted;
 use crate::probe::{Context, Problem, Template};
 
 /// Bytes that a query may have. Servers and proxies refuse long URLs.

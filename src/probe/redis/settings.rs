@@ -15,7 +15,7 @@ use super::reply::packed;
 use super::{Redis, Shared};
 use crate::model::{Secret, duration};
 use crate::net::{Connection, Host, IpVersion, Route, TlsClient, TlsSettings};
-use crate::probe::{Context, Problem, Template, secret, tls_client};
+use crate::probe::{Context, Problem, Template, tls_client};
 
 /// The settings of `check: { redis: … }`. The target is `host` or `host:port` (6379).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -108,7 +108,7 @@ impl Settings {
 
     fn password(&self, context: &Context) -> Result<Option<Secret>, Problem> {
         let (file, env) = (self.password_file.as_deref(), self.password_env.as_deref());
-        secret(&context.files, "password", file, env)
+        context.files.secret_of("password", file, env)
     }
 
     fn tls_client(&self, context: &Context) -> Result<Option<TlsClient>, Problem> {

@@ -87,6 +87,11 @@ fn every_key_is_documented_and_no_other() {
             "limits: { zzz_unknown: 1 }\n".to_owned(),
             "limits.",
         ),
+        (
+            "## heartbeat",
+            "heartbeat: { zzz_unknown: 1 }\n".to_owned(),
+            "heartbeat.",
+        ),
         ("## probes", probe("zzz_unknown: 1"), "probes[0]."),
         ("## targets", probe(target), "probes[0].targets.eu-west[0]."),
         (

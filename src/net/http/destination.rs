@@ -7,40 +7,37 @@ use http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 use url::Url;
 
-use super::Problem;
+use crate::model::Problem;
 use crate::net::{Endpoint, Host};
 
 /// One URL, taken apart for the connection.
 #[derive(Clone, Debug)]
-pub(super) struct Destination {
+pub struct Destination {
     /// The host and port of the URL itself.
-    pub(super) dial: Endpoint,
+    pub dial: Endpoint,
     /// The name to verify; none without TLS.
-    pub(super) tls: Option<ServerName<'static>>,
+    pub tls: Option<ServerName<'static>>,
     /// The whole URL, with the name under which the service is asked.
-    pub(super) uri: Uri,
+    pub uri: Uri,
     /// Its path and query.
-    pub(super) path: Uri,
+    pub path: Uri,
     /// The value of the header `Host`.
-    pub(super) host: HeaderValue,
+    pub host: HeaderValue,
 }
 
 /// The names under which a target is asked, where they are not its URL's.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
+pub struct Names {
     /// For `Host`, and for TLS unless that has its own.
-    pub(super) host: Option<Authority>,
+    pub host: Option<Authority>,
     /// For TLS.
-    pub(super) server: Option<ServerName<'static>>,
+    pub server: Option<ServerName<'static>>,
 }
 
 impl Names {
-    /// The names that settings have in `host` and `tls.server_name`.
-    pub(super) fn new(
-        host: Option<&str>,
-        server: Option<&str>,
-        problems: &mut Vec<Problem>,
-    ) -> Self {
+    /// The names that settings have in `host` and `tls.server_name`; what is wrong with them is added to
+    /// the problems.
+    pub fn new(host: Option<&str>, server: Option<&str>, problems: &mut Vec<Problem>) -> Self {
         let mut names = Self::default();
         match host.map(host_of).transpose() {
             Ok(authority) => names.host = authority,
@@ -67,7 +64,7 @@ fn host_of(text: &str) -> Result<Authority, String> {
 
 impl Destination {
     /// Reads a target's address: an `http` or `https` URL without credentials.
-    pub(super) fn parse(address: &str, names: &Names) -> Result<Self, String> {
+    pub fn parse(address: &str, names: &Names) -> Result<Self, String> {
         let url = Url::parse(address).map_err(|e| match e {
             url::ParseError::RelativeUrlWithoutBase => {
                 "not a URL; write it like https://10.1.0.20/healthz".to_owned()
@@ -83,7 +80,7 @@ impl Destination {
     }
 
     /// The destination of a URL.
-    pub(super) fn new(url: &Url, names: &Names) -> Result<Self, String> {
+    pub fn new(url: &Url, names: &Names) -> Result<Self, String> {
         let default_port = match url.scheme() {
             "http" => 80,
             "https" => 443,
@@ -120,20 +117,20 @@ impl Destination {
     }
 
     /// Whether the two are one origin: what may see the other's credentials.
-    pub(super) fn is_same_origin(&self, other: &Self) -> bool {
+    pub fn is_same_origin(&self, other: &Self) -> bool {
         self.uri.scheme() == other.uri.scheme()
             && self.is_same_host(other)
             && self.port() == other.port()
     }
 
     /// Whether the two are asked under one name.
-    pub(super) fn is_same_host(&self, other: &Self) -> bool {
+    pub fn is_same_host(&self, other: &Self) -> bool {
         let host = |of: &Self| of.uri.host().map(str::to_ascii_lowercase);
         host(self) == host(other)
     }
 
     /// The port that the URL means, which is not the dialled one when the name is another.
-    pub(super) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         let default = if self.tls.is_some() { 443 } else { 80 };
         self.uri.port_u16().unwrap_or(default)
     }

@@ -1,0 +1,256 @@
+//! Tells one Alertmanager which alerts fire, as long as they do.
+//!
+//! Each member of a cluster has a task of its own, as each has to be told of everything: one that is
+//! dead delays no other. Nothing of it is kept on disk: what was told before a restart is told again,
+//! which is no news to an Alertmanager.
+
+mod told;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{info, warn};
+
+pub use self::told::Timing;
+use self::told::{Moment, Told};
+use crate::metrics::AlertmanagerSeries;
+use crate::model::Fingerprint;
+use crate::notify::{Denial, Member, Refusal, RefusalReason, Stated};
+use crate::rule::Alerts;
+
+/// The longest wait that a member may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
+
+/// One Alertmanager, and who tells it.
+pub struct Endpoint {
+    /// The receiver that it is a member of.
+    pub receiver: Arc<str>,
+    /// How to reach it.
+    pub member: Arc<dyn Member>,
+    /// Where people find this daemon, if that is configured.
+    pub external_url: Option<Arc<str>>,
+    /// Where it is counted.
+    pub series: Arc<AlertmanagerSeries>,
+}
+
+/// Tells every Alertmanager until `stop`, and at the end what it was not told yet. Each is told by
+/// a task of its own.
+pub async fn tell_all(
+    endpoints: Vec<Endpoint>,
+    alerts: Alerts,
+    timing: Timing,
+    stop: impl Future<Output = ()>,
+) {
+    let (stop_tasks, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    for endpoint in endpoints {
+        let mut stopped = stopped.clone();
+        // An error means that nobody is there to stop it any more, which is an end as well.
+        let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
+        tasks.spawn(tell(endpoint, alerts.clone(), timing, stop));
+    }
+    tokio::select! {
+        () = stop => {}
+        // None ends by itself.
+        Some(ended) = tasks.join_next() => super::pass_on(ended),
+    }
+    stop_tasks.send_replace(true);
+    while let Some(ended) = tasks.join_next().await {
+        super::pass_on(ended);
+    }
+}
+
+async fn tell(endpoint: Endpoint, alerts: Alerts, timing: Timing, stop: impl Future<Output = ()>) {
+    let mut teller = Teller {
+        told: Told::new(Arc::clone(&endpoint.receiver), timing),
+        endpoint,
+        alerts,
+        timing,
+        failures: 0,
+    };
+    tokio::select! {
+        () = stop => {}
+        never = teller.tell_on() => match never {},
+    }
+    teller.look();
+    let in_time = timeout(timing.end, teller.round(Told::batch_of_news)).await;
+    let untold = teller.count_news();
+    if !matches!(in_time, Ok(Ok(()))) && untold > 0 {
+        let (receiver, endpoint) = teller.names();
+        warn!(
+            receiver,
+            endpoint, untold, "ended before the Alertmanager was told of every change"
+        );
+    }
+}
+
+struct Teller {
+    endpoint: Endpoint,
+    alerts: Alerts,
+    timing: Timing,
+    told: Told,
+    /// Rounds that failed since the last that did not.
+    failures: u32,
+}
+
+/// What of all there is goes into the next request.
+type Choose = fn(&mut Told, Option<Fingerprint>, Moment) -> Vec<Stated>;
+
+impl Teller {
+    async fn tell_on(&mut self) -> Infallible {
+        let mut changes = self.alerts.changes();
+        sleep(self.timing.start).await;
+        loop {
+            changes.mark_unchanged();
+            self.look();
+            let round = self.round(Told::batch).await;
+            self.count_news();
+            match round {
+                Ok(()) => {
+                    self.recovered();
+                    self.until_due(&mut changes).await;
+                }
+                Err(refusal) => sleep(self.failed(&refusal)).await,
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        self.told.look(&self.alerts.to_tell(), moment());
+        self.count_news();
+    }
+
+    fn count_news(&self) -> usize {
+        let news = self.told.news(moment());
+        self.endpoint.series.queue(news);
+        news
+    }
+
+    /// Waits until something has to be told again, or has changed.
+    async fn until_due(&self, changes: &mut watch::Receiver<u64>) {
+        let due = self.told.due(moment());
+        let due = async {
+            match due {
+                Some(due) => sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            // The book is held here, so that there is no end of its changes.
+            _ = changes.changed() => sleep(self.timing.gather).await,
+        }
+    }
+
+    /// Tells whatever `choose` chooses, batch by batch, until one fails.
+    async fn round(&mut self, choose: Choose) -> Result<(), Refusal> {
+        let mut after = None;
+        loop {
+            let batch = choose(&mut self.told, after, moment());
+            let Some(last) = batch.last() else {
+                return Ok(());
+            };
+            after = Some(last.fingerprint);
+            self.state(batch).await?;
+        }
+    }
+
+    /// Makes one request, or more if one has alerts that are not valid: it is halved until these are
+    /// alone, so that they keep out no other.
+    async fn state(&mut self, batch: Vec<Stated>) -> Result<(), Refusal> {
+        let mut parts = vec![batch];
+        while let Some(mut part) = parts.pop() {
+            let at = Instant::now();
+            match self.request(&part, at).await {
+                Ok(()) => self.told.accepted(&part, at.into_std()),
+                Err(Denial::Invalid(_)) if part.len() > 1 => {
+                    let rest = part.split_off(part.len() / 2);
+                    parts.extend([rest, part]);
+                }
+                Err(Denial::Invalid(why)) => part.iter().for_each(|alert| self.drop(alert, &why)),
+                Err(Denial::Failed(refusal)) => return Err(refusal),
+            }
+        }
+        Ok(())
+    }
+
+    async fn request(&self, part: &[Stated], at: Instant) -> Result<(), Denial> {
+        let series = &self.endpoint.series;
+        let external_url = self.endpoint.external_url.as_deref();
+        let request = self.endpoint.member.state(part, external_url);
+        let answer = timeout(self.timing.timeout, request).await;
+        let answer = answer.unwrap_or_else(|_| Err(Denial::Failed(late(self.timing.timeout))));
+        series.request(at.elapsed());
+        match &answer {
+            Ok(()) => series.sent(part.len()),
+            Err(Denial::Failed(_)) => series.failed(part.len()),
+            Err(Denial::Invalid(_)) => {}
+        }
+        answer
+    }
+
+    fn drop(&mut self, stated: &Stated, why: &Refusal) {
+        self.told.refused(stated.fingerprint);
+        self.endpoint.series.dropped();
+        let (receiver, endpoint) = self.names();
+        let alert = &stated.alert.rule;
+        let fingerprint = stated.fingerprint;
+        warn!(
+            receiver, endpoint, %alert, %fingerprint, %why,
+            "the Alertmanager refuses an alert as not valid: it is not told of it"
+        );
+    }
+
+    fn recovered(&mut self) {
+        if self.failures > 0 {
+            let (receiver, endpoint) = self.names();
+            info!(receiver, endpoint, "the Alertmanager takes alerts again");
+        }
+        self.failures = 0;
+    }
+
+    /// Notes a round that failed; how long to wait before the next.
+    fn failed(&mut self, refusal: &Refusal) -> Duration {
+        if self.failures == 0 {
+            let (receiver, endpoint) = self.names();
+            warn!(receiver, endpoint, why = %refusal, "the Alertmanager takes no alerts");
+        }
+        let wait = self.wait();
+        self.failures = self.failures.saturating_add(1);
+        let asked = refusal.retry_after.unwrap_or_default();
+        wait.max(asked.min(MAX_RETRY_AFTER))
+    }
+
+    /// Half of it is left to chance, so that many daemons do not come at once.
+    fn wait(&self) -> Duration {
+        let doubled = 2_u32.saturating_pow(self.failures);
+        let wait = self.timing.first_retry.saturating_mul(doubled);
+        let wait = wait.min(self.timing.last_retry);
+        wait.mul_f64(f64::midpoint(1.0, fastrand::f64()))
+    }
+
+    fn names(&self) -> (&str, &str) {
+        (&self.endpoint.receiver, self.endpoint.member.name())
+    }
+}
+
+fn late(limit: Duration) -> Refusal {
+    Refusal {
+        reason: RefusalReason::Timeout,
+        detail: format!("no answer within {limit:?}"),
+        retry_after: None,
+    }
+}
+
+fn moment() -> Moment {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+    Moment {
+        monotonic: Instant::now().into_std(),
+        wall: wall.unwrap_or_default().as_secs_f64(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Says again and again that this daemon goes on, as long as it does.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{info, warn};
+
+use crate::metrics::Own;
+use crate::notify::{Heartbeat, Pulse, Refusal, RefusalReason};
+
+/// The longest that a beat is waited for.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Whether the daemon goes on: how long ago the outcome of a run was last taken in, if anything is
+/// probed from here. The error says what does not go on.
+pub type Check = Box<dyn Fn() -> Result<Option<Duration>, String> + Send + Sync>;
+
+/// Who beats, and for whom.
+pub struct Heart {
+    /// Where the beats go.
+    pub heartbeat: Arc<Heartbeat>,
+    /// The region of this daemon.
+    pub source_region: Arc<str>,
+    /// Whether there is reason to beat.
+    pub check: Check,
+    /// Where it is counted.
+    pub own: Arc<Own>,
+}
+
+/// How the last beat went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Sent,
+    Failed,
+    Withheld,
+}
+
+impl Heart {
+    /// Beats until `stop`, while the check passes. What fails is not tried again: the next beat does
+    /// as well.
+    pub async fn beat(self, stop: impl Future<Output = ()>) {
+        for reason in RefusalReason::ALL {
+            let failures = &self.own.heartbeat_failures_total;
+            failures.with_label_values(&[reason.as_str()]);
+        }
+        tokio::select! {
+            () = stop => {}
+            () = self.beat_on() => {}
+        }
+    }
+
+    async fn beat_on(&self) {
+        let mut sequence = 0;
+        let mut last = Last::Sent;
+        let mut next = Instant::now();
+        loop {
+            let now = match (self.check)() {
+                Ok(age) => {
+                    sequence += 1;
+                    self.send(&self.pulse(sequence, age), last).await
+                }
+                Err(why) => {
+                    if last != Last::Withheld {
+                        warn!(why, "no heartbeat is sent");
+                    }
+                    self.own.heartbeats_withheld_total.inc();
+                    Last::Withheld
+                }
+            };
+            if now == Last::Sent && last != Last::Sent {
+                info!("heartbeats are sent again");
+            }
+            last = now;
+            // Those that were missed are not made up for.
+            next = (next + self.heartbeat.interval).max(Instant::now());
+            sleep_until(next).await;
+        }
+    }
+
+    async fn send(&self, pulse: &Pulse, last: Last) -> Last {
+        let limit = LIMIT.min(self.heartbeat.interval);
+        let sent = timeout(limit, self.heartbeat.send(pulse)).await;
+        let sent = sent.unwrap_or_else(|_| {
+            Err(Refusal::new(
+                RefusalReason::Timeout,
+                format_args!("no answer within {limit:?}"),
+            ))
+        });
+        let Err(refusal) = sent else {
+            self.own.heartbeats_total.inc();
+            return Last::Sent;
+        };
+        let reason = refusal.reason.as_str();
+        let failures = &self.own.heartbeat_failures_total;
+        failures.with_label_values(&[reason]).inc();
+        if last != Last::Failed {
+            warn!(why = %refusal, "a heartbeat did not arrive");
+        }
+        Last::Failed
+    }
+
+    fn pulse(&self, sequence: u64, age: Option<Duration>) -> Pulse {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Pulse {
+            source_region: Arc::clone(&self.source_region),
+            sequence,
+            timestamp_seconds: now.unwrap_or_default().as_secs_f64(),
+            last_probe_age_seconds: age.map(|age| age.as_secs_f64()),
+            version: crate::VERSION,
+        }
+    }
+}

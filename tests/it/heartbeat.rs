@@ -1,0 +1,148 @@
+//! The heartbeat, as the service that waits for it gets it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use hotspare::deliver::Heart;
+use hotspare::files::Files;
+use hotspare::metrics::Own;
+use hotspare::net::{Names, Resolver, Roots};
+use hotspare::notify::{Context, HeartbeatSettings};
+use serde_json::Value;
+
+use crate::daemon::Daemon;
+use crate::page::parse;
+use crate::process::{PATIENCE, wait_for};
+
+/// A service that takes beats, and the first lines and bodies of what it got.
+struct Service {
+    address: SocketAddr,
+    got: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Service {
+    /// Answers each request with this status.
+    fn answering(status: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("bound");
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&got);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut reader = BufReader::new(stream.expect("accepted"));
+                let mut head = Vec::new();
+                while head.last().is_none_or(|line: &String| !line.is_empty()) {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).expect("a request");
+                    head.push(line.trim_end().to_lowercase());
+                }
+                let length = head.iter().find_map(|l| l.strip_prefix("content-length: "));
+                let length = length.expect("a length").parse().expect("a number");
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).expect("a body");
+                let body = serde_json::from_slice(&body).expect("JSON");
+                notes
+                    .lock()
+                    .expect("not poisoned")
+                    .push((head[0].clone(), body));
+                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+                reader
+                    .get_mut()
+                    .write_all(answer.as_bytes())
+                    .expect("written");
+            }
+        });
+        Self { address, got }
+    }
+
+    fn got(&self) -> Vec<(String, Value)> {
+        self.got.lock().expect("not poisoned").clone()
+    }
+}
+
+#[test]
+fn the_daemon_beats_while_its_probes_run_and_tells_nobody_where() {
+    let service = Service::answering("200 OK");
+    let config = "region: eu-west\nregions: [{ name: eu-west }]\n\
+         defaults: { interval: 1s, timeout: 500ms }\n\
+         probes: [{ name: p, check: { tcp: {} }, targets: { eu-west: \"127.0.0.1:9\" } }]\n\
+         heartbeat: { url_file: beat.url, interval: 5s }\n";
+    let url = format!("http://{}/private/path\n", service.address);
+    let write = |folder: &std::path::Path| {
+        std::fs::write(folder.join("beat.url"), &url).expect("writable");
+    };
+    let daemon = Daemon::start_with(config, write, &[]);
+    let got = wait_for(|| service.got(), |got| got.len() >= 2);
+    for (sequence, (line, body)) in (1..).zip(&got) {
+        assert_eq!(line, "post /private/path http/1.1");
+        assert_eq!(body["source_region"], "eu-west");
+        assert_eq!(body["sequence"], sequence);
+        assert_eq!(body["version"], env!("CARGO_PKG_VERSION"));
+        assert!(body["timestamp_seconds"].as_f64().expect("a number") > 1.7e9);
+        assert!(body["last_probe_age_seconds"].as_f64().expect("a number") < 60.0);
+    }
+    let page = || {
+        let text = daemon.get("/metrics").text();
+        parse(&text, hotspare::metrics::Format::Text)
+    };
+    wait_for(
+        || page().one("hotspare_heartbeats_total", &[]),
+        |beats| *beats >= 2.0,
+    );
+    assert!(!daemon.log().contains("private"), "{}", daemon.log());
+}
+
+#[test]
+fn what_is_not_taken_is_counted_and_nothing_is_sent_without_reason() {
+    let service = Service::answering("500 Internal Server Error");
+    let settings = HeartbeatSettings {
+        url: Some(format!("http://{}/", service.address)),
+        ..HeartbeatSettings::default()
+    };
+    let context = Context {
+        resolver: Arc::new(Resolver::new(Names::at([]))),
+        roots: Arc::new(Roots::default()),
+        files: Files::new(None, std::path::PathBuf::new()),
+    };
+    let mut heartbeat = settings.prepare(&context).expect("good settings");
+    heartbeat.interval = Duration::from_secs(1);
+    let own = Arc::new(Own::new("1", "a", SystemTime::UNIX_EPOCH).expect("declared right"));
+    let goes_on = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&goes_on);
+    let heart = Heart {
+        heartbeat: Arc::new(heartbeat),
+        source_region: "eu-west".into(),
+        check: Box::new(move || {
+            let goes_on = seen.load(Ordering::Relaxed);
+            goes_on.then_some(None).ok_or("a lane is stuck".to_owned())
+        }),
+        own: Arc::clone(&own),
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().expect("a runtime");
+        runtime.block_on(heart.beat(async { drop(stopped.await) }));
+    });
+    wait_for(|| own.heartbeats_withheld_total.get(), |held| *held >= 3);
+    assert_eq!(service.got(), []);
+    goes_on.store(true, Ordering::Relaxed);
+    let failures = || {
+        let failures = &own.heartbeat_failures_total;
+        failures.with_label_values(&["server"]).get()
+    };
+    wait_for(failures, |failures| *failures >= 2);
+    assert_eq!(own.heartbeats_total.get(), 0);
+    let got = service.got();
+    assert_eq!(got[0].1["sequence"], 1);
+    assert_eq!(got[0].1["last_probe_age_seconds"], Value::Null);
+    drop(stop);
+    let since = tokio::time::Instant::now();
+    while !thread.is_finished() {
+        assert!(since.elapsed() < PATIENCE, "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
