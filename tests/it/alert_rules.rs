@@ -6,7 +6,6 @@
 )]
 
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
 
 use hotspare::model::{Alert, AlertState};
 use hotspare::store::Store;
@@ -150,22 +149,34 @@ fn a_daemon_that_is_killed_goes_on_to_count_the_time_that_a_condition_holds() {
     let daemon = stage.daemon("1s", time);
     wait_for(&daemon, "pending");
     kill(daemon);
-    let begin = stage.alert().active_timestamp_seconds;
-    let daemon = stage.daemon("1s", time);
-    wait_for(&daemon, "pending");
-    let_it_look(&daemon);
-    kill(daemon);
-    let alert = stage.alert();
-    assert_eq!(alert.state, AlertState::Pending);
-    assert_eq!(alert.active_timestamp_seconds, begin);
     // As if all that had been three quarters of an hour ago: the rest of the time is over.
-    stage.change(|alert| alert.active_timestamp_seconds -= 2_700.0);
+    let before = stage.change(|alert| alert.active_timestamp_seconds -= 2_700.0);
+    assert_eq!(before.state, AlertState::Pending);
     let daemon = stage.daemon("1s", time);
     wait_for(&daemon, "firing");
     daemon.stop();
     let alert = stage.alert();
-    assert_eq!(alert.active_timestamp_seconds, begin - 2_700.0);
-    assert!(alert.start_timestamp_seconds >= Some(begin));
+    let (active, begin) = (
+        alert.active_timestamp_seconds,
+        before.active_timestamp_seconds,
+    );
+    assert_eq!(active, begin);
+    assert!(alert.start_timestamp_seconds >= Some(begin + 2_700.0));
+}
+
+#[test]
+fn an_alert_is_pending_since_the_same_moment_after_a_daemon_was_killed() {
+    let mut stage = Stage::set();
+    stage.service_goes();
+    let daemon = stage.daemon("1s", "for: 40m");
+    wait_for(&daemon, "pending");
+    kill(daemon);
+    let before = stage.alert();
+    let daemon = stage.daemon("1s", "for: 40m");
+    wait_for(&daemon, "pending");
+    let_it_look(&daemon);
+    kill(daemon);
+    assert_eq!(stage.alert(), before);
 }
 
 #[test]
