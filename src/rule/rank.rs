@@ -70,13 +70,13 @@ impl Kind for Settings {
     fn of_standby(&self, group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
         let named = self.group.as_deref();
         let is_for = named.is_none_or(|named| *named == *group.name);
-        is_for.then(|| Box::new(Rank::new(self)) as Box<dyn OfStandby>)
+        is_for.then(|| Box::new(Changes::new(self)) as Box<dyn OfStandby>)
     }
 }
 
 /// When the rank changed. It takes less than 4 KiB.
 #[derive(Debug)]
-struct Rank {
+struct Changes {
     least: u32,
     over: Duration,
     rank: Option<u32>,
@@ -86,7 +86,7 @@ struct Rank {
     changes: VecDeque<Instant>,
 }
 
-impl Rank {
+impl Changes {
     fn new(settings: &Settings) -> Self {
         Self {
             least: settings.changes,
@@ -98,7 +98,7 @@ impl Rank {
     }
 }
 
-impl OfStandby for Rank {
+impl OfStandby for Changes {
     fn read(&mut self, _group: &GroupReport, standby: &StandbyReport, now: Instant) -> Reading {
         let before = std::mem::replace(&mut self.rank, standby.rank);
         self.ranked |= standby.rank.is_some();
@@ -132,7 +132,7 @@ mod tests {
     fn it_holds_while_the_rank_changed_often() {
         let settings: Settings = read(r#"{"changes": 2, "over": "1m"}"#);
         assert_eq!(settings.problems(), []);
-        let mut condition = Rank::new(&settings);
+        let mut condition = Changes::new(&settings);
         for (second, rank, holds, value) in [
             (0, None, None, None),
             (10, Some(1), Some(false), Some(0.0)),
