@@ -83,7 +83,7 @@ struct Changes {
     /// Whether there ever was one.
     ranked: bool,
     /// Oldest first, at most [`MOST`].
-    changes: VecDeque<Instant>,
+    moments: VecDeque<Instant>,
 }
 
 impl Changes {
@@ -93,7 +93,7 @@ impl Changes {
             over: settings.over,
             rank: None,
             ranked: false,
-            changes: VecDeque::new(),
+            moments: VecDeque::new(),
         }
     }
 }
@@ -104,16 +104,16 @@ impl OfStandby for Changes {
         self.ranked |= standby.rank.is_some();
         // As the ranking counts them: another one or none; to get one is no change.
         if before.is_some() && before != standby.rank {
-            if self.changes.len() == MOST as usize {
-                self.changes.pop_front();
+            if self.moments.len() == MOST as usize {
+                self.moments.pop_front();
             }
-            self.changes.push_back(now);
+            self.moments.push_back(now);
         }
         let is_over = |change: &Instant| now.saturating_duration_since(*change) > self.over;
-        while self.changes.front().is_some_and(is_over) {
-            self.changes.pop_front();
+        while self.moments.front().is_some_and(is_over) {
+            self.moments.pop_front();
         }
-        let changes = u32::try_from(self.changes.len()).unwrap_or(u32::MAX);
+        let changes = u32::try_from(self.moments.len()).unwrap_or(u32::MAX);
         Reading {
             holds: self.ranked.then_some(changes >= self.least),
             value: self.ranked.then(|| changes.into()),
