@@ -158,7 +158,7 @@ fn the_whole_table() {
     for (settings, swing, most) in [
         ("{}", 0.0, 4),
         ("{}", 0.2, 4),
-        ("{}", 0.4, 4),
+        ("{}", 0.4, 10),
         (HOURLY, 0.2, 20),
     ] {
         let alarms = false_alarms(settings, 200, swing);
