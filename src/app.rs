@@ -1,5 +1,7 @@
 //! The only wiring: a configuration in, supervised threads and tasks out, and an end in order.
 
+mod alerts;
+mod delivery;
 mod descriptors;
 mod events;
 mod groups;
@@ -23,7 +25,8 @@ use tracing::{info, warn};
 use crate::config::{Plan, Shared};
 use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
-use crate::model::Beat;
+use crate::model::{Beat, Observation};
+use crate::rule::Alerts;
 use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
@@ -105,6 +108,7 @@ struct Daemon {
     /// region measures nothing and there is no lane.
     outlet: Option<Outlet>,
     stop_lanes: watch::Sender<bool>,
+    stop_delivery: watch::Sender<bool>,
     stop_server: watch::Sender<bool>,
     store: store::Store,
 }
@@ -121,66 +125,73 @@ impl Daemon {
         let series = Arc::new(series(&plan)?);
         let progress = Arc::new(Progress::new(plan.targets.len()));
         let (stop_lanes, lanes_stopped) = watch::channel(false);
+        let (stop_delivery, delivery_stopped) = watch::channel(false);
         let (stop_server, server_stopped) = watch::channel(false);
         info!(region = %plan.region, targets = plan.targets.len(), "starting");
 
         let mut supervisor = Supervisor::default();
-        let store = state.start(&mut supervisor)?;
+        let store = state.start(&own, &mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let (evaluation, board) = evaluation(&plan, shared, &store, &series, &own, &progress)?;
-        supervisor.task("evaluation", async move {
-            evaluation.run(observed).await;
-            Ok(())
-        });
+        let book = Alerts::kept_in(&store);
+        let alerting = alerts::alerting(&plan, &board, &book, &store, &own);
+        let mut told = delivery::start(
+            &plan,
+            &book,
+            &store,
+            &series,
+            &own,
+            stopped(delivery_stopped),
+            &mut supervisor,
+        )?;
+        let log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync> =
+            options.log_lines_dropped.into();
+        let health = alerts::health(&store, told.outbox.clone(), Arc::clone(&log_lines_dropped));
+        evaluate(
+            evaluation.with_alerts(alerting, health),
+            observed,
+            &mut supervisor,
+        );
         let outlet = Outlet {
             observations,
             dropped: own.samples_dropped_total.clone(),
         };
-        let region = plan.region.to_string();
-        let beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
-        let judged = Arc::clone(&board);
-        let sources = Sources::new(
-            shared,
-            store.clone(),
-            options.log_lines_dropped,
-            board,
-            &series,
-        );
-        let exposition = exposition(series, &own, sources);
-        let forget = forget_pages(Arc::clone(&exposition), stopped(server_stopped.clone()));
-        supervisor.task("pages", forget);
-        let events = Events(Arc::clone(&judged));
-        let state = server::State {
-            exposition,
-            own,
-            version: crate::VERSION.to_owned(),
-            region,
-            healthy: healthy(beats),
-            ready: ready(progress),
-            readiness: readiness(judged),
-            events: Box::new(events),
-            admin: options.admin,
-            limits: server::Limits::default(),
+        let region = Arc::clone(&plan.region);
+        let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        beats.append(&mut told.beats);
+        let sources = Sources {
+            resolver: Arc::clone(&shared.resolver),
+            icmp: Arc::clone(&shared.icmp),
+            source_region: Arc::clone(&region),
+            state: store.clone(),
+            log_lines_dropped,
+            board: Arc::clone(&board),
+            book,
+            outbox: told.outbox,
+            series: Arc::clone(&series),
         };
-        supervisor.task(
-            "server",
-            server::serve(listeners, Arc::new(state), stopped(server_stopped)),
-        );
+        let exposition = exposition(series, &own, sources);
+        let ready = ready(progress);
+        let answers = answers(exposition, own, &region, beats, ready, board, options.admin);
+        answer(listeners, answers, &server_stopped, &mut supervisor);
         Ok(Self {
             supervisor,
             outlet: Some(outlet),
             stop_lanes,
+            stop_delivery,
             stop_server,
             store,
         })
     }
 
-    /// Ends in order: no new runs; what was observed is taken in; the server; the state last, once
-    /// nothing can change it.
+    /// Ends in order: no new runs; what was observed is taken in; what is due is delivered; the
+    /// server; the state last, once nothing can change it.
     async fn end(&mut self) {
         self.stop_lanes.send_replace(true);
         self.outlet = None;
         self.supervisor.ended("evaluation").await;
+        self.stop_delivery.send_replace(true);
+        self.supervisor.ended(delivery::THREAD).await;
         self.stop_server.send_replace(true);
         self.supervisor.ended("server").await;
         self.store.close();
@@ -200,9 +211,10 @@ fn evaluation(
 ) -> Result<(Evaluation, Arc<Board>), String> {
     let (sets, pairs) = sets::sets(plan, series, shared.epoch)?;
     let board = Arc::new(groups::board(plan, &pairs, series, state)?);
+    let targets: Arc<[_]> = plan.targets.iter().map(|t| t.target.clone()).collect();
     let evaluation = Evaluation::new(
         Arc::clone(&plan.region),
-        plan.targets.iter().map(|t| t.target.clone()).collect(),
+        targets,
         sets,
         Arc::clone(&board),
         Arc::clone(series),
@@ -210,6 +222,56 @@ fn evaluation(
         Arc::clone(progress),
     );
     Ok((evaluation, board))
+}
+
+fn evaluate(
+    evaluation: Evaluation,
+    observed: mpsc::Receiver<Observation>,
+    supervisor: &mut Supervisor,
+) {
+    supervisor.task("evaluation", async move {
+        evaluation.run(observed).await;
+        Ok(())
+    });
+}
+
+/// What the server answers with.
+fn answers(
+    exposition: Arc<Exposition>,
+    own: Arc<Own>,
+    region: &str,
+    beats: Vec<(String, Arc<Beat>)>,
+    ready: server::Check,
+    board: Arc<Board>,
+    admin: bool,
+) -> server::State {
+    let events = Events(Arc::clone(&board));
+    server::State {
+        exposition,
+        own,
+        version: crate::VERSION.to_owned(),
+        region: region.to_owned(),
+        healthy: healthy(beats),
+        ready,
+        readiness: readiness(board),
+        events: Box::new(events),
+        admin,
+        limits: server::Limits::default(),
+    }
+}
+
+/// Starts the server, and what frees its pages.
+fn answer(
+    listeners: Vec<tokio::net::TcpListener>,
+    answers: server::State,
+    stop: &watch::Receiver<bool>,
+    supervisor: &mut Supervisor,
+) {
+    let exposition = Arc::clone(&answers.exposition);
+    let forget = forget_pages(exposition, stopped(stop.clone()));
+    supervisor.task("pages", forget);
+    let server = server::serve(listeners, Arc::new(answers), stopped(stop.clone()));
+    supervisor.task("server", server);
 }
 
 /// The metrics of the daemon itself, with what the plan tells.

@@ -1,5 +1,6 @@
 //! The single owner of what changes: takes observations, keeps the series, notes changes of state.
 
+mod alerts;
 mod board;
 mod canary;
 mod clocks;
@@ -24,6 +25,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use self::alerts::View;
+pub use self::alerts::{Alerting, MuteBy, Runs, Scope};
 pub use self::board::Board;
 use self::failover::Found;
 pub use self::group::{Brief, Group, Witness};
@@ -32,6 +35,8 @@ use self::set::Changes;
 pub use self::set::{Member, Set};
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::{Observation, Sample, SetKey, Target, TargetKey, TiltCause};
+use crate::readiness::Tilt;
+use crate::rule::Health;
 
 /// How often observations are taken in. Taking them in batches costs a lane no wake-up of this
 /// task for each run; an observation is at most so old when it is seen.
@@ -91,7 +96,7 @@ impl State {
 
 /// Takes in what the schedule observes.
 pub struct Evaluation {
-    targets: Vec<Target>,
+    targets: Arc<[Target]>,
     states: Vec<State>,
     series: Arc<Store>,
     own: Arc<Own>,
@@ -102,14 +107,20 @@ pub struct Evaluation {
     sets_of: HashMap<TargetKey, Vec<usize>>,
     board: Arc<Board>,
     source_region: Arc<str>,
+    alerts: Option<(Alerting, HealthOf)>,
+    /// Whether the clocks could not be trusted at the last look at them.
+    tilted: bool,
 }
+
+/// Tells what the daemon knows of itself, but for what the evaluation knows better.
+pub type HealthOf = Box<dyn Fn() -> Health + Send>;
 
 impl Evaluation {
     /// An evaluation of the targets, in the order of their keys, of the sets that they are members
     /// of, and of the groups on the board, from this region.
     pub fn new(
         source_region: Arc<str>,
-        targets: Vec<Target>,
+        targets: Arc<[Target]>,
         sets: Vec<Set>,
         board: Arc<Board>,
         series: Arc<Store>,
@@ -134,7 +145,16 @@ impl Evaluation {
             series,
             own,
             progress,
+            alerts: None,
+            tilted: false,
         }
+    }
+
+    /// Looks at the conditions of rules too, which may ask for the daemon's health.
+    #[must_use]
+    pub fn with_alerts(mut self, alerts: Alerting, health: HealthOf) -> Self {
+        self.alerts = Some((alerts, health));
+        self
     }
 
     /// Runs until every sender of observations is gone and all that they sent is taken in.
@@ -161,10 +181,11 @@ impl Evaluation {
         }
     }
 
-    /// Looks at the clocks, and counts what time alone has changed.
-    fn second(&self) {
+    /// Looks at the clocks, counts what time alone has changed, and looks at the rules.
+    fn second(&mut self) {
         let reading = clocks::read();
-        let tilt = self.board.tick(reading, SystemTime::now());
+        let today = SystemTime::now();
+        let tilt = self.board.tick(reading, today);
         let tilted = tilt.until(reading.monotonic).is_some();
         let region = &*self.source_region;
         let gauge = self.own.tilt.with_label_values(&[region]);
@@ -176,6 +197,34 @@ impl Evaluation {
             let labels = [region, cause.as_str()];
             raise_to(&self.own.tilts_total.with_label_values(&labels), count);
         }
+        self.tilted = tilted;
+        self.alert(&tilt, reading.monotonic, today);
+    }
+
+    /// Looks at the conditions of the rules.
+    fn alert(&mut self, tilt: &Tilt, now: std::time::Instant, today: SystemTime) {
+        let Some((alerts, health)) = &mut self.alerts else {
+            return;
+        };
+        let of_groups = alerts.wants_groups();
+        let (reports, past) = if of_groups {
+            (self.board.reports(now, today), self.board.past())
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        let health = Health {
+            tilts: tilt.causes().into_iter().sum(),
+            samples_dropped: self.own.samples_dropped_total.get(),
+            ..health()
+        };
+        alerts.second(&View {
+            now,
+            today,
+            tilted: self.tilted,
+            reports: &reports,
+            past: &past,
+            health: &health,
+        });
     }
 
     fn take_in(&mut self, observation: &Observation) {
@@ -187,6 +236,9 @@ impl Evaluation {
             self.note(sample);
             self.board.observe(sample);
             self.pair(sample);
+            if let Some((alerts, _)) = self.alerts.as_mut().filter(|_| !self.tilted) {
+                alerts.observe(sample);
+            }
         }
     }
 

@@ -24,6 +24,7 @@
 //! | 4 | [`config`] | from files and environment to a validated plan, or every error with its place |
 //! | 4 | [`schedule`] | slots, deadlines, one run in flight for each target; emits observations |
 //! | 4 | [`evaluate`] | the single owner of what changes; takes observations in |
+//! | 4 | [`deliver`] | who is told of which alerts, and when; one lane for each receiver and group |
 //! | 4 | [`server`] | `/metrics`, health, the JSON API and the landing page; reads, and passes on what an operator orders |
 //! | 5 | [`app`] | the only wiring: a plan in, supervised threads and tasks out |
 //! | 6 | [`cli`] | arguments, logs, signals, exit codes |
@@ -75,6 +76,7 @@ pub const REVISION: &str = match option_env!("HOTSPARE_REVISION") {
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod deliver;
 pub mod evaluate;
 pub mod files;
 pub mod metrics;

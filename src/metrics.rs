@@ -17,6 +17,7 @@ mod own;
 mod page;
 mod pairs;
 mod process;
+mod receivers;
 mod rows;
 mod series;
 mod sets;

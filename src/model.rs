@@ -13,6 +13,7 @@ mod failover;
 mod group;
 mod gtid;
 mod manager;
+mod notification;
 mod pair;
 mod phase;
 mod position;
@@ -43,6 +44,7 @@ pub use failover::{Failover, LossUnknown, RtoBasis};
 pub use group::{Assumed, Hold, Objectives, PlannedDatabase, PlannedGroup, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
 pub use manager::{ManagerFacts, Objection};
+pub use notification::ReceiverFigures;
 pub use pair::{
     DatabaseSet, GroupMember, PairFigures, PairKey, SetFigures, SetKey, Suppressed, WriteFailure,
 };

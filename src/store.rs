@@ -31,7 +31,9 @@ use tables::{Line, Tables};
 pub use writer::Writer;
 
 /// How long the journal of just the entries may be, in bytes: half of what a journal may have.
-const MAX_ENTRIES: usize = 8 << 20;
+///
+/// Ten thousand alerts of 1 KiB, each of which three receivers are told of, take a third of it.
+const MAX_ENTRIES: usize = 32 << 20;
 
 /// Bytes of changes that may wait for the disk. With more of them, the whole state is written
 /// instead, which is not longer.
@@ -175,6 +177,8 @@ pub struct Counters {
     pub failures: u64,
     /// Bytes of the journal.
     pub bytes: u64,
+    /// Journals that were found damaged: one at most, when the store was opened.
+    pub corruptions: u64,
 }
 
 /// Changes by their numbers, up to which they are settled.
@@ -236,6 +240,7 @@ impl Store {
             counters: Counters {
                 durable: true,
                 bytes: disk.length() as u64,
+                corruptions: disk.is_damaged().into(),
                 ..Counters::default()
             },
             ..Inner::default()
@@ -372,5 +377,7 @@ impl Shared {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod test_disk;
 #[cfg(test)]
 mod tests;

@@ -5,41 +5,28 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use crate::config::Shared;
+use crate::deliver::Outbox;
 use crate::evaluate::Board;
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::GroupReport;
 use crate::net::{Icmp, Resolver};
+use crate::rule::Alerts;
 use crate::store;
 
 /// Where the numbers are.
 pub(super) struct Sources {
-    resolver: Arc<Resolver>,
-    icmp: Arc<Icmp>,
-    state: store::Store,
-    log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
-    board: Arc<Board>,
-    series: Arc<Store>,
+    pub(super) source_region: Arc<str>,
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) icmp: Arc<Icmp>,
+    pub(super) state: store::Store,
+    pub(super) log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
+    pub(super) board: Arc<Board>,
+    pub(super) book: Alerts,
+    pub(super) outbox: Outbox,
+    pub(super) series: Arc<Store>,
 }
 
 impl Sources {
-    pub(super) fn new(
-        shared: &Shared,
-        state: store::Store,
-        log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
-        board: Arc<Board>,
-        series: &Arc<Store>,
-    ) -> Self {
-        Self {
-            resolver: Arc::clone(&shared.resolver),
-            icmp: Arc::clone(&shared.icmp),
-            state,
-            log_lines_dropped,
-            board,
-            series: Arc::clone(series),
-        }
-    }
-
     pub(super) fn refresh(&self, own: &Own) {
         if !self.series.judged(judged(&self.board)) {
             // Both were made of the same plan.
@@ -48,6 +35,10 @@ impl Sources {
         if !self.series.happened(self.board.past()) {
             tracing::error!("a bug: a group has no place on the page, please report it");
         }
+        if !self.series.notified(self.outbox.figures()) {
+            tracing::error!("a bug: a receiver has no place on the page, please report it");
+        }
+        own.alerts(&self.source_region, &self.book.all());
         raise_to(&own.log_lines_dropped_total, (self.log_lines_dropped)());
         let names = self.resolver.counters();
         raise_to(&own.resolver_hits_total, names.cached);
@@ -63,6 +54,7 @@ impl Sources {
             .set(i64::try_from(state.bytes).unwrap_or(i64::MAX));
         raise_to(&own.state_writes_total, state.writes);
         raise_to(&own.state_write_failures_total, state.failures);
+        raise_to(&own.state_corruptions_total, state.corruptions);
         for socket in self.icmp.sockets() {
             if let Ok(kind) = socket.state {
                 let family = socket.options.family.as_str();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tracing::{info, warn};
 
 use super::supervise::Supervisor;
+use crate::metrics::Own;
 use crate::store::{Store, Writer};
 
 /// The variable in which systemd tells where `StateDirectory=` is.
@@ -37,8 +38,10 @@ impl State {
     }
 
     /// Starts the thread that writes; it ends when the store is closed.
-    pub(super) fn start(self, supervisor: &mut Supervisor) -> Result<Store, String> {
+    pub(super) fn start(self, own: &Own, supervisor: &mut Supervisor) -> Result<Store, String> {
         if let Some(writer) = self.writer {
+            let durations = own.state_write_duration_seconds.clone();
+            let writer = writer.timed(move |took| durations.observe(took.as_secs_f64()));
             supervisor.thread("state", move || async move { writer.run() })?;
         }
         Ok(self.store)

@@ -7,7 +7,8 @@ use std::time::{Instant, SystemTime};
 use super::group::{Compared, Group};
 use super::set::{Changes, Set};
 use crate::model::{
-    Drill, DrillOrder, DrillRefusal, Failover, GroupReport, PastFigures, Sample, TargetKey,
+    Drill, DrillOrder, DrillRefusal, Failover, GroupReport, PastFigures, PlannedGroup, Sample,
+    TargetKey,
 };
 use crate::readiness::{Reading, Tilt};
 
@@ -52,6 +53,13 @@ impl Board {
         let inner = self.lock();
         let groups = inner.groups.iter();
         groups.map(|group| group.report(now, today)).collect()
+    }
+
+    /// What is planned of every group, in the order of the reports.
+    pub fn planned(&self) -> Vec<PlannedGroup> {
+        let inner = self.lock();
+        let groups = inner.groups.iter();
+        groups.map(|group| group.planned().clone()).collect()
     }
 
     /// What happened to every group, for its metrics.

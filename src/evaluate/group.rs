@@ -140,6 +140,11 @@ impl Group {
         &self.brief.group.name
     }
 
+    /// What is planned of it.
+    pub(super) fn planned(&self) -> &PlannedGroup {
+        &self.brief.group
+    }
+
     /// What happened to it.
     pub(super) fn past(&self) -> &Past {
         &self.past

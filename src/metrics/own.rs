@@ -1,22 +1,32 @@
 //! What the daemon tells of itself.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry,
 };
 
 use super::buckets::le;
 use super::page::{Head, Kind, Page, Value, push_label};
 use super::process::Process;
-use crate::model::{Missed, Observation, Reason};
+use crate::model::{Alert, AlertState, Missed, Observation, Reason, Unit};
 
 /// Bounds for waits of the daemon itself, in seconds.
 const LAG_BUCKETS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0,
 ];
+
+/// Bounds for a write to the disk, in seconds: a disk that is well syncs within a millisecond, one
+/// that is busy takes seconds.
+const WRITE_BUCKETS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0,
+];
+
+/// Bounds for an attempt to tell a receiver something, in seconds; it may take 10.
+const NOTIFICATION_BUCKETS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Bounds for the making of a page, in seconds.
 const SCRAPE_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
@@ -52,6 +62,7 @@ declare! {
     IntGauge, (): |name, help, _nothing| Self::new(name, help);
     IntCounterVec, &'static [&'static str]: |name, help, labels| Self::new(Opts::new(name, help), labels);
     IntGaugeVec, &'static [&'static str]: |name, help, labels| Self::new(Opts::new(name, help), labels);
+    GaugeVec, &'static [&'static str]: |name, help, labels| Self::new(Opts::new(name, help), labels);
     Histogram, &'static [f64]: |name, help, buckets| {
         Self::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
     };
@@ -123,6 +134,17 @@ own! {
     icmp_socket_info: IntGaugeVec = &["family", "type"];
     /// Log lines dropped because nobody read them fast enough.
     log_lines_dropped_total: IntCounter = ();
+    /// Alerts by `source_region` and state: pending, firing, muted (firing, and nobody is told) or
+    /// resolved (over, and kept until everybody was told).
+    alerts: IntGaugeVec = &["source_region", "state"];
+    /// From which time on the condition of a rule holds, by `source_region` and rule.
+    rule_threshold_seconds: GaugeVec = &["source_region", "rule"];
+    /// From which size on the condition of a rule holds, by `source_region` and rule.
+    rule_threshold_bytes: GaugeVec = &["source_region", "rule"];
+    /// From which part of a whole on the condition of a rule holds, by `source_region` and rule.
+    rule_threshold_ratio: GaugeVec = &["source_region", "rule"];
+    /// From which number on the condition of a rule holds, by `source_region` and rule.
+    rule_threshold: GaugeVec = &["source_region", "rule"];
     /// Whether the state of the daemon is on disk; 0 where it is in memory only.
     state_durable: IntGauge = ();
     /// Bytes of the file that the state is in.
@@ -131,6 +153,12 @@ own! {
     state_writes_total: IntCounter = ();
     /// Writes of changed state that failed.
     state_write_failures_total: IntCounter = ();
+    /// Files of the state that were found damaged at start: what could be read was kept.
+    state_corruptions_total: IntCounter = ();
+    /// How long writes of changed state to the disk took, also those that failed.
+    state_write_duration_seconds: Histogram = WRITE_BUCKETS;
+    /// How long attempts to tell a receiver something took, also those that failed.
+    notification_duration_seconds: HistogramVec = (&["receiver"], NOTIFICATION_BUCKETS);
     /// Connections to the daemon's own server.
     http_connections: IntGauge = ();
     /// Connections that the server did not take or keep, by cause: too many in all (connections),
@@ -226,6 +254,33 @@ impl Own {
                 .with_label_values(&[cause.as_str()])
                 .inc_by(*slots),
         }
+    }
+
+    /// Shows how many alerts there are in each state.
+    pub fn alerts(&self, source_region: &str, alerts: &[Arc<Alert>]) {
+        const STATES: [&str; 4] = ["pending", "firing", "muted", "resolved"];
+        let state = |alert: &Alert| match alert.state {
+            AlertState::Firing if alert.muted.is_some() => "muted",
+            state => state.as_str(),
+        };
+        for of in STATES {
+            let count = alerts.iter().filter(|alert| state(alert) == of).count();
+            let gauge = self.alerts.with_label_values(&[source_region, of]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Shows the threshold of a rule. All rules are of one region, so that two values of labels
+    /// name one series.
+    pub fn rule_threshold(&self, source_region: &str, rule: &str, unit: Unit, threshold: f64) {
+        let family = match unit {
+            Unit::Seconds => &self.rule_threshold_seconds,
+            Unit::Bytes => &self.rule_threshold_bytes,
+            Unit::Ratio => &self.rule_threshold_ratio,
+            Unit::Count | Unit::Number => &self.rule_threshold,
+        };
+        let labels = [source_region, rule];
+        family.with_label_values(&labels).set(threshold);
     }
 
     /// Counts a connection that the server did not take or keep.

@@ -9,14 +9,15 @@ use super::groups::GroupSeries;
 use super::members::MemberSeries;
 use super::page::{Format, Page};
 use super::pairs::PairSeries;
+use super::receivers::ReceiverSeries;
 use super::rows::{Family, Subject};
 use super::series::Series;
 use super::sets::SetSeries;
 use super::standbys::StandbySeries;
-use super::{families, groups, members, pairs, sets, standbys};
+use super::{families, groups, members, pairs, receivers, sets, standbys};
 use crate::model::{
-    DatabaseSet, GroupMember, GroupReport, Observation, PairFigures, PairKey, PastFigures, Sample,
-    SetFigures, SetKey, Shape, StandbyPlace, Target, TargetKey,
+    DatabaseSet, GroupMember, GroupReport, Observation, PairFigures, PairKey, PastFigures,
+    ReceiverFigures, Sample, SetFigures, SetKey, Shape, StandbyPlace, Target, TargetKey,
 };
 
 /// The labels that hotspare itself puts on series, and those that mean something to Prometheus.
@@ -55,7 +56,8 @@ struct Inner {
     members: Vec<MemberSeries>,
     standbys: Vec<StandbySeries>,
     groups: Vec<GroupSeries>,
-    /// Of all six: their first or last label tells them apart.
+    receivers: Vec<ReceiverSeries>,
+    /// Of all seven: their first or last label tells them apart.
     labels: HashSet<Arc<str>>,
 }
 
@@ -164,6 +166,31 @@ impl Store {
         Ok(())
     }
 
+    /// Adds a receiver of notifications: its series exist from now on.
+    ///
+    /// The error says that it is there already.
+    pub fn insert_receiver(&self, figures: ReceiverFigures) -> Result<(), String> {
+        let series = ReceiverSeries::new(figures);
+        let mut inner = self.lock();
+        if !inner.labels.insert(Arc::clone(&series.labels)) {
+            return Err(format!("the receiver {{{}}} is there twice", series.labels));
+        }
+        inner.receivers.push(series);
+        Ok(())
+    }
+
+    /// Replaces the figures of every receiver. False if they are not as many as this store has, in
+    /// the order in which they were added.
+    #[must_use]
+    pub fn notified(&self, receivers: Vec<ReceiverFigures>) -> bool {
+        let mut inner = self.lock();
+        let same = inner.receivers.len() == receivers.len();
+        for (series, figures) in inner.receivers.iter_mut().zip(receivers) {
+            series.figures = figures;
+        }
+        same
+    }
+
     /// Replaces what is known of the past of every group. False if they are not as many as this
     /// store has, in the order in which they were added.
     #[must_use]
@@ -259,6 +286,12 @@ impl Store {
         self.table(members::FAMILIES, |inner| &inner.members, page, &mut full);
         self.table(standbys::FAMILIES, |inner| &inner.standbys, page, &mut full);
         self.table(groups::FAMILIES, |inner| &inner.groups, page, &mut full);
+        self.table(
+            receivers::FAMILIES,
+            |inner| &inner.receivers,
+            page,
+            &mut full,
+        );
     }
 
     fn table<S: Subject>(

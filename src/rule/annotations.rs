@@ -9,6 +9,7 @@ use std::sync::Arc;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, UndefinedBehavior};
 
+use super::Beyond;
 use crate::model::{Labels, Unit};
 
 /// The names that a template knows.
@@ -64,6 +65,8 @@ pub struct Values<'a> {
     pub value: Option<f64>,
     /// From which value on the condition holds.
     pub threshold: Option<f64>,
+    /// How a value stands to the threshold where the condition holds.
+    pub beyond: Beyond,
     /// What both are measured in.
     pub unit: Option<Unit>,
     /// The region of this daemon.
@@ -190,6 +193,7 @@ fn example(labels: &Labels) -> Values<'_> {
         labels,
         value: Some(2.0),
         threshold: Some(1.0),
+        beyond: Beyond::Above,
         unit: Some(Unit::Seconds),
         source_region: "south",
         detail: Some("an example".to_owned()),
@@ -248,7 +252,7 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// `net to north: the p95 latency over 5m is 212ms (threshold 150ms)`.
+/// `net to north: the p95 latency over 5m is 212ms (threshold: above 150ms)`.
 fn summary(values: &Values<'_>) -> String {
     let Values { about, what, .. } = values;
     let Some(value) = known(values.value) else {
@@ -258,7 +262,8 @@ fn summary(values: &Values<'_>) -> String {
     match known(values.threshold) {
         Some(threshold) => {
             let threshold = filters::shown(values.unit, threshold);
-            format!("{about}: {what} is {value} (threshold {threshold})")
+            let beyond = values.beyond.as_str();
+            format!("{about}: {what} is {value} (threshold: {beyond} {threshold})")
         }
         None => format!("{about}: {what} is {value}"),
     }

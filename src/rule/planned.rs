@@ -1,5 +1,6 @@
 //! A rule, as the configuration has it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -54,9 +55,6 @@ pub struct PlannedRule {
     pub depends_on: Vec<Arc<str>>,
     /// The receivers that are told; `None`: all.
     pub receivers: Option<Vec<Arc<str>>>,
-    /// What it measures, in words that can be followed by `is 180ms`, or stand alone where there is
-    /// no value: `the p95 latency over 5m`, `not ready`.
-    pub what: Arc<str>,
     /// When its condition holds, and of what.
     pub when: When,
 }
@@ -105,6 +103,25 @@ impl About<'_> {
             Self::Daemon => {}
         }
         labels
+    }
+}
+
+impl fmt::Display for About<'_> {
+    /// In words: `net to north`, `standby north of shop`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(target, _) => {
+                let (probe, region, name) = (&target.probe, &target.target_region, &target.name);
+                if name.starts_with(&**region) {
+                    write!(f, "{probe} to {name}")
+                } else {
+                    write!(f, "{probe} to {name} in {region}")
+                }
+            }
+            Self::Standby { group, standby } => write!(f, "standby {standby} of {group}"),
+            Self::Group(group) => write!(f, "group {group}"),
+            Self::Daemon => write!(f, "hotspare"),
+        }
     }
 }
 

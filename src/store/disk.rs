@@ -16,7 +16,7 @@ use super::format::{self, Contents, HEAD};
 use super::tables::Tables;
 
 /// Bytes of a journal; it is written anew before it has more.
-const MAX_JOURNAL: usize = 16 << 20;
+const MAX_JOURNAL: usize = 64 << 20;
 
 /// What a journal may have beyond twice its entries, so that a small one is not written anew at
 /// every turn.
@@ -69,6 +69,11 @@ impl Disk {
     /// Whether there is a journal to add to.
     pub(super) fn is_ready(&self) -> bool {
         self.journal.is_some()
+    }
+
+    /// Whether the journal that was found is damaged.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     /// Bytes of the journal.

@@ -203,20 +203,20 @@ fn an_entry_that_is_too_long_or_finds_no_room_is_refused_and_changes_nothing() {
         .expect_err("refused");
     assert!(matches!(error, PutError::TooLong { .. }), "{error}");
     let large = "x".repeat(MAX_PAYLOAD - 100);
-    for id in 1..=8 {
+    for id in 1..=32 {
         store.put(&note(&id.to_string(), &large)).expect("taken");
     }
-    let error = store.put(&note("9", &large)).expect_err("refused");
+    let error = store.put(&note("33", &large)).expect_err("refused");
     assert!(matches!(error, PutError::Full { .. }), "{error}");
     assert!(
-        error.to_string().contains("the entry 9 of notes"),
+        error.to_string().contains("the entry 33 of notes"),
         "{error}"
     );
     // One that takes the place of another needs only the difference.
     store.put(&note("7", &large)).expect("taken");
-    assert_eq!(store.entries::<Note>().entries.len(), 9);
+    assert_eq!(store.entries::<Note>().entries.len(), 33);
     store.remove::<Note>("1").expect("taken");
-    store.put(&note("9", &large)).expect("taken");
+    store.put(&note("33", &large)).expect("taken");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn more_than_may_wait_is_written_as_a_whole() {
     let folder = tempfile::tempdir().expect("folder");
     let (store, writer) = Store::open(folder.path()).expect("opened");
     let text = "x".repeat(1_000_000);
-    for n in 0..20 {
+    for n in 0..40 {
         store.put(&note("a", &format!("{n}{text}"))).expect("taken");
     }
     assert!(store.shared.lock().waiting_bytes <= MAX_WAITING);
@@ -258,7 +258,7 @@ fn more_than_may_wait_is_written_as_a_whole() {
     let again = open(&folder);
     assert_eq!(
         again.notes(),
-        [note("a", &format!("19{text}")), note("b", "2")]
+        [note("a", &format!("39{text}")), note("b", "2")]
     );
     again.end();
 }

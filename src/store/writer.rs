@@ -1,10 +1,12 @@
 //! The one thread that writes the state.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::Shared;
@@ -15,13 +17,21 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
 /// Writes what changes until the store is closed. When it is dropped, the folder is free again.
-#[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
     disk: Disk,
     folder: PathBuf,
     /// After a failure, the time to the next try.
     pause: Option<Duration>,
+    timed: Box<dyn Fn(Duration) + Send>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is to be written.
@@ -42,7 +52,15 @@ impl Writer {
             disk,
             folder: folder.to_owned(),
             pause: None,
+            timed: Box::new(|_| ()),
         }
+    }
+
+    /// Tells how long each write takes, whether it fails or not.
+    #[must_use]
+    pub fn timed(mut self, timed: impl Fn(Duration) + Send + 'static) -> Self {
+        self.timed = Box::new(timed);
+        self
     }
 
     /// Writes the state at once if the journal that was found cannot be added to.
@@ -102,11 +120,13 @@ impl Writer {
 
     /// False if it failed.
     fn write(&mut self, work: &Work) -> bool {
+        let started = Instant::now();
         let result = if work.whole {
             self.disk.replace(&work.lines)
         } else {
             self.disk.append(&work.lines)
         };
+        (self.timed)(started.elapsed());
         match result {
             Ok(()) => self.succeeded(work.upto),
             Err(error) => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hotspare::probe::Check;
 
 /// The layer of each top-level module; the crate's documentation has the same table.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     ("model", 0),
     ("files", 1),
     ("net", 1),
@@ -20,6 +20,7 @@ const LAYERS: [(&str, u8); 16] = [
     ("config", 4),
     ("schedule", 4),
     ("evaluate", 4),
+    ("deliver", 4),
     ("server", 4),
     ("app", 5),
     ("cli", 6),

@@ -6,12 +6,14 @@
 )]
 
 mod address_change;
+mod alert_rules;
 mod alerting;
 mod api;
 mod authority;
 mod config;
 mod daemon;
 mod database_series;
+mod delivery;
 mod dns;
 mod drills;
 mod fault;

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hotspare::config::summary;
+use hotspare::deliver::DROPPED;
 use hotspare::metrics::{Format, Store, encode};
 use hotspare::model::{
     CheckReason, NoValue, Observation, Phase, PhaseSet, Reason, Suppressed, Withheld, WriteFailure,
 };
+use hotspare::notify::RefusalReason;
 
 use crate::page::{FULL, Family, facts, filled, insert, parse, reply, run, set, target};
 
@@ -93,6 +95,7 @@ fn the_reference_has_every_reason() {
     let writes = WriteFailure::ALL.map(WriteFailure::as_str);
     let suppressed = Suppressed::ALL.map(Suppressed::as_str);
     let checks: Vec<_> = CheckReason::ALL.iter().map(|r| r.as_str()).collect();
+    let refusals = RefusalReason::ALL.map(RefusalReason::as_str);
     for (heading, reasons) in [
         ("Reasons of failures", &failures[..]),
         ("Reasons of withheld facts", &withheld),
@@ -100,6 +103,8 @@ fn the_reference_has_every_reason() {
         ("Reasons of canaries that were not written", &writes),
         ("Reasons of canaries that were suppressed", &suppressed),
         ("Reasons of checks", &checks),
+        ("Reasons of failed notifications", &refusals),
+        ("Reasons of dropped notifications", &DROPPED),
     ] {
         assert!(!reasons.is_empty());
         for reason in reasons {

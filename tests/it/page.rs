@@ -14,9 +14,9 @@ use hotspare::model::{
     CheckReason, CheckReport, CheckState, DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts,
     Failure, GateKind, GroupMember, GroupReport, HoldReport, HttpFacts, Laps, Link, ManagerFacts,
     Missed, Objectives, Observation, PairFigures, PastFigures, Phase, PhaseSet, PingFacts,
-    Promotability, RankingReport, ReadyState, Reason, ReasonSet, ReplicationFacts, Reply, Role,
-    Sample, SetFigures, Shape, Sight, SightReport, StageReport, StandbyPlace, StandbyReport,
-    Target, TargetKey, TlsFacts, TlsVersion, Unit, ValueFacts, Withheld,
+    Promotability, RankingReport, ReadyState, Reason, ReasonSet, ReceiverFigures, ReplicationFacts,
+    Reply, Role, Sample, SetFigures, Shape, Sight, SightReport, StageReport, StandbyPlace,
+    StandbyReport, Target, TargetKey, TlsFacts, TlsVersion, Unit, ValueFacts, Withheld,
 };
 use tokio::time::Instant;
 
@@ -540,6 +540,10 @@ pub(crate) fn filled() -> (Store, Own) {
     own.tilts_total
         .with_label_values(&["eu-west", "stall"])
         .inc();
+    own.alerts("eu-west", &[]);
+    for unit in Unit::ALL {
+        own.rule_threshold("eu-west", "Slow", unit, 0.5);
+    }
     let store = Store::new();
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);
     let failure = Failure::new(Reason::Refused, "no one listens").with_facts(facts());
@@ -567,6 +571,18 @@ pub(crate) fn filled() -> (Store, Own) {
     assert!(store.judged(vec![judged()]));
     store.insert_group("checkout", "eu-west").expect("inserted");
     assert!(store.happened(vec![PastFigures::default()]));
+    let figures = || ReceiverFigures {
+        receiver: "on \"call\"".into(),
+        attempts: 3,
+        failures: vec![("timeout", 2), ("auth", 0)],
+        dropped: vec![("age", 1)],
+        oldest_timestamp_seconds: Some(1.5),
+        rejecting: true,
+        ..ReceiverFigures::default()
+    };
+    store.insert_receiver(figures()).expect("inserted");
+    assert!(store.insert_receiver(figures()).is_err(), "it is there");
+    assert!(store.notified(vec![figures()]) && !store.notified(Vec::new()));
     (store, own)
 }
 

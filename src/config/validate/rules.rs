@@ -106,7 +106,6 @@ impl Check<'_> {
             },
             depends_on,
             receivers,
-            what: when.kind().measure().what,
             when,
         })
     }

@@ -23,6 +23,7 @@ fn values(labels: &Labels) -> Values<'_> {
         labels,
         value: Some(0.212_34),
         threshold: Some(0.15),
+        beyond: Beyond::Above,
         unit: Some(Unit::Seconds),
         source_region: "south",
         detail: None,
@@ -51,7 +52,7 @@ fn without_templates_it_says_what_where_since_when_and_from_where() {
     let said = none.of(&values);
     let names: Vec<_> = said.keys().map(|name| &**name).collect();
     assert_eq!(names, ["description", "source_region", "summary", "value"]);
-    let summary = "net to north: the p95 latency over 5m is 212.3ms (threshold 150ms)";
+    let summary = "net to north: the p95 latency over 5m is 212.3ms (threshold: above 150ms)";
     assert_eq!(&*said["summary"], summary);
     assert_eq!(&*said["value"], "212.3ms");
     assert_eq!(&*said["source_region"], "south");

@@ -1,0 +1,311 @@
+//! The alerts of the rules: one for each rule and each thing that it is for.
+
+mod instance;
+mod kept;
+mod mutes;
+mod restore;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use tracing::info;
+
+use self::instance::{Instance, Scene};
+use self::kept::KeptTimer;
+use self::mutes::Dependencies;
+use super::group::seconds;
+use crate::model::{
+    Alert, AlertState, Fingerprint, GroupReport, Mute, PastFigures, PlannedGroup, Sample, Shape,
+    Target, TargetKey,
+};
+use crate::rule::{Alerts, Change, Health, Measure, Pace, PlannedRule, Reading};
+use crate::store::Store;
+
+/// Says who else wants nobody to be told of an alert at a time.
+pub type MuteBy = Box<dyn Fn(&Alert, SystemTime) -> Option<Mute> + Send>;
+
+/// What the rules look at, as it is planned.
+#[derive(Debug)]
+pub struct Scope {
+    /// The region of this daemon.
+    pub source_region: Arc<str>,
+    /// The targets, in the order of their keys.
+    pub targets: Arc<[Target]>,
+    /// What is known of their runs beforehand, in the same order.
+    pub runs: Vec<Runs>,
+    /// The groups, in the order in which they are reported.
+    pub groups: Vec<PlannedGroup>,
+}
+
+/// What is known of a target's runs beforehand.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    /// What they can bring.
+    pub shape: Shape,
+    /// How often they are.
+    pub pace: Pace,
+    /// The group that the target belongs to, if that is exactly one.
+    pub group: Option<Arc<str>>,
+}
+
+/// What the rules look at once a second.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View<'a> {
+    /// When.
+    pub(super) now: Instant,
+    /// When on the wall clock.
+    pub(super) today: SystemTime,
+    /// Whether the clocks cannot be trusted.
+    pub(super) tilted: bool,
+    /// What is said of the groups, if a rule wants to know.
+    pub(super) reports: &'a [GroupReport],
+    /// What happened to them.
+    pub(super) past: &'a [PastFigures],
+    /// What the daemon knows of itself.
+    pub(super) health: &'a Health,
+}
+
+/// A rule, with what its kind says of it.
+#[derive(Debug)]
+struct Ruled {
+    rule: PlannedRule,
+    measure: Measure,
+    shared: bool,
+}
+
+/// Every rule's alerts: looks at the conditions, and writes in the book what changes.
+///
+/// What is measured is never touched by what mutes an alert, nor is its end.
+pub struct Alerting {
+    scope: Scope,
+    rules: Vec<Ruled>,
+    /// Those on targets come first, in the order of the targets.
+    instances: Vec<Instance>,
+    /// Where those of each target are.
+    of_target: Vec<Range<usize>>,
+    book: Alerts,
+    store: Store,
+    mute_by: Option<MuteBy>,
+    dependencies: Dependencies,
+    /// What mutes the alerts that fire, by what they depend on.
+    muted: HashMap<Fingerprint, Mute>,
+}
+
+impl Alerting {
+    /// The alerts of the rules as of `now`, which is `today` on the wall clock: those of the book go
+    /// on where they were, and those that nothing stands for any more are over.
+    ///
+    /// `watchdog` are the receivers of the alert that always fires. `mute_by` is asked of each alert
+    /// that fires, once a second. Every alert of the book is muted or not when this returns.
+    pub fn new(
+        rules: Vec<PlannedRule>,
+        scope: Scope,
+        watchdog: &[Arc<str>],
+        (book, store): (Alerts, &Store),
+        mute_by: Option<MuteBy>,
+        (now, today): (Instant, SystemTime),
+    ) -> Self {
+        let rules: Vec<_> = rules.into_iter().map(Ruled::new).collect();
+        let mut alerting = Self {
+            dependencies: Dependencies::new(&rules),
+            instances: Vec::new(),
+            of_target: Vec::new(),
+            rules,
+            scope,
+            book,
+            store: store.clone(),
+            mute_by,
+            muted: HashMap::new(),
+        };
+        alerting.open();
+        alerting.restore(now, today);
+        alerting.watch(watchdog, today);
+        alerting.mute(true, Vec::new(), today);
+        alerting
+    }
+
+    /// Opens the conditions.
+    fn open(&mut self) {
+        let (rules, scope) = (&self.rules, &self.scope);
+        for place in 0..scope.targets.len() {
+            let begin = self.instances.len();
+            let instances = instance::of_target(rules, scope, place);
+            self.instances.extend(instances);
+            self.of_target.push(begin..self.instances.len());
+        }
+        self.instances.extend(instance::of_groups(rules, scope));
+        self.instances.extend(instance::of_daemon(rules, scope));
+    }
+
+    /// Whether a rule looks at what is said of groups.
+    pub(super) fn wants_groups(&self) -> bool {
+        self.instances.iter().rev().any(Instance::is_of_groups)
+    }
+
+    /// Takes in a run.
+    pub(super) fn observe(&mut self, sample: &Sample) {
+        for instance in of(&self.of_target, &mut self.instances, sample.target) {
+            instance.observe(sample);
+        }
+    }
+
+    /// Looks at every condition. It is due once a second.
+    pub(super) fn second(&mut self, view: &View<'_>) {
+        let mut changed = Vec::new();
+        for (place, instance) in self.instances.iter_mut().enumerate() {
+            let reading = instance.read(view);
+            let rule = &self.rules[instance.rule()];
+            let seen = instance.machine.is_seen();
+            let change = instance
+                .machine
+                .step(rule.rule.timing, reading.holds, view.now);
+            if change.is_some() || seen != instance.machine.is_seen() {
+                changed.push((place, change, reading));
+            }
+        }
+        let put: Vec<_> = changed
+            .into_iter()
+            .filter_map(|(place, change, reading)| self.changed(place, change, &reading, view))
+            .collect();
+        let anew = put.iter().any(|alert| alert.state != AlertState::Pending);
+        self.mute(anew, put, view.today);
+    }
+
+    /// Writes down what a look changed; the alert as it is now, if it is another one.
+    fn changed(
+        &mut self,
+        place: usize,
+        change: Option<Change>,
+        reading: &Reading,
+        view: &View<'_>,
+    ) -> Option<Alert> {
+        let instance = &mut self.instances[place];
+        let fingerprint = instance.fingerprint;
+        let scene = Scene {
+            rule: &self.rules[instance.rule()],
+            scope: &self.scope,
+            reading,
+            view,
+        };
+        let alert = match change {
+            Some(Change::Pending) => Some(instance.pending(&scene)),
+            Some(Change::Firing) => Some(instance.firing(&scene)),
+            Some(Change::Over) => {
+                let before = self.book.get(fingerprint);
+                Some(instance.over(before.as_deref(), &scene))
+            }
+            Some(Change::Withdrawn) => {
+                instance.active = None;
+                self.book.strike(fingerprint);
+                None
+            }
+            None => None,
+        };
+        let timing = scene.rule.rule.timing;
+        let kept = instance.timer_to_keep(change, timing, view.now);
+        let kept = kept.map(|timer| KeptTimer {
+            alert: fingerprint,
+            timer,
+            timestamp_seconds: seconds(view.today),
+        });
+        if kept.is_some() || instance.kept {
+            kept::keep(&self.store, fingerprint, kept.as_ref());
+        }
+        instance.kept = kept.is_some();
+        if let Some(alert) = &alert {
+            log(alert);
+        }
+        alert
+    }
+
+    /// Puts the alerts into the book that are other ones now, and sees to it that those that fire
+    /// are muted or not. `anew`: other alerts fire than before, or fewer.
+    fn mute(&mut self, anew: bool, put: Vec<Alert>, today: SystemTime) {
+        let idle = self.mute_by.is_none() && !anew;
+        let mut firing = Vec::new();
+        if !idle {
+            let replaced: std::collections::HashSet<_> =
+                put.iter().map(Alert::fingerprint).collect();
+            firing = self.book.all();
+            firing.retain(|alert| {
+                alert.state == AlertState::Firing && !replaced.contains(&alert.fingerprint())
+            });
+        }
+        if anew {
+            let begin = put.iter().filter(|alert| alert.state == AlertState::Firing);
+            let all = firing.iter().map(|alert| &**alert).chain(begin);
+            self.muted = self.dependencies.mutes(&all.collect::<Vec<_>>());
+        }
+        for mut alert in put {
+            if alert.state == AlertState::Firing {
+                alert.muted = self.mute_of(&alert, today);
+            }
+            self.book.put(alert);
+        }
+        for alert in firing {
+            let mute = self.mute_of(&alert, today);
+            if alert.muted != mute {
+                self.book.mute(alert.fingerprint(), mute);
+            }
+        }
+    }
+
+    /// What mutes an alert that fires. What tells that alerts arrive is never muted.
+    fn mute_of(&self, alert: &Alert, today: SystemTime) -> Option<Mute> {
+        if *alert.rule == *crate::rule::WATCHDOG {
+            return None;
+        }
+        let by_others = self.mute_by.as_ref().and_then(|by| by(alert, today));
+        by_others.or_else(|| self.muted.get(&alert.fingerprint()).cloned())
+    }
+}
+
+impl std::fmt::Debug for Alerting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Alerting")
+            .field("rules", &self.rules)
+            .field("instances", &self.instances.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ruled {
+    fn new(rule: PlannedRule) -> Self {
+        let kind = rule.when.kind();
+        Self {
+            measure: kind.measure(),
+            shared: kind.shared(),
+            rule,
+        }
+    }
+}
+
+/// The instances of a target.
+fn of<'a>(
+    places: &[Range<usize>],
+    instances: &'a mut [Instance],
+    target: TargetKey,
+) -> &'a mut [Instance] {
+    let place = places.get(target.index()).cloned().unwrap_or_default();
+    instances.get_mut(place).unwrap_or_default()
+}
+
+/// One line for each time that an alert begins to fire, and for its end.
+fn log(alert: &Alert) {
+    if alert.state == AlertState::Pending {
+        return;
+    }
+    let summary = alert.annotations.get("summary").map(|text| &**text);
+    info!(
+        alert = %alert.rule,
+        fingerprint = %alert.fingerprint(),
+        state = alert.state.as_str(),
+        summary = summary.unwrap_or_default(),
+        "alert"
+    );
+}
+
+#[cfg(test)]
+mod tests;
