@@ -91,7 +91,7 @@ impl OfTarget for Certificate {
     fn read(&mut self, now: Instant) -> Reading {
         let left = self.seen.and_then(|(left, seen)| {
             let age = now.saturating_duration_since(seen);
-            (age <= self.pace.fresh()).then(|| left - age.as_secs_f64())
+            (age <= self.pace.fresh()).then_some(left - age.as_secs_f64())
         });
         Reading::below(left, self.below)
     }

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn it_holds_above_the_threshold_and_not_at_it() {
-        for (millis, holds) in [(149, false), (150, false), (151, true)] {
+        for (millis, holds, value) in [(149, false, 0.149), (150, false, 0.15), (151, true, 0.151)]
+        {
             let mut condition = condition();
             for run in 0..6 {
                 condition.observe(&ok(run * 10, millis));
@@ -149,7 +150,7 @@ mod tests {
             let reading = condition.read(at(50));
             assert_eq!(reading.holds, Some(holds), "{millis}");
             assert_eq!(reading.threshold, Some(0.15));
-            assert!((reading.value.unwrap_or_default() * 1e3 - millis as f64).abs() < 1e-9);
+            assert_eq!(reading.value, Some(value));
         }
     }
 

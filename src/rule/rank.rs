@@ -70,50 +70,50 @@ impl Kind for Settings {
     fn of_standby(&self, group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
         let named = self.group.as_deref();
         let is_for = named.is_none_or(|named| *named == *group.name);
-        is_for.then(|| Box::new(Rank::new(self)) as Box<dyn OfStandby>)
+        is_for.then(|| Box::new(Changes::new(self)) as Box<dyn OfStandby>)
     }
 }
 
 /// When the rank changed. It takes less than 4 KiB.
 #[derive(Debug)]
-struct Rank {
+struct Changes {
     least: u32,
     over: Duration,
     rank: Option<u32>,
     /// Whether there ever was one.
     ranked: bool,
     /// Oldest first, at most [`MOST`].
-    changes: VecDeque<Instant>,
+    moments: VecDeque<Instant>,
 }
 
-impl Rank {
+impl Changes {
     fn new(settings: &Settings) -> Self {
         Self {
             least: settings.changes,
             over: settings.over,
             rank: None,
             ranked: false,
-            changes: VecDeque::new(),
+            moments: VecDeque::new(),
         }
     }
 }
 
-impl OfStandby for Rank {
+impl OfStandby for Changes {
     fn read(&mut self, _group: &GroupReport, standby: &StandbyReport, now: Instant) -> Reading {
         let before = std::mem::replace(&mut self.rank, standby.rank);
         self.ranked |= standby.rank.is_some();
         // As the ranking counts them: another one or none; to get one is no change.
         if before.is_some() && before != standby.rank {
-            if self.changes.len() == MOST as usize {
-                self.changes.pop_front();
+            if self.moments.len() == MOST as usize {
+                self.moments.pop_front();
             }
-            self.changes.push_back(now);
+            self.moments.push_back(now);
         }
         let is_over = |change: &Instant| now.saturating_duration_since(*change) > self.over;
-        while self.changes.front().is_some_and(is_over) {
-            self.changes.pop_front();
+        while self.moments.front().is_some_and(is_over) {
+            self.moments.pop_front();
         }
-        let changes = u32::try_from(self.changes.len()).unwrap_or(u32::MAX);
+        let changes = u32::try_from(self.moments.len()).unwrap_or(u32::MAX);
         Reading {
             holds: self.ranked.then_some(changes >= self.least),
             value: self.ranked.then(|| changes.into()),
@@ -132,7 +132,7 @@ mod tests {
     fn it_holds_while_the_rank_changed_often() {
         let settings: Settings = read(r#"{"changes": 2, "over": "1m"}"#);
         assert_eq!(settings.problems(), []);
-        let mut condition = Rank::new(&settings);
+        let mut condition = Changes::new(&settings);
         for (second, rank, holds, value) in [
             (0, None, None, None),
             (10, Some(1), Some(false), Some(0.0)),

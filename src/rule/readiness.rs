@@ -110,11 +110,11 @@ mod tests {
     /// The table of docs/alerting.md.
     #[test]
     fn unknown_holds_nothing_and_ends_nothing() {
+        use Promotability::{NotAsked, NotViable, Unknown, Viable};
         let of = |state, promotion, sight| StandbyReport {
             primary_sight: sight,
             ..standby("b", state, promotion)
         };
-        use Promotability::{NotAsked, NotViable, Unknown, Viable};
         let lost = |promotion| of(ReadyState::PrimaryLost, promotion, Sight::Lost);
         let ready = of(ReadyState::Ready, NotAsked, Sight::Seen);
         let not_ready = of(ReadyState::NotReady, NotAsked, Sight::Seen);

@@ -181,21 +181,21 @@ impl Shift {
             return unknown;
         };
         let (end, window) = (grid.slot(now), batches.window(now));
-        let least = (self.recent * 2 / 3).max(FEWEST) as usize;
-        // The batches that end here, beside those that ended so much before.
-        let beside = |end: u32, before: u32| {
-            let slots = end.checked_sub(self.recent)?..end;
+        // So many batches that end here, beside those that ended so much before.
+        let beside = |end: u32, count: u32, before: u32| {
+            let slots = end.checked_sub(count)?..end;
             let then = slots.start.checked_sub(before)?..slots.end - before;
+            let least = (count * 2 / 3).max(FEWEST) as usize;
             change(&window.part(slots, 0), &window.part(then, before), least)
         };
-        if let Some(change) = beside(end, self.before) {
+        if let Some(change) = beside(end, self.recent, self.before) {
             return self.judge(change, 1.0);
         }
-        // What rises by the time of day rises on, and maybe twice as fast: only what comes on top of
-        // that is a shift.
-        let rise = end.checked_sub(self.recent);
-        let rise = rise.and_then(|end| beside(end, self.recent));
-        let change = beside(end, self.recent).zip(rise);
+        // Not for so long: in the hours that lie between, the time of day makes a difference. What
+        // rises by it rises on, maybe twice as fast: only what comes on top of that is a shift.
+        let few = (self.recent / 2).max(FEWEST);
+        let rise = end.checked_sub(few).and_then(|end| beside(end, few, few));
+        let change = beside(end, few, few).zip(rise);
         change.map_or(unknown, |(change, rise)| {
             self.judge(change, rise.ratio.median.max(1.0).powi(2))
         })

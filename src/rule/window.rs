@@ -153,7 +153,7 @@ const MOST_TIMES: usize = 200_000;
 pub(super) struct Times {
     over: Duration,
     origin: Option<Instant>,
-    times: VecDeque<Time>,
+    held: VecDeque<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +168,7 @@ impl Times {
         Self {
             over,
             origin: None,
-            times: VecDeque::new(),
+            held: VecDeque::new(),
         }
     }
 
@@ -177,37 +177,37 @@ impl Times {
         self.expire(at);
         let at = self.stamp(at);
         for latency in latencies {
-            if self.times.len() == MOST_TIMES {
-                self.times.pop_front();
+            if self.held.len() == MOST_TIMES {
+                self.held.pop_front();
             }
             let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
-            self.times.push_back(Time { at, micros });
+            self.held.push_back(Time { at, micros });
         }
     }
 
     /// Forgets what is too old at `now`. Whether there was any.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let (now, over) = (self.stamp(now), self.over.as_millis());
-        let before = self.times.len();
+        let before = self.held.len();
         let is_over = |time: &Time| u128::from(now.wrapping_sub(time.at)) > over;
-        while self.times.front().is_some_and(is_over) {
-            self.times.pop_front();
+        while self.held.front().is_some_and(is_over) {
+            self.held.pop_front();
         }
-        self.times.len() < before
+        self.held.len() < before
     }
 
     /// The runs that the times are of.
     pub(super) fn runs(&self) -> usize {
-        let stamps = self.times.iter().map(|time| time.at);
+        let stamps = self.held.iter().map(|time| time.at);
         let others = stamps.clone().zip(stamps.skip(1));
-        let first = usize::from(!self.times.is_empty());
+        let first = usize::from(!self.held.is_empty());
         first + others.filter(|(one, next)| one != next).count()
     }
 
     /// The time within which this part of the runs ended, in seconds: one of the times. `None`:
     /// there is none.
     pub(super) fn quantile(&self, part: f64) -> Option<f64> {
-        let mut micros: Vec<u32> = self.times.iter().map(|time| time.micros).collect();
+        let mut micros: Vec<u32> = self.held.iter().map(|time| time.micros).collect();
         let last = micros.len().checked_sub(1)?;
         let (_, nth, _) = micros.select_nth_unstable(place(part, last + 1).min(last));
         Some(f64::from(*nth) / 1e6)
@@ -301,7 +301,7 @@ mod tests {
         for run in 0..70_000 {
             times.add(at(run / 10), &[MINUTE; 4]);
         }
-        assert_eq!(times.times.len(), MOST_TIMES);
+        assert_eq!(times.held.len(), MOST_TIMES);
         let mut tally = Tally::new(LONGEST);
         for second in 0..200_000 {
             tally.add(at(second), one(0));

@@ -50,7 +50,7 @@ impl Check<'_> {
                     None => self.of_probes(asked, needs),
                 }
                 if let Some(to) = to {
-                    self.to_regions(asked, to);
+                    self.target_regions(asked, to);
                 }
             }
             Scope::Groups { group, needs } => match group {
@@ -143,7 +143,7 @@ impl Check<'_> {
         }
     }
 
-    fn to_regions(&mut self, asked: Asked<'_>, to: &[String]) {
+    fn target_regions(&mut self, asked: Asked<'_>, to: &[String]) {
         let path = asked.path.key("to");
         if to.is_empty() && is_empty(path.deepest(&asked.element.value)) {
             self.add(
