@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use hotspare::config::Problems;
+use hotspare::notify::Settings;
 use hotspare::probe::Check;
 use hotspare::rule::When;
 
@@ -11,6 +12,7 @@ use super::fixture::Folder;
 const DOCS: &str = include_str!("../../../docs/configuration.md");
 const ALERTING: &str = include_str!("../../../docs/alerting.md");
 const DATABASES: &str = include_str!("../../../docs/databases.md");
+const ALERTING: &str = include_str!("../../../docs/alerting.md");
 const REST: [(&str, &str); 3] = [
     ("region", "region: eu-west\n"),
     (
@@ -109,6 +111,16 @@ fn every_key_is_documented_and_no_other() {
             "maintenance: [{ zzz_unknown: 1 }]\n".to_owned(),
             "maintenance[0].",
         ),
+        (
+            "## alerting",
+            "alerting: { zzz_unknown: 1 }\n".to_owned(),
+            "alerting.",
+        ),
+        (
+            "## receivers",
+            "receivers: [{ zzz_unknown: 1 }]\n".to_owned(),
+            "receivers[0].",
+        ),
     ] {
         let valid = valid(&text, path).expect("an unknown key is refused with the valid ones");
         assert_same(heading, valid, documented(heading));
@@ -151,9 +163,7 @@ fn every_kind_is_documented_with_every_setting_and_no_other() {
         let check = |settings: &str| {
             format!("probes: [{{ name: p, check: {{ {kind}: {{ {settings} }} }} }}]\n")
         };
-        let path = format!("probes[0].check.{kind}.");
-        let heading = format!("### {kind}");
-        assert_same(&heading, settings(check, &path), documented(&heading));
+        assert_kind(kind, check, &format!("probes[0].check.{kind}."));
     }
 }
 
@@ -184,6 +194,17 @@ fn every_kind_of_condition_is_documented_with_every_setting_and_an_example() {
         assert!(examples(ALERTING).any(has_example), "{kind}");
         assert!(ALERTING.contains(&format!("\n### {kind}\n")), "{kind}");
     }
+    for kind in Settings::KINDS {
+        let receiver =
+            |settings: &str| format!("receivers: [{{ name: r, {kind}: {{ {settings} }} }}]\n");
+        assert_kind(kind, receiver, &format!("receivers[0].{kind}."));
+    }
+}
+
+/// The settings at `path` are those below the heading of the kind.
+fn assert_kind(kind: &str, with: impl Fn(&str) -> String, path: &str) {
+    let heading = format!("### {kind}");
+    assert_same(&heading, settings(with, path), documented(&heading));
 }
 
 #[test]
