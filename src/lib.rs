@@ -61,6 +61,12 @@
 //! exchange; add its `mod` line and one to `kinds!` in `src/probe.rs`. A new fact is a field in `model::Facts`
 //! and a row in the table of families. What several kinds have in common has files of its own beside
 //! them; `src/probe/api.rs` is for kinds that ask an HTTP API.
+//!
+//! # Adding a kind of receiver
+//!
+//! Write `src/notify/NAME.rs` with its `Settings` and what makes one attempt; add its `mod` line and
+//! one to `kinds!` in `src/notify.rs`. It knows no queue, no retry and no deadline. What it sends over
+//! HTTP goes by `src/notify/post.rs`.
 #![forbid(unsafe_code)]
 
 /// The version of this daemon.

@@ -173,7 +173,7 @@ fn notification(plan: &Plan, receiver: &Arc<str>) -> Notification {
     Notification {
         id: format!("test-{:032x}", fastrand::u128(..)).into(),
         receiver: Arc::clone(receiver),
-        group: texts(&[("test", "true")]),
+        group: texts(&[("alertname", "HotspareTest")]),
         alerts: vec![Arc::new(alert)],
         truncated: 0,
         firing: true,

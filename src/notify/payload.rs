@@ -65,8 +65,7 @@ impl<'a> Payload<'a> {
             common_annotations: of_all(|alert| &alert.annotations),
             external_url,
             version: "4",
-            // Alertmanager has the place of the route before the labels: this is the first.
-            group_key: format!("{{}}:{}", notification.group_key()),
+            group_key: group_key(notification),
             truncated_alerts: left,
         }
     }
@@ -85,6 +84,13 @@ impl<'a> Item<'a> {
             fingerprint: alert.fingerprint(),
         }
     }
+}
+
+/// The key as Alertmanager writes it, which has the place of the route before the labels.
+fn group_key(notification: &Notification) -> String {
+    let labels = notification.group.iter();
+    let labels: Vec<_> = labels.map(|(k, v)| format!("{k}={v:?}")).collect();
+    format!("{{}}:{{{}}}", labels.join(", "))
 }
 
 const fn status(firing: bool) -> &'static str {

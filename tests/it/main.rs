@@ -48,6 +48,7 @@ mod process;
 mod prometheus;
 mod prometheus_probe;
 mod rank;
+mod receivers;
 mod redis;
 mod redis_canary;
 mod redis_hostile;

@@ -176,7 +176,10 @@ fn own_metrics_are_there_from_the_start() {
     }
     assert!(page.one("process_cpu_seconds_total", &[]) > 0.0);
     let targets = page.0.values().flat_map(|family| &family.samples);
-    let subject = |labels: &Labels| labels.contains_key("target") || labels.contains_key("group");
+    let subject = |labels: &Labels| {
+        let of = ["target", "group", "endpoint"];
+        of.iter().any(|label| labels.contains_key(*label))
+    };
     let series = targets.filter(|(_, labels, _)| subject(labels));
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let series = series.count() as f64;

@@ -29,8 +29,9 @@ impl Check<'_> {
             let read: Option<Settings> =
                 strict::read(&element.value, &element.path, self.places, self.problems);
             let Some(settings) = read else { continue };
+            let sound = self.problems.len() == before;
             let name = self.name(element, settings.name.as_deref(), &mut taken);
-            let kind = self.kind(element, &settings);
+            let kind = self.kind(element, &settings, sound);
             let (Some(name), Some(kind)) = (name, kind) else {
                 continue;
             };
@@ -45,10 +46,17 @@ impl Check<'_> {
         receivers
     }
 
-    /// The one kind that a receiver has; one that is there but bad was reported when it was read.
-    fn kind(&mut self, element: &Element, settings: &Settings) -> Option<&'static str> {
+    /// The one kind that a receiver has. One that is there but bad was reported when it was read, and
+    /// in one that is not `sound` it may be what is written wrong.
+    fn kind(
+        &mut self,
+        element: &Element,
+        settings: &Settings,
+        sound: bool,
+    ) -> Option<&'static str> {
         let written = Settings::KINDS.iter().filter(|kind| element.has(kind));
         let message = match written.count() {
+            0 if !sound => return None,
             0 => format!("name what it is: one of {}", Settings::KINDS.join(", ")),
             1 => return settings.kinds().first().copied(),
             _ => "a receiver is of one kind: make one for each".to_owned(),

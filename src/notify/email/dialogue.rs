@@ -56,10 +56,16 @@ impl Email {
         }
         let sent = session.send(message.envelope(), &message.formatted()).await;
         let answer = sent.map_err(refused)?;
+        let code = u16::from(answer.code());
+        // Any good answer will do for lettre, also one to something else.
+        if !(250..260).contains(&code) {
+            let why = format_args!("{place}: {code} is no answer to a mail");
+            return Err(Refusal::new(RefusalReason::Protocol, why));
+        }
         // It has the mail, whatever comes now.
         let _ = timeout(PARTING, session.quit()).await;
         let line = answer.first_line().unwrap_or_default();
-        Ok(format!("{place}: {} {line}", answer.code()))
+        Ok(format!("{place}: {code} {line}"))
     }
 
     /// A stream on which the server greets, and who we are there.

@@ -40,6 +40,14 @@ fn the_summary_says_what_is_probed_from_where() {
          from us-east: 5 targets, 0.7 runs/s\n"
     );
     assert_eq!(summary::text(&plan), expected);
+    let receivers = "receivers:\n  - { name: ops, webhook: { url: \"http://h/secret\" } }\n  \
+                     - { name: chat, slack: { url: \"http://h/secret\" } }\n";
+    let plan = Folder::with(&format!("{FILE}{receivers}"))
+        .plan()
+        .expect("good");
+    let table = "\nRECEIVER  KIND\nops       webhook\nchat      slack\n";
+    assert_eq!(summary::text(&plan), expected + table);
+    assert!(!format!("{plan:?}").contains("secret"));
 }
 
 #[test]

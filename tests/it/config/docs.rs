@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use hotspare::config::Problems;
+use hotspare::notify::Settings;
 use hotspare::probe::Check;
 
 use super::fixture::Folder;
 
 const DOCS: &str = include_str!("../../../docs/configuration.md");
 const DATABASES: &str = include_str!("../../../docs/databases.md");
+const ALERTING: &str = include_str!("../../../docs/alerting.md");
 const REST: [(&str, &str); 3] = [
     ("region", "region: eu-west\n"),
     (
@@ -97,6 +99,16 @@ fn every_key_is_documented_and_no_other() {
             "groups: [{ zzz_unknown: 1 }]\n".to_owned(),
             "groups[0].",
         ),
+        (
+            "## alerting",
+            "alerting: { zzz_unknown: 1 }\n".to_owned(),
+            "alerting.",
+        ),
+        (
+            "## receivers",
+            "receivers: [{ zzz_unknown: 1 }]\n".to_owned(),
+            "receivers[0].",
+        ),
     ] {
         let valid = valid(&text, path).expect("an unknown key is refused with the valid ones");
         assert_same(heading, valid, documented(heading));
@@ -139,19 +151,28 @@ fn every_kind_is_documented_with_every_setting_and_no_other() {
         let check = |settings: &str| {
             format!("probes: [{{ name: p, check: {{ {kind}: {{ {settings} }} }} }}]\n")
         };
-        let path = format!("probes[0].check.{kind}.");
-        let keys = valid(&check("zzz_unknown: 1"), &path).expect("the kind's settings");
-        let mut all = keys.clone();
-        for key in keys {
-            let inner = valid(
-                &check(&format!("{key}: {{ zzz_unknown: 1 }}")),
-                &format!("{path}{key}."),
-            );
-            all.extend(inner.iter().flatten().map(|inner| format!("{key}.{inner}")));
-        }
-        let heading = format!("### {kind}");
-        assert_same(&heading, all, documented(&heading));
+        assert_kind(kind, check, &format!("probes[0].check.{kind}."));
     }
+    for kind in Settings::KINDS {
+        let receiver =
+            |settings: &str| format!("receivers: [{{ name: r, {kind}: {{ {settings} }} }}]\n");
+        assert_kind(kind, receiver, &format!("receivers[0].{kind}."));
+    }
+}
+
+/// The settings at `path` are those below the heading of the kind.
+fn assert_kind(kind: &str, with: impl Fn(&str) -> String, path: &str) {
+    let keys = valid(&with("zzz_unknown: 1"), path).expect("the kind's settings");
+    let mut all = keys.clone();
+    for key in keys {
+        let inner = valid(
+            &with(&format!("{key}: {{ zzz_unknown: 1 }}")),
+            &format!("{path}{key}."),
+        );
+        all.extend(inner.iter().flatten().map(|inner| format!("{key}.{inner}")));
+    }
+    let heading = format!("### {kind}");
+    assert_same(&heading, all, documented(&heading));
 }
 
 #[test]
@@ -184,7 +205,7 @@ fn every_example_loads() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = std::fs::read_to_string(readme).unwrap_or_default();
     let mut count = 0;
-    let pages = [DOCS, DATABASES, &readme];
+    let pages = [DOCS, DATABASES, ALERTING, &readme];
     for example in pages.into_iter().flat_map(examples) {
         count += 1;
         let folder = Folder::with(&completed(example)).add("teams/payments.yaml", "");
