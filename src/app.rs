@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use crate::config::{Plan, Shared};
 use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store};
-use crate::model::Beat;
+use crate::model::{Beat, Observation};
 use crate::rule::Alerts;
 use crate::schedule::Outlet;
 use crate::server;
@@ -129,19 +129,12 @@ impl Daemon {
         let (stop_delivery, delivery_stopped) = watch::channel(false);
         let (stop_server, server_stopped) = watch::channel(false);
         info!(region = %plan.region, targets = plan.targets.len(), "starting");
-
         let mut supervisor = Supervisor::default();
         let store = state.start(&own, &mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let (evaluation, board) = evaluation(&plan, shared, &store, &series, &own, &progress)?;
-        supervisor.task("evaluation", async move {
-            evaluation.run(observed).await;
-            Ok(())
-        });
-        let outlet = Outlet {
-            observations,
-            dropped: own.samples_dropped_total.clone(),
-        };
+        supervisor.task("evaluation", evaluate(evaluation, observed));
+        let outlet = outlet(observations, &own);
         let region = plan.region.to_string();
         let alerts = Alerts::kept_in(&store);
         let mut told = delivery::start(
@@ -172,25 +165,19 @@ impl Daemon {
             &series,
         );
         let exposition = exposition(series, &own, sources);
-        let forget = forget_pages(Arc::clone(&exposition), stopped(server_stopped.clone()));
-        supervisor.task("pages", forget);
-        let events = Events(Arc::clone(&judged));
-        let state = server::State {
+        let answers = server::State {
             exposition,
             own,
             version: crate::VERSION.to_owned(),
             region,
             healthy: healthy(beats),
             ready: ready(progress),
+            events: Box::new(Events(Arc::clone(&judged))),
             readiness: readiness(judged),
-            events: Box::new(events),
             admin: options.admin,
             limits: server::Limits::default(),
         };
-        supervisor.task(
-            "server",
-            server::serve(listeners, Arc::new(state), stopped(server_stopped)),
-        );
+        serve_pages(listeners, answers, &server_stopped, &mut supervisor);
         Ok(Self {
             supervisor,
             outlet: Some(outlet),
@@ -216,6 +203,35 @@ impl Daemon {
         self.supervisor.all_ended().await;
         info!("ended");
     }
+}
+
+async fn evaluate(
+    evaluation: Evaluation,
+    observed: mpsc::Receiver<Observation>,
+) -> Result<(), String> {
+    evaluation.run(observed).await;
+    Ok(())
+}
+
+/// Where the lanes put what they observe.
+fn outlet(observations: mpsc::Sender<Observation>, own: &Own) -> Outlet {
+    Outlet {
+        observations,
+        dropped: own.samples_dropped_total.clone(),
+    }
+}
+
+/// The server, and what frees its pages.
+fn serve_pages(
+    listeners: Vec<tokio::net::TcpListener>,
+    answers: server::State,
+    stop: &watch::Receiver<bool>,
+    supervisor: &mut Supervisor,
+) {
+    let forget = forget_pages(Arc::clone(&answers.exposition), stopped(stop.clone()));
+    supervisor.task("pages", forget);
+    let serve = server::serve(listeners, Arc::new(answers), stopped(stop.clone()));
+    supervisor.task("server", serve);
 }
 
 /// What judges the targets and the groups of the plan, and where its judgement is read.
