@@ -55,6 +55,7 @@ fn try_prepare(settings: Value, folder: &Path) -> Result<Prepared, Vec<Problem>>
 fn prepare(settings: Value, folder: &Path) -> Arc<dyn Notifier> {
     match try_prepare(settings, folder) {
         Ok(Prepared::Notifier(notifier)) => notifier,
+        Ok(Prepared::Alertmanager(_)) => panic!("it gets no notifications"),
         Err(problems) => panic!("{problems:?}"),
     }
 }
