@@ -128,7 +128,6 @@ impl Daemon {
         let (stop_delivery, delivery_stopped) = watch::channel(false);
         let (stop_server, server_stopped) = watch::channel(false);
         info!(region = %plan.region, targets = plan.targets.len(), "starting");
-
         let mut supervisor = Supervisor::default();
         let store = state.start(&own, &mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
@@ -147,15 +146,9 @@ impl Daemon {
         let log_lines_dropped: Arc<dyn Fn() -> u64 + Send + Sync> =
             options.log_lines_dropped.into();
         let health = alerts::health(&store, told.outbox.clone(), Arc::clone(&log_lines_dropped));
-        evaluate(
-            evaluation.with_alerts(alerting, health),
-            observed,
-            &mut supervisor,
-        );
-        let outlet = Outlet {
-            observations,
-            dropped: own.samples_dropped_total.clone(),
-        };
+        let evaluation = evaluation.with_alerts(alerting, health);
+        supervisor.task("evaluation", evaluate(evaluation, observed));
+        let outlet = outlet(observations, &own);
         let region = Arc::clone(&plan.region);
         let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         beats.append(&mut told.beats);
@@ -173,7 +166,7 @@ impl Daemon {
         let exposition = exposition(series, &own, sources);
         let ready = ready(progress);
         let answers = answers(exposition, own, &region, beats, ready, board, options.admin);
-        answer(listeners, answers, &server_stopped, &mut supervisor);
+        serve_pages(listeners, answers, &server_stopped, &mut supervisor);
         Ok(Self {
             supervisor,
             outlet: Some(outlet),
@@ -200,6 +193,35 @@ impl Daemon {
     }
 }
 
+async fn evaluate(
+    evaluation: Evaluation,
+    observed: mpsc::Receiver<Observation>,
+) -> Result<(), String> {
+    evaluation.run(observed).await;
+    Ok(())
+}
+
+/// Where the lanes put what they observe.
+fn outlet(observations: mpsc::Sender<Observation>, own: &Own) -> Outlet {
+    Outlet {
+        observations,
+        dropped: own.samples_dropped_total.clone(),
+    }
+}
+
+/// The server, and what frees its pages.
+fn serve_pages(
+    listeners: Vec<tokio::net::TcpListener>,
+    answers: server::State,
+    stop: &watch::Receiver<bool>,
+    supervisor: &mut Supervisor,
+) {
+    let forget = forget_pages(Arc::clone(&answers.exposition), stopped(stop.clone()));
+    supervisor.task("pages", forget);
+    let serve = server::serve(listeners, Arc::new(answers), stopped(stop.clone()));
+    supervisor.task("server", serve);
+}
+
 /// What judges the targets and the groups of the plan, and where its judgement is read.
 fn evaluation(
     plan: &Plan,
@@ -222,17 +244,6 @@ fn evaluation(
         Arc::clone(progress),
     );
     Ok((evaluation, board))
-}
-
-fn evaluate(
-    evaluation: Evaluation,
-    observed: mpsc::Receiver<Observation>,
-    supervisor: &mut Supervisor,
-) {
-    supervisor.task("evaluation", async move {
-        evaluation.run(observed).await;
-        Ok(())
-    });
 }
 
 /// What the server answers with.
@@ -258,20 +269,6 @@ fn answers(
         admin,
         limits: server::Limits::default(),
     }
-}
-
-/// Starts the server, and what frees its pages.
-fn answer(
-    listeners: Vec<tokio::net::TcpListener>,
-    answers: server::State,
-    stop: &watch::Receiver<bool>,
-    supervisor: &mut Supervisor,
-) {
-    let exposition = Arc::clone(&answers.exposition);
-    let forget = forget_pages(exposition, stopped(stop.clone()));
-    supervisor.task("pages", forget);
-    let server = server::serve(listeners, Arc::new(answers), stopped(stop.clone()));
-    supervisor.task("server", server);
 }
 
 /// The metrics of the daemon itself, with what the plan tells.

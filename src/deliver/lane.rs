@@ -13,7 +13,7 @@ use crate::notify::{Notification, Refusal};
 
 /// The pause after the first attempt that failed. It is doubled with each, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The pause where somebody has to change something first, and the longest that a receiver may ask
 /// for.
@@ -62,8 +62,6 @@ pub(super) struct Lane {
     kept: Kept,
     /// Whether `kept` is not in the store as it is.
     changed: bool,
-    /// Whether it has seen the book.
-    looked: bool,
     /// The group's alerts, as the book had them last.
     alerts: BTreeMap<Fingerprint, Arc<Alert>>,
     /// Episodes that were muted when they were seen last.
@@ -100,7 +98,6 @@ impl Lane {
             notified: notified.map(|at| moment.back(at)),
             kept,
             changed: false,
-            looked: false,
             alerts: BTreeMap::new(),
             muted: BTreeMap::new(),
             owed: BTreeSet::new(),
@@ -122,10 +119,9 @@ impl Lane {
     ) {
         let same = |(a, b): (&Arc<Alert>, &Arc<Alert>)| Arc::ptr_eq(a, b);
         let mut both = alerts.values().zip(self.alerts.values());
-        if self.looked && alerts.len() == self.alerts.len() && both.all(same) {
+        if !alerts.is_empty() && alerts.len() == self.alerts.len() && both.all(same) {
             return;
         }
-        self.looked = true;
         self.alerts = alerts;
         self.refresh(waits_since, counts);
     }
@@ -243,7 +239,7 @@ impl Lane {
     }
 
     /// What is to be put into the store, if anything: `Err` where the entry is to be removed.
-    pub(super) fn to_keep(&mut self) -> Option<Result<&Kept, &Kept>> {
+    pub(super) fn take_change(&mut self) -> Option<Result<&Kept, &Kept>> {
         if !std::mem::take(&mut self.changed) {
             return None;
         }

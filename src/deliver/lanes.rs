@@ -35,7 +35,7 @@ pub(super) struct Lanes {
     changes: watch::Receiver<u64>,
     store: Store,
     settings: Arc<Settings>,
-    lanes: BTreeMap<Group, Lane>,
+    by_group: BTreeMap<Group, Lane>,
     /// The version of the book that the lanes have seen.
     seen: Option<u64>,
     /// No attempt before then: the receiver has asked for it.
@@ -69,7 +69,7 @@ impl Lanes {
             changes: book.changes(),
             store: store.clone(),
             settings: Arc::clone(settings),
-            lanes: lanes.collect(),
+            by_group: lanes.collect(),
             seen: None,
             hold: None,
             counts: Counts::default(),
@@ -105,7 +105,7 @@ impl Lanes {
             groups.entry(group).or_default().insert(fingerprint, alert);
         }
         let lost = self.counts.dropped.lost;
-        for (group, lane) in &mut self.lanes {
+        for (group, lane) in &mut self.by_group {
             let alerts = groups.remove(group).unwrap_or_default();
             lane.see(alerts, waits_since, &mut self.counts);
         }
@@ -113,15 +113,15 @@ impl Lanes {
             if alerts.values().any(|alert| alert.is_for(&self.receiver)) {
                 let mut lane = Lane::new(Arc::clone(&self.receiver), group.clone(), moment);
                 lane.see(alerts, waits_since, &mut self.counts);
-                self.lanes.insert(group, lane);
+                self.by_group.insert(group, lane);
             }
         }
         self.say_lost(lost);
-        let groups: Vec<_> = self.lanes.keys().cloned().collect();
+        let groups: Vec<_> = self.by_group.keys().cloned().collect();
         for group in groups {
             self.keep(&group);
         }
-        self.lanes
+        self.by_group
             .retain(|_, lane| lane.next(moment.now, false, &self.settings) != Next::Forget);
         self.seen = Some(version);
         self.changed = true;
@@ -144,10 +144,10 @@ impl Lanes {
             Next::Wait(_) | Next::Forget => None,
         };
         // One that turns out to have nothing to tell makes way for the next.
-        while let Some((_, group)) = self.lanes.iter().filter_map(due).min() {
+        while let Some((_, group)) = self.by_group.iter().filter_map(due).min() {
             let id = format!("{id:032x}").into();
             let before = self.counts.dropped;
-            let lane = self.lanes.get_mut(&group)?;
+            let lane = self.by_group.get_mut(&group)?;
             let begun = lane.begin(moment, id, &settings, &mut self.counts);
             self.changed = true;
             self.say_given_up(&group, before.age);
@@ -175,7 +175,7 @@ impl Lanes {
         self.changed = true;
         self.counts.attempts += 1;
         let lost = self.counts.dropped.lost;
-        if let Some(lane) = self.lanes.get_mut(group) {
+        if let Some(lane) = self.by_group.get_mut(group) {
             let answer = answer.as_ref().copied();
             lane.answered(moment.now, answer, chance, &mut self.counts);
         }
@@ -187,14 +187,13 @@ impl Lanes {
     /// When something is due that is not due yet, if nothing else happens.
     pub(super) fn next(&self, now: Instant, ending: bool) -> Option<Instant> {
         self.seen?;
-        let due =
-            self.lanes
-                .values()
-                .filter_map(|lane| match lane.next(now, ending, &self.settings) {
-                    Next::Wait(until) => until,
-                    Next::Attempt(since) => Some(since),
-                    Next::Forget => None,
-                });
+        let due = self.by_group.values().filter_map(|lane| {
+            match lane.next(now, ending, &self.settings) {
+                Next::Wait(until) => until,
+                Next::Attempt(since) => Some(since),
+                Next::Forget => None,
+            }
+        });
         let due = due.min()?;
         Some(self.hold.map_or(due, |hold| hold.max(due)))
     }
@@ -204,10 +203,10 @@ impl Lanes {
         if !std::mem::take(&mut self.changed) {
             return;
         }
-        let deliveries = self.lanes.values().filter_map(Lane::delivery);
+        let deliveries = self.by_group.values().filter_map(Lane::delivery);
         let waits = deliveries.map(|delivery| delivery.waits_since_timestamp_seconds);
         let waits: Vec<f64> = waits.collect();
-        let owed = self.lanes.values().flat_map(Lane::owed).copied();
+        let owed = self.by_group.values().flat_map(Lane::owed).copied();
         let mut undelivered: Vec<_> = owed.collect();
         undelivered.sort_unstable();
         let mut told = self.slip.lock();
@@ -260,8 +259,8 @@ impl Lanes {
 
     /// Puts what has changed of a lane into the store.
     fn keep(&mut self, group: &Group) -> Option<Written> {
-        let lane = self.lanes.get_mut(group)?;
-        let written = match lane.to_keep()? {
+        let lane = self.by_group.get_mut(group)?;
+        let written = match lane.take_change()? {
             Ok(kept) => self.store.put(kept),
             Err(blank) => self.store.remove::<Kept>(&crate::store::Entry::id(blank)),
         };

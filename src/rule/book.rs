@@ -81,7 +81,9 @@ impl Alerts {
                 version: watch::Sender::default(),
             }),
         };
-        left.keys().for_each(|left| book.forget::<Ended>(*left));
+        for fingerprint in left.keys() {
+            book.forget::<Ended>(*fingerprint);
+        }
         book
     }
 
@@ -151,7 +153,7 @@ impl Alerts {
     pub fn strike(&self, fingerprint: Fingerprint) {
         let mut page = self.lock();
         let alert = page.alerts.get(&fingerprint);
-        if !alert.is_some_and(|alert| alert.state == AlertState::Pending) {
+        if alert.is_none_or(|alert| alert.state != AlertState::Pending) {
             return;
         }
         if let Some(before) = page.ended.get(&fingerprint) {
@@ -231,6 +233,8 @@ fn kept<T: Entry>(store: &Store) -> Vec<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
     use crate::model::Labels;
 
@@ -313,12 +317,12 @@ mod tests {
         book.put(alert("A", AlertState::Pending, None));
         for book in [&book, &Alerts::kept_in(&store)] {
             assert_eq!(book.all()[0].state, AlertState::Pending);
-            assert_eq!(to_tell(book), [over.clone()]);
+            assert_eq!(to_tell(book), slice::from_ref(&over));
         }
         book.strike(fingerprint);
         for book in [&book, &Alerts::kept_in(&store)] {
             assert_eq!(book.all(), [Arc::new(over.clone())]);
-            assert_eq!(to_tell(book), [over.clone()]);
+            assert_eq!(to_tell(book), slice::from_ref(&over));
         }
         // Once everybody was told, nothing is left of it.
         book.put(alert("A", AlertState::Pending, None));
@@ -332,7 +336,7 @@ mod tests {
         let firing = alert("A", AlertState::Firing, Some(3.0));
         book.put(firing.clone());
         for book in [&book, &Alerts::kept_in(&store)] {
-            assert_eq!(to_tell(book), [firing.clone()]);
+            assert_eq!(to_tell(book), slice::from_ref(&firing));
         }
         assert_eq!(store.entries::<Ended>().entries.len(), 0);
         // What a crash has left of a change is no episode of its own.

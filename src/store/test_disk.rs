@@ -17,11 +17,11 @@ pub(crate) struct TestDisk {
 
 impl TestDisk {
     pub(crate) fn new() -> Self {
-        Self::of(format::header())
+        Self::of(&format::header())
     }
 
-    fn of(journal: Vec<u8>) -> Self {
-        let contents = format::read(&journal).expect("of this version");
+    fn of(journal: &[u8]) -> Self {
+        let contents = format::read(journal).expect("of this version");
         assert!(!contents.damaged, "a torn end is no damage");
         let mut tables = Tables::default();
         assert!(contents.payloads.iter().all(|line| tables.apply(line)));
@@ -68,6 +68,6 @@ impl TestDisk {
         self.write();
         let left = (self.journal.len() - self.synced) * usize::from(parts) / 256;
         self.journal.truncate(self.synced + left);
-        Self::of(self.journal)
+        Self::of(&self.journal)
     }
 }

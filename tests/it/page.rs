@@ -530,6 +530,9 @@ pub(crate) fn filled() -> (Store, Own) {
     own.event_loop_lag_seconds
         .with_label_values(&["stream"])
         .observe(0.000_3);
+    own.notification_duration_seconds
+        .with_label_values(&["ops"])
+        .observe(0.3);
     own.icmp_socket_info
         .with_label_values(&["ipv4", "dgram"])
         .set(1);

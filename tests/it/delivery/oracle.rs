@@ -126,7 +126,7 @@ fn serve(
     if fails == 0 {
         return stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\n\r\n");
     }
-    let id = book.take(body);
+    let id = book.take(&body);
     if fails == 1 {
         // It is taken, and the answer does not come.
         book.got.get_mut(&id).expect("just taken").allowed += 1;
@@ -136,7 +136,7 @@ fn serve(
 }
 
 impl Book {
-    fn take(&mut self, body: Value) -> String {
+    fn take(&mut self, body: &Value) -> String {
         let text = |name: &str| body[name].as_str().expect("text").to_owned();
         let (id, group) = (text("id"), text("group"));
         for alert in body["alerts"].as_array().expect("a list") {
@@ -155,7 +155,7 @@ impl Book {
             allowed: 1,
         });
         got.times += 1;
-        if got.body != body {
+        if got.body != *body {
             self.wrong
                 .push(format!("{id} says {} and {body}", got.body));
         }
