@@ -12,7 +12,6 @@ use super::fixture::Folder;
 const DOCS: &str = include_str!("../../../docs/configuration.md");
 const ALERTING: &str = include_str!("../../../docs/alerting.md");
 const DATABASES: &str = include_str!("../../../docs/databases.md");
-const ALERTING: &str = include_str!("../../../docs/alerting.md");
 const REST: [(&str, &str); 3] = [
     ("region", "region: eu-west\n"),
     (
