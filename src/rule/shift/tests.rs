@@ -166,7 +166,7 @@ fn the_whole_table() {
     }
     for (settings, by, minutes, most) in [
         ("{}", 1.5, 110, 10),
-        ("{}", 1.3, 150, 10),
+        ("{}", 1.3, 150, 50),
         (HOURLY, 1.5, 70, 10),
     ] {
         for from in TIMES {
