@@ -136,24 +136,20 @@ impl Daemon {
         supervisor.task("evaluation", evaluate(evaluation, observed));
         let outlet = outlet(observations, &own);
         let region = plan.region.to_string();
-        let alerts = Alerts::kept_in(&store);
         let mut told = delivery::start(
             &plan,
-            &alerts,
+            &Alerts::kept_in(&store),
             &store,
             &series,
             &own,
-            stopped(delivery_stopped.clone()),
+            &delivery_stopped,
             &mut supervisor,
         )?;
-        let delivery_stopped = stopped(delivery_stopped);
-        alertmanagers::start(&plan, &alerts, &series, delivery_stopped, &mut supervisor)?;
         let heartbeat = heartbeat::Planned::of(&plan);
         let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         beats.append(&mut told.beats);
         if let Some(heartbeat) = heartbeat {
-            let beats = beats.clone();
-            heartbeat.start(beats, &progress, &own, &lanes_stopped, &mut supervisor)?;
+            heartbeat.start(&beats, &progress, &own, &lanes_stopped, &mut supervisor)?;
         }
         let judged = Arc::clone(&board);
         let sources = Sources::new(

@@ -1,7 +1,8 @@
 //! Who is told of alerts, on a thread of its own.
 
-use std::future::Future;
 use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use super::supervise::Supervisor;
 use crate::config::Plan;
@@ -27,7 +28,7 @@ pub(super) fn start(
     state: &state::Store,
     series: &Store,
     own: &Own,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stopped: &watch::Receiver<bool>,
     supervisor: &mut Supervisor,
 ) -> Result<Delivery, String> {
     let settings = Settings::new(Arc::clone(&plan.region));
@@ -36,7 +37,10 @@ pub(super) fn start(
     for figures in outbox.figures() {
         series.insert_receiver(figures)?;
     }
+    let stop = super::stopped(stopped.clone());
     supervisor.thread(THREAD, move || deliver.run(stop))?;
+    let stop = super::stopped(stopped.clone());
+    super::alertmanagers::start(plan, book, series, stop, supervisor)?;
     Ok(Delivery { outbox, beats })
 }
 

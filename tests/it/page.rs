@@ -522,6 +522,14 @@ pub(crate) fn judged() -> GroupReport {
     }
 }
 
+fn add_alertmanager(store: &Store) {
+    let alertmanager = store.insert_alertmanager("am", "http://am-1:9093");
+    let alertmanager = alertmanager.expect("inserted");
+    alertmanager.request(Duration::from_millis(30));
+    alertmanager.sent(2);
+    alertmanager.queue(1);
+}
+
 /// Own metrics and a store in which every family has a row.
 pub(crate) fn filled() -> (Store, Own) {
     let own = Own::new("1.2.3", "abcdef0", SystemTime::UNIX_EPOCH).expect("declared right");
@@ -545,11 +553,7 @@ pub(crate) fn filled() -> (Store, Own) {
         .with_label_values(&["timeout"])
         .inc();
     let store = Store::new();
-    let alertmanager = store.insert_alertmanager("am", "http://am-1:9093");
-    let alertmanager = alertmanager.expect("inserted");
-    alertmanager.request(Duration::from_millis(30));
-    alertmanager.sent(2);
-    alertmanager.queue(1);
+    add_alertmanager(&store);
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);
     let failure = Failure::new(Reason::Refused, "no one listens").with_facts(facts());
     for observation in [
