@@ -158,8 +158,7 @@ impl Daemon {
         let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         beats.append(&mut alarm.beats);
         if let Some(heartbeat) = heartbeat {
-            let beats = beats.clone();
-            heartbeat.start(beats, &progress, &own, &lanes_stopped, &mut supervisor)?;
+            heartbeat.start(&beats, &progress, &own, &lanes_stopped, &mut supervisor)?;
         }
         let answers = server::State {
             exposition: exposition(series, &own, sources),

@@ -39,14 +39,7 @@ impl Alarm {
         let silences = Silences::kept_in(state);
         // Before anything is delivered: every alert is muted or not from here on.
         let alerting = alerts::alerting(plan, board, &book, state, &silences, own);
-        let (outbox, beats) = delivery::start(
-            plan,
-            &book,
-            (state, series),
-            own,
-            stopped(stop.clone()),
-            supervisor,
-        )?;
+        let (outbox, beats) = delivery::start(plan, &book, (state, series), own, stop, supervisor)?;
         alertmanagers::start(plan, &book, series, stopped(stop.clone()), supervisor)?;
         Ok(Self {
             book,

@@ -1,7 +1,8 @@
 //! Who is told of alerts, on a thread of its own.
 
-use std::future::Future;
 use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use super::supervise::Supervisor;
 use crate::config::Plan;
@@ -24,7 +25,7 @@ pub(super) fn start(
     book: &Alerts,
     (state, series): (&state::Store, &Store),
     own: &Own,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stopped: &watch::Receiver<bool>,
     supervisor: &mut Supervisor,
 ) -> Result<(Outbox, Beats), String> {
     let deliver = Deliver::new(book, state, receivers(plan), settings(plan), own);
@@ -32,6 +33,7 @@ pub(super) fn start(
     for figures in outbox.figures() {
         series.insert_receiver(figures)?;
     }
+    let stop = super::stopped(stopped.clone());
     supervisor.thread(THREAD, move || deliver.run(stop))?;
     Ok((outbox, beats))
 }

@@ -40,7 +40,7 @@ impl Planned {
     /// Starts the thread.
     pub(super) fn start(
         self,
-        beats: Vec<(String, Arc<Beat>)>,
+        beats: &[(String, Arc<Beat>)],
         progress: &Arc<Progress>,
         own: &Arc<Own>,
         stopped: &watch::Receiver<bool>,
@@ -49,7 +49,7 @@ impl Planned {
         let heart = Heart {
             heartbeat: self.heartbeat,
             source_region: self.source_region,
-            check: check(beats, Arc::clone(progress), self.patience),
+            check: check(beats.to_vec(), Arc::clone(progress), self.patience),
             own: Arc::clone(own),
         };
         let stop = super::stopped(stopped.clone());

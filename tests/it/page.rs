@@ -524,6 +524,14 @@ pub(crate) fn judged() -> GroupReport {
     }
 }
 
+fn add_alertmanager(store: &Store) {
+    let alertmanager = store.insert_alertmanager("am", "http://am-1:9093");
+    let alertmanager = alertmanager.expect("inserted");
+    alertmanager.request(Duration::from_millis(30));
+    alertmanager.sent(2);
+    alertmanager.queue(1);
+}
+
 /// Own metrics of which every family has a row.
 fn own() -> Own {
     let own = Own::new("1.2.3", "abcdef0", SystemTime::UNIX_EPOCH).expect("declared right");
@@ -557,11 +565,7 @@ fn own() -> Own {
 pub(crate) fn filled() -> (Store, Own) {
     let own = own();
     let store = Store::new();
-    let alertmanager = store.insert_alertmanager("am", "http://am-1:9093");
-    let alertmanager = alertmanager.expect("inserted");
-    alertmanager.request(Duration::from_millis(30));
-    alertmanager.sent(2);
-    alertmanager.queue(1);
+    add_alertmanager(&store);
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);
     let failure = Failure::new(Reason::Refused, "no one listens").with_facts(facts());
     for observation in [
