@@ -69,6 +69,9 @@ pub(super) struct Lane {
     /// What the receiver is to be told and does not know.
     owed: BTreeSet<Fingerprint>,
     owed_since: Option<Instant>,
+    /// How severe the worst alert is that fires and is owed, and the worst that the receiver takes for
+    /// firing.
+    worst: (u8, u8),
     /// Whether an alert fires of which the receiver is told.
     fires: bool,
     /// When the last delivery was made that was taken or given up.
@@ -102,6 +105,7 @@ impl Lane {
             muted: BTreeMap::new(),
             owed: BTreeSet::new(),
             owed_since: None,
+            worst: (0, 0),
             fires: false,
             due: moment.now,
             failures: 0,
@@ -139,7 +143,10 @@ impl Lane {
             } else {
                 settings.group_wait
             };
-            let news = since(self.notified, settings.group_interval);
+            let interval = since(self.notified, settings.group_interval);
+            let (owed, known) = self.worst;
+            // What is worse than all that they know does not wait for its turn.
+            let news = interval.filter(|_| owed <= known);
             news.max(Some(owed_since + wait)).max(Some(self.due))
         } else if self.fires {
             since(self.notified, settings.repeat_interval)
@@ -317,6 +324,7 @@ impl Lane {
         let owed: BTreeSet<_> = owed.map(|(fingerprint, _)| *fingerprint).collect();
         self.owed = owed;
         self.fires = self.alerts.values().any(|alert| self.tells_of(alert));
+        self.worst = (self.worst_owed(), self.worst_known());
         if self.owed.is_empty() {
             self.owed_since = None;
         } else if self.owed_since.is_none() {
@@ -379,6 +387,23 @@ impl Lane {
         }
     }
 
+    /// How severe the worst alert is that fires and is owed.
+    fn worst_owed(&self) -> u8 {
+        let owed = self.owed.iter().filter_map(|f| self.alerts.get(f));
+        let firing = owed.filter(|alert| alert.state == AlertState::Firing);
+        firing
+            .map(|alert| severity(alert))
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// How severe the worst alert is that the receiver takes for firing.
+    fn worst_known(&self) -> u8 {
+        let told = self.kept.told.0.iter().filter(|(_, known)| known.fires());
+        let known = told.filter_map(|(fingerprint, _)| self.alerts.get(fingerprint));
+        known.map(|alert| severity(alert)).max().unwrap_or_default()
+    }
+
     fn owes(&self, fingerprint: Fingerprint, alert: &Alert) -> bool {
         let told = self.kept.told.0.get(&fingerprint);
         let Some(known) = Known::of(alert) else {
@@ -391,6 +416,16 @@ impl Lane {
             alert.is_for(&self.kept.receiver) || told.is_some_and(|told| told.fires())
         };
         is_told && told != Some(&known)
+    }
+}
+
+/// How severe an alert is; 0 if it has no severity that rules can have.
+fn severity(alert: &Alert) -> u8 {
+    match alert.labels.get("severity").map(|severity| &**severity) {
+        Some("critical") => 3,
+        Some("warning") => 2,
+        Some("info") => 1,
+        _ => 0,
     }
 }
 

@@ -65,7 +65,10 @@ impl Stage {
     fn told(&self, last: &str) -> Vec<Got> {
         wait_for(
             || self.hook.got(),
-            |got| got.last().is_some_and(|got| got.alerts() == [(last, "WebDown")]),
+            |got| {
+                got.last()
+                    .is_some_and(|got| got.alerts() == [(last, "WebDown")])
+            },
         )
     }
 }
@@ -131,7 +134,10 @@ fn a_receiver_that_fails_and_a_daemon_that_is_killed_lose_nothing() {
     let mut daemon = stage.daemon("");
     stage.service_goes();
     stage.told("firing");
-    let said = wait_for(|| alerts(&daemon), |said| said.contains("not told yet: ops"));
+    let said = wait_for(
+        || alerts(&daemon),
+        |said| said.contains("not told yet: ops"),
+    );
     assert!(said.contains("the receiver ops does not take it"), "{said}");
     daemon.process().signal(Signal::KILL);
     daemon.process().wait();

@@ -417,6 +417,43 @@ async fn news_wait_for_each_other_and_what_lasts_is_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_worse_than_all_that_is_known_does_not_wait_for_the_interval() {
+    let (store, book) = book();
+    let fake = Fake::new(taken);
+    let severe = |n: usize, severity: &str| {
+        let mut alert = fires("shop", n);
+        alert.labels.insert("severity".into(), severity.into());
+        book.put(alert);
+    };
+    let told = |count: usize| {
+        let got = fake.got();
+        assert_eq!(got.len(), count, "{got:#?}");
+        got.last().map_or(0, |(_, told)| told.alerts.len())
+    };
+    during(
+        deliver(&book, &store, vec![receiver("ops", &fake)]),
+        async {
+            severe(0, "warning");
+            sleep(15 * SECOND).await;
+            assert_eq!(told(1), 1);
+            severe(1, "critical");
+            sleep(9 * SECOND).await;
+            told(1);
+            // The wait for what comes with it, and not five minutes.
+            sleep(2 * SECOND).await;
+            assert_eq!(told(2), 2);
+            // As bad as what they know: it waits its turn.
+            severe(2, "critical");
+            sleep(4 * MINUTE).await;
+            told(2);
+            sleep(MINUTE).await;
+            assert_eq!(told(3), 3);
+        },
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_has_room_for_what_is_new_first() {
     let (store, book) = book();
     let fake = Fake::new(taken);
