@@ -499,6 +499,31 @@ fn labels_agree_where_both_alerts_have_them() {
     }
 }
 
+#[test]
+fn what_has_no_label_in_common_is_not_the_same_thing() {
+    let mut dependent = rule("A", 0, 0);
+    dependent.depends_on = vec!["B".into()];
+    let rules: Vec<_> = [dependent].map(Ruled::new).into();
+    let dependencies = Dependencies::new(&rules);
+    // A target of a probe that is in several groups, or in none: it has no label `group`.
+    let target = [
+        ("probe", "net"),
+        ("target_region", "east"),
+        ("target", "east"),
+    ];
+    for (about, theirs, muted) in [
+        (&[("group", "shop")][..], &target[..], false),
+        (&target, &[("group", "shop")], false),
+        // What is wrong with the daemon is wrong with all that it says, and the other way round.
+        (&target, &[("source_region", "south")], true),
+        (&[("source_region", "south")], &target, true),
+    ] {
+        let all = [firing("A", about), firing("B", theirs)];
+        let mutes = dependencies.mutes(&all.iter().collect::<Vec<_>>());
+        assert_eq!(mutes.len(), usize::from(muted), "{about:?} {theirs:?}");
+    }
+}
+
 /// Silences the alerts of a rule from second 0 on.
 fn silence(silences: &Silences, rule: &str, seconds: f64) {
     let start = SilenceStart {
