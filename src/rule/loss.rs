@@ -103,9 +103,11 @@ impl OfTarget for Loss {
         let Some(packets) = packets.filter(|_| succeeded(sample).is_some()) else {
             return;
         };
+        let all = packets.sent.saturating_sub(packets.errors);
         let count = Count {
-            runs: 1,
-            all: packets.sent.saturating_sub(packets.errors),
+            // One without a packet that counts does not make the few of others enough.
+            runs: u32::from(all > 0),
+            all,
             bad: packets.lost.saturating_add(packets.late),
         };
         self.tally.add(sample.ended, count);
@@ -147,6 +149,19 @@ mod tests {
             let reading = condition.read(at(30));
             assert_eq!((reading.holds, reading.value), (holds, value), "{facts:?}");
             assert_eq!(condition.read(at(90)).holds, None, "no runs");
+        }
+    }
+
+    #[test]
+    fn a_few_packets_among_runs_without_any_are_too_few() {
+        for received in [0, 1] {
+            let mut condition = condition();
+            for run in 0..6 {
+                let back = if run == 3 { 4 } else { 5 };
+                let answered = if run == 3 { received } else { 0 };
+                condition.observe(&with_facts(run * 10, packets(5, answered, 0, back)));
+            }
+            assert_eq!(condition.read(at(55)).holds, None, "{received} answered");
         }
     }
 
