@@ -226,7 +226,9 @@ impl OfTarget for Shift {
     }
 
     fn read(&mut self, now: Instant) -> Reading {
-        let slot = self.batches(now).0.slot(now);
+        // The first run begins the grid, and not the first look, which is the same for all: they
+        // would come to the ends of their batches together.
+        let slot = self.batches.as_ref().map_or(0, |(grid, _)| grid.slot(now));
         if let Some((of, reading)) = self.read
             && of == slot
         {

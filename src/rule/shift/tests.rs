@@ -299,3 +299,13 @@ fn settings_have_their_ranges() {
         assert_eq!(problems[0].message, message);
     }
 }
+
+#[test]
+fn the_first_run_begins_the_batches_and_not_the_first_look() {
+    let settings: Settings = read("{}");
+    let mut condition = Shift::new(&settings, PACE);
+    assert_eq!(condition.read(at(0)).holds, None);
+    condition.observe(&ok(7, 80));
+    let (grid, _) = condition.batches.as_ref().expect("a run");
+    assert_eq!((grid.slot(at(306)), grid.slot(at(307))), (0, 1));
+}
