@@ -27,6 +27,17 @@ pub(super) const VARIABLES: [&str; 9] = [
 /// Settings whose text is taken as it is.
 const TEXTS: [&str; 2] = ["REGION", "STATE_DIR"];
 
+/// Settings that are lists.
+const LISTS: [&str; 7] = [
+    "REGIONS",
+    "INCLUDE",
+    "PROBES",
+    "GROUPS",
+    "RULES",
+    "MAINTENANCE",
+    "RECEIVERS",
+];
+
 /// Variables with the prefix that are the command line's, its flags in upper case, or the build's.
 pub const RESERVED: [&str; 6] = [
     "HOTSPARE_CONFIG_FILE",
@@ -153,10 +164,8 @@ fn insert(layer: &mut Map<String, Value>, setting: &str, value: Value) {
 
 /// What is wrong with a variable that was meant to be a setting, if it was.
 fn mistaken(setting: &str, place: Place) -> Option<Problem> {
-    let list = ["REGIONS", "PROBES", "INCLUDE"]
-        .iter()
-        .any(|key| setting == *key || setting.starts_with(&format!("{key}__")));
-    if list {
+    let mut lists = LISTS.iter();
+    if lists.any(|key| setting == *key || setting.starts_with(&format!("{key}__"))) {
         let message = "lists are set in the file only, not by the environment";
         return Some(Problem::new(place, &Path::default(), message));
     }

@@ -159,6 +159,10 @@ fn bad_variables_are_blamed_themselves() {
         .env("HOTSPARE_LIMITS__PROBE_THREADS", "two")
         .env("HOTSPARE_LIMITS__MAX_TARGETS", "[")
         .env("HOTSPARE_PROBES__0__NAME", "x")
+        .env("HOTSPARE_GROUPS", "[]")
+        .env("HOTSPARE_RULES", "[]")
+        .env("HOTSPARE_RECEIVERS__0__NAME", "x")
+        .env("HOTSPARE_MAINTENANCE", "[]")
         .env("HOTSPARE_COLOUR__RED", "x")
         .env("HOTSPARE_DEFAULTS__TIMEOUT", " ")
         .env("HOTSPARE_REGION", "");
@@ -169,12 +173,16 @@ fn bad_variables_are_blamed_themselves() {
          HOTSPARE_DEFAULTS__INTERVAL: defaults.interval: `fast`: expected a duration like 150ms, \
          5s or 1m30s\n\
          HOTSPARE_DEFAULTS__TIMEOUT: it is empty; unset it or give it a value\n\
+         HOTSPARE_GROUPS: lists are set in the file only, not by the environment\n\
          HOTSPARE_LIMITS__MAX_IN_FLIGHT: limits.max_in_flight: must be from 1 to 65536\n\
          HOTSPARE_LIMITS__MAX_TARGETS: not valid YAML: while parsing a node, did not find expected \
          node content\n\
          HOTSPARE_LIMITS__PROBE_THREADS: limits.probe_threads: expected a whole number, found text\n\
+         HOTSPARE_MAINTENANCE: lists are set in the file only, not by the environment\n\
          HOTSPARE_PROBES__0__NAME: lists are set in the file only, not by the environment\n\
-         HOTSPARE_REGION: it is empty; unset it or give it a value"
+         HOTSPARE_RECEIVERS__0__NAME: lists are set in the file only, not by the environment\n\
+         HOTSPARE_REGION: it is empty; unset it or give it a value\n\
+         HOTSPARE_RULES: lists are set in the file only, not by the environment"
     );
     folder.overrides.env.clear();
     folder.overrides.region = Some("nowhere".to_owned());
