@@ -46,6 +46,12 @@ impl Maintenance {
                 "expected minute, hour, day of month, month and day of week, like `0 2 * * SUN`";
             ("starts", format!("`{starts}` is no time: {expected}"))
         })?;
+        // To look for one that never comes takes a while, and would be done each second.
+        let some_day = Zoned::new(Timestamp::UNIX_EPOCH, TimeZone::UTC);
+        if cron.find_next_occurrence(&some_day, true).is_err() {
+            let why = format!("`{starts}` never comes: there is no such day");
+            return Err(("starts", why));
+        }
         if lasts.is_zero() || lasts > Self::LONGEST {
             let longest = duration::display(Self::LONGEST);
             return Err(("lasts", format!("a window is open for up to {longest}")));
@@ -161,6 +167,7 @@ mod tests {
             ("0 2 * *", 1, "UTC", "starts"),
             ("0 0 2 * * SUN", 1, "UTC", "starts"),
             ("0 25 * * *", 1, "UTC", "starts"),
+            ("0 0 30 2 *", 1, "UTC", "starts"),
             ("0 2 * * *", 0, "UTC", "lasts"),
             ("0 2 * * *", 169, "UTC", "lasts"),
             ("0 2 * * *", 1, "Europe/Berlinn", "time_zone"),
