@@ -62,6 +62,10 @@ impl Kind for Settings {
         zero.into_iter().chain(long).collect()
     }
 
+    fn longest(&self) -> Option<Duration> {
+        Some(self.within)
+    }
+
     fn of_group(&self, group: &PlannedGroup) -> Option<Box<dyn OfGroup>> {
         let named = self.group.as_deref();
         let is_for = !group.databases.is_empty() && named.is_none_or(|named| *named == *group.name);

@@ -31,6 +31,11 @@ pub trait Kind: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// For how long the condition holds at most; `None`: for as long as what it is about lasts.
+    fn longest(&self) -> Option<Duration> {
+        None
+    }
+
     /// The condition for one target; `None`: it is not about this one.
     fn of_target(&self, _watched: Watched<'_>) -> Option<Box<dyn OfTarget>> {
         None

@@ -89,6 +89,12 @@ impl Check<'_> {
                 self.add(element, &Path::root(key), message);
             }
         }
+        let longest = read.when.as_ref().and_then(|when| when.kind().longest());
+        if let Some(longest) = longest.filter(|longest| read.pending >= Some(*longest)) {
+            let longest = display(longest);
+            let message = format!("would never fire: the condition holds for {longest} at most");
+            self.add(element, &Path::root("for"), message);
+        }
         let labels = self.rule_labels(element, &read.labels);
         let depends_on = self.depends_on(element, &read, all);
         let annotations = self.annotations(element, read.annotations);
