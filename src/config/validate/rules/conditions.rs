@@ -47,7 +47,7 @@ impl Check<'_> {
             Scope::Targets { probe, to, needs } => {
                 match probe {
                     Some(name) => self.of_probe(asked, name, needs, to),
-                    None => self.of_probes(asked, needs),
+                    None => self.of_probes(asked, needs, to),
                 }
                 if let Some(to) = to {
                     self.target_regions(asked, to);
@@ -109,7 +109,7 @@ impl Check<'_> {
     }
 
     /// A rule on the targets of every probe that has what it needs.
-    fn of_probes(&mut self, asked: Asked<'_>, needs: NeedOfProbe) {
+    fn of_probes(&mut self, asked: Asked<'_>, needs: NeedOfProbe, to: Option<&[String]>) {
         let all = asked.known.probes;
         let some = all.iter().any(|probe| can(probe, needs));
         if !some && !self.problems.names(0, &Path::root("probes")) {
@@ -125,7 +125,21 @@ impl Check<'_> {
             let name = &probe.name;
             self.pace(asked, probe, &format!("for the probe `{name}`: "));
             if self.problems.len() > before {
-                return;
+                break;
+            }
+        }
+        if !some || self.problems.names(0, &Path::root("probes")) {
+            return;
+        }
+        for (i, region) in to.into_iter().flatten().enumerate() {
+            let mut regions = asked.known.regions.iter();
+            let Some(region) = regions.find(|known| *known.name == **region) else {
+                continue;
+            };
+            let mut probes = all.iter().filter(|probe| can(probe, needs));
+            if probes.all(|probe| targets_in(probe, &region.name).is_empty()) {
+                let message = format!("no probe that it is for has a target in {}", region.name);
+                self.add(asked.element, &asked.path.key("to").index(i), message);
             }
         }
     }
