@@ -250,7 +250,6 @@ impl Reader {
         let probes = check.probes(parts.probes, &regions, &defaults);
         check.targets(&probes, &regions, &limits);
         let groups = check.groups(&parts.groups, &regions, &named, &probes);
-        let maintenance = check.maintenance(&parts.maintenance);
         let receiver_names = validate::names(&parts.receivers);
         let known = validate::Known {
             regions: &regions,
@@ -261,6 +260,7 @@ impl Reader {
             receivers: Some(&receiver_names),
         };
         let rules = check.rules(&parts.rules, &known);
+        let maintenance = check.maintenance(&parts.maintenance, &known, (&parts.rules, &rules));
         let receivers = check.receivers(&parts.receivers);
         let alerting = check.alerting(&settings, &receiver_names);
         let region = check.region(&settings, &regions, main);

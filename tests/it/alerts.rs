@@ -186,7 +186,7 @@ fn a_maintenance_window_mutes_its_alerts_and_no_other() {
     let daemon = stage.daemon(
         "maintenance:\n\
          - { name: patching, starts: \"* * * * *\", lasts: 1h, match: { probe: web } }\n\
-         - { name: other, starts: \"* * * * *\", lasts: 1h, match: { probe: db } }\n",
+         - { name: other, starts: \"* * * * *\", lasts: 1h, match: { kind: redis } }\n",
     );
     stage.service_goes();
     firing(&daemon, "muted");
