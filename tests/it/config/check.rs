@@ -198,3 +198,30 @@ async fn names_are_not_waited_for_beyond_the_patience_for_all() {
         "not every name was looked up within 50ms: 1 left"
     );
 }
+
+#[test]
+fn check_says_where_nobody_is_told_and_where_there_is_nothing_to_tell() {
+    const RULES: &str = "rules: [{ name: R, severity: info, when: { failures: {} } }]\n";
+    const RECEIVERS: &str = "receivers: [{ name: ops, webhook: { url: \"http://h\" } }]\n";
+    for (more, hint) in [
+        (RULES, "hint: nobody is told of alerts without `receivers`"),
+        (
+            RECEIVERS,
+            "hint: without `rules`, the receivers are told of nothing",
+        ),
+    ] {
+        let text = |more: &str| {
+            let file = format!(
+                "region: a\nregions: [{{ name: a }}]\n\
+                 probes: [{{ name: p, check: {{ tcp: {{}} }}, targets: {{ a: \"10.0.0.1:80\" }} }}]\n{more}"
+            );
+            summary::text(&Folder::with(&file).plan().expect("good"))
+        };
+        assert!(text(more).contains(hint), "{}", text(more));
+        assert!(
+            !text(&[RULES, RECEIVERS].concat()).contains("hint:"),
+            "{hint}"
+        );
+        assert!(!text("").contains("hint:"), "{hint}");
+    }
+}
