@@ -195,7 +195,10 @@ impl Teller {
     }
 
     fn drop(&mut self, stated: &Stated, why: &Refusal) {
-        self.told.refused(stated.fingerprint);
+        let is_new = self.told.refused(stated.fingerprint, moment());
+        if !is_new {
+            return;
+        }
         self.endpoint.series.dropped();
         let (receiver, endpoint) = self.names();
         let alert = &stated.alert.rule;
