@@ -90,6 +90,8 @@ pub struct Alerting {
     dependencies: Dependencies,
     /// What mutes the alerts that fire, by what they depend on.
     muted: HashMap<Fingerprint, Mute>,
+    /// When the conditions were last looked at.
+    looked: Instant,
 }
 
 impl Alerting {
@@ -118,6 +120,7 @@ impl Alerting {
             mutes,
             muting: Muting::default(),
             muted: HashMap::new(),
+            looked: now,
         };
         alerting.open();
         alerting.restore(now, today);
@@ -157,14 +160,15 @@ impl Alerting {
         for (place, instance) in self.instances.iter_mut().enumerate() {
             let reading = instance.read(view);
             let rule = &self.rules[instance.rule()];
-            let seen = instance.machine.is_seen();
-            let change = instance
-                .machine
-                .step(rule.rule.timing, reading.holds, view.now);
-            if change.is_some() || seen != instance.machine.is_seen() {
+            let before = instance.machine;
+            let machine = &mut instance.machine;
+            let change = machine.step(rule.rule.timing, reading.holds, view.now);
+            let turned = before.is_seen() != machine.is_seen();
+            if change.is_some() || turned || machine.is_long(&before, self.looked, view.now) {
                 changed.push((place, change, reading));
             }
         }
+        self.looked = view.now;
         let put: Vec<_> = changed
             .into_iter()
             .filter_map(|(place, change, reading)| self.changed(place, change, &reading, view))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The longest time that is believed to have passed while the daemon did not run: a clock that was
 /// set meanwhile must not fire or end an alert, and Prometheus restores its `for` after an hour at
-/// most, too.
+/// most, too. What has to be remembered is kept anew each time that it grew by so much.
 const AWAY: Duration = Duration::from_hours(1);
 
 /// For how long a condition has to hold, and to be over.
@@ -144,6 +144,26 @@ impl Machine {
                 seen,
             }),
         }
+    }
+
+    /// Whether what it has to remember has grown, since a look at `looked`, to another hour: more than
+    /// that would not be believed to have passed since it was kept.
+    pub fn is_long(&self, before: &Self, looked: Instant, now: Instant) -> bool {
+        self.hours(now) > before.hours(looked)
+    }
+
+    fn hours(&self, now: Instant) -> u64 {
+        let time = match *self {
+            Self::Pending { held, .. } => held,
+            Self::Firing { last, seen: false } => now.saturating_duration_since(last),
+            Self::Inactive | Self::Firing { seen: true, .. } => Duration::ZERO,
+        };
+        time.as_secs() / AWAY.as_secs()
+    }
+
+    /// Whether the daemon was away for longer than is believed.
+    pub fn is_away_for_long(away_seconds: f64) -> bool {
+        duration(away_seconds) > AWAY
     }
 
     /// The machine that remembers this, at `now`, after so many seconds by the wall clock.

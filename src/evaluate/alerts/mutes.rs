@@ -67,14 +67,19 @@ impl Dependencies {
 }
 
 impl<'a> Firing<'a> {
-    /// Whether an alert of the rule agrees on every label that both have.
+    /// Whether an alert of the rule agrees on every label that both have, and there is one.
     fn agrees(&mut self, rule: &'a str, key: &Key) -> bool {
         let all: Mask = 1 << NAMES.len();
         (0..all).any(|theirs| {
             let Some(keys) = self.keys.get(&(rule, theirs)) else {
                 return false;
             };
-            let both = theirs & mask(key);
+            let ours = mask(key);
+            let both = theirs & ours;
+            // Without one, they are about different things, unless one is about the daemon.
+            if both == 0 && theirs != 0 && ours != 0 {
+                return false;
+            }
             let cut = self.cut.entry((rule, theirs, both));
             let cut = cut.or_insert_with(|| keys.iter().map(|key| cut_to(key, both)).collect());
             cut.contains(&cut_to(key, both))

@@ -86,9 +86,22 @@ impl Alerting {
         instance.kept = kept.is_some();
         let (timer, since) =
             kept.map_or((seen, active), |kept| (kept.timer, kept.timestamp_seconds));
-        instance.machine = Machine::restored(timer, seconds(today) - since, now);
+        let away = seconds(today) - since;
+        instance.machine = Machine::restored(timer, away, now);
         instance.active = Some(active);
-        let receivers = &self.rules[instance.rule()].rule.receivers;
+        let rule = &self.rules[instance.rule()].rule;
+        // What is not believed now is not to be counted against it again at the next start.
+        let anew = instance.timer_to_keep(None, rule.timing, now);
+        if let Some(timer) = anew.filter(|_| Machine::is_away_for_long(away)) {
+            let timer = KeptTimer {
+                alert: instance.fingerprint,
+                timer,
+                timestamp_seconds: seconds(today),
+            };
+            kept::keep(&self.store, timer.alert, Some(&timer));
+            instance.kept = true;
+        }
+        let receivers = &rule.receivers;
         if alert.receivers != *receivers {
             self.book.put(Alert {
                 receivers: receivers.clone(),

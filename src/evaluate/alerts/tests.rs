@@ -295,6 +295,38 @@ fn an_alert_keeps_firing_from_when_its_condition_was_last_seen_also_over_a_resta
 }
 
 #[test]
+fn a_daemon_that_is_restarted_again_and_again_comes_to_an_end_of_long_times_too() {
+    const HOUR: u64 = 3600;
+    let store = Store::in_memory();
+    let rules = || vec![rule("A", 3 * HOUR, 0), rule("B", 0, 6 * HOUR)];
+    // It runs for an hour and a half each time, but for a minute; what is `good` is seen each 10 s.
+    let run_on = |daemon: &mut Daemon, good: bool, from: u64, times: u64| {
+        let mut second = from;
+        for _ in 0..times {
+            while second % 5_400 < 5_340 {
+                daemon.sees(good, second);
+                second += 10;
+            }
+            second = second.next_multiple_of(5_400);
+            *daemon = Daemon::start(&store, rules(), &["north"], second);
+        }
+        second
+    };
+    let mut daemon = Daemon::start(&store, rules(), &["north"], 0);
+    let second = run_on(&mut daemon, false, 0, 2);
+    assert_eq!(daemon.state("A"), Some(Pending));
+    daemon.sees(false, second);
+    daemon.sees(false, second + 10);
+    assert_eq!(daemon.state("A"), Some(Firing));
+    let second = run_on(&mut daemon, true, second + 20, 3);
+    assert_eq!(daemon.state("B"), Some(Firing));
+    let second = run_on(&mut daemon, true, second, 1);
+    daemon.sees(true, second);
+    daemon.sees(true, second + 20);
+    assert_eq!((daemon.state("B"), daemon.timers()), (Some(Resolved), 0));
+}
+
+#[test]
 fn silence_changes_nothing_and_does_not_count_also_over_a_restart() {
     let store = Store::in_memory();
     let rules = || vec![rule("A", 60, 0), rule("B", 0, 0)];
@@ -496,6 +528,31 @@ fn labels_agree_where_both_alerts_have_them() {
                 .mutes(&all.iter().collect::<Vec<_>>())
                 .is_empty()
         );
+    }
+}
+
+#[test]
+fn what_has_no_label_in_common_is_not_the_same_thing() {
+    let mut dependent = rule("A", 0, 0);
+    dependent.depends_on = vec!["B".into()];
+    let rules: Vec<_> = [dependent].map(Ruled::new).into();
+    let dependencies = Dependencies::new(&rules);
+    // A target of a probe that is in several groups, or in none: it has no label `group`.
+    let target = [
+        ("probe", "net"),
+        ("target_region", "east"),
+        ("target", "east"),
+    ];
+    for (about, theirs, muted) in [
+        (&[("group", "shop")][..], &target[..], false),
+        (&target, &[("group", "shop")], false),
+        // What is wrong with the daemon is wrong with all that it says, and the other way round.
+        (&target, &[("source_region", "south")], true),
+        (&[("source_region", "south")], &target, true),
+    ] {
+        let all = [firing("A", about), firing("B", theirs)];
+        let mutes = dependencies.mutes(&all.iter().collect::<Vec<_>>());
+        assert_eq!(mutes.len(), usize::from(muted), "{about:?} {theirs:?}");
     }
 }
 
