@@ -310,7 +310,17 @@ fn hints(plan: &Plan) -> Vec<String> {
             group.name
         )
     });
-    of_canaries.chain(of_objectives).collect()
+    let of_alerts = match (plan.rules.is_empty(), plan.receivers.is_empty()) {
+        (false, true) => Some(
+            "nobody is told of alerts without `receivers`: they are on /metrics, in the log, and in `hotspare alerts`",
+        ),
+        (true, false) => {
+            Some("without `rules`, the receivers are told of nothing but the watchdog")
+        }
+        _ => None,
+    };
+    let of_alerts = of_alerts.map(str::to_owned);
+    of_canaries.chain(of_objectives).chain(of_alerts).collect()
 }
 
 fn table(plan: &Plan) -> String {

@@ -23,9 +23,6 @@ use crate::model::Fingerprint;
 use crate::notify::{Denial, Member, Refusal, RefusalReason, Stated};
 use crate::rule::Alerts;
 
-/// The longest wait that a member may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
-
 /// One Alertmanager, and who tells it.
 pub struct Endpoint {
     /// The receiver that it is a member of.
@@ -195,7 +192,10 @@ impl Teller {
     }
 
     fn drop(&mut self, stated: &Stated, why: &Refusal) {
-        self.told.refused(stated.fingerprint);
+        let is_new = self.told.refused(stated.fingerprint, moment());
+        if !is_new {
+            return;
+        }
         self.endpoint.series.dropped();
         let (receiver, endpoint) = self.names();
         let alert = &stated.alert.rule;
@@ -223,7 +223,8 @@ impl Teller {
         let wait = self.wait();
         self.failures = self.failures.saturating_add(1);
         let asked = refusal.retry_after.unwrap_or_default();
-        wait.max(asked.min(MAX_RETRY_AFTER))
+        // A longer one would let the promises run out, which ends what fires.
+        wait.max(asked.min(self.timing.last_retry))
     }
 
     /// Half of it is left to chance, so that many daemons do not come at once.
@@ -252,5 +253,82 @@ fn moment() -> Moment {
     Moment {
         monotonic: Instant::now().into_std(),
         wall: wall.unwrap_or_default().as_secs_f64(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::metrics::Store as Series;
+    use crate::model::{Alert, AlertState, Labels};
+    use crate::notify::{Request, Stated};
+    use crate::store::Store;
+
+    /// A member that never takes anything, and says when to come again.
+    struct Busy {
+        start: Instant,
+        asked: Mutex<Vec<Duration>>,
+    }
+
+    impl Member for Busy {
+        fn name(&self) -> &'static str {
+            "http://busy:9093"
+        }
+
+        fn state<'a>(&'a self, _: &'a [Stated], _: Option<&'a str>) -> Request<'a> {
+            let mut asked = self.asked.lock().expect("not poisoned");
+            asked.push(self.start.elapsed());
+            Box::pin(async {
+                Err(Denial::Failed(Refusal {
+                    reason: RefusalReason::RateLimited,
+                    detail: "no".to_owned(),
+                    retry_after: Some(Duration::from_mins(5)),
+                }))
+            })
+        }
+    }
+
+    fn firing() -> Alert {
+        Alert {
+            rule: "A".into(),
+            labels: Labels::from([("alertname".into(), "A".into())]),
+            annotations: BTreeMap::new(),
+            state: AlertState::Firing,
+            active_timestamp_seconds: 1.0,
+            start_timestamp_seconds: Some(1.0),
+            end_timestamp_seconds: None,
+            value: None,
+            threshold: None,
+            shared: false,
+            receivers: None,
+            muted: None,
+        }
+    }
+
+    /// What it was promised ends after four minutes, and to people the alert with it.
+    #[tokio::test(start_paused = true)]
+    async fn a_member_is_not_left_alone_for_so_long_that_what_fires_ends_there() {
+        let alerts = Alerts::kept_in(&Store::in_memory());
+        alerts.put(firing());
+        let member = Arc::new(Busy {
+            start: Instant::now(),
+            asked: Mutex::default(),
+        });
+        let series = Series::new().insert_alertmanager("am", "http://busy:9093");
+        let endpoint = Endpoint {
+            receiver: "am".into(),
+            member: Arc::clone(&member) as Arc<dyn Member>,
+            external_url: None,
+            series: series.expect("good labels"),
+        };
+        let stop = sleep(Duration::from_mins(10));
+        tell_all(vec![endpoint], alerts, Timing::default(), stop).await;
+        let asked = member.asked.lock().expect("not poisoned");
+        let pauses = asked.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+        let longest = pauses.max().expect("asked twice");
+        assert!(longest <= Duration::from_mins(1), "{asked:?}");
     }
 }

@@ -45,7 +45,8 @@ pub(super) type Start = u64;
 pub(super) enum Known {
     /// That it fires.
     Firing(Start),
-    /// That it fires, perhaps: it was told, and its answer did not come.
+    /// That it fires, perhaps: it was told, and its answer did not come, or a message of the group
+    /// came after it in which nothing fires.
     Perhaps(Start),
     /// That it is over, or that it need not be told of this episode.
     Resolved(Start),

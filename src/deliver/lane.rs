@@ -293,10 +293,25 @@ impl Lane {
 
     /// From now on the receiver knows what the delivery tells, or need not know it.
     fn conclude(&mut self, delivery: Delivery) {
-        self.kept.told.0.extend(delivery.states.0);
+        let states = delivery.states.0;
+        if !states.values().any(|known| known.fires()) {
+            self.doubt();
+        }
+        self.kept.told.0.extend(states);
         self.kept.notified_timestamp_seconds = Some(delivery.made_timestamp_seconds);
         self.notified = self.made;
         self.changed = true;
+    }
+
+    /// The receiver was told of a group in which nothing fires. Where it has one incident for the
+    /// group, that is the end of it, also for an alert that fires on and is muted: it is owed anew
+    /// when the mute is over.
+    fn doubt(&mut self) {
+        for known in self.kept.told.0.values_mut() {
+            if let Known::Firing(start) = *known {
+                *known = Known::Perhaps(start);
+            }
+        }
     }
 
     /// What a new delivery tells: every alert that fires, and what else is owed.

@@ -99,7 +99,7 @@ families! {
     /// Alerts in requests to the Alertmanager that failed. They are sent again.
     Counter alertmanager_errors: |a, rows| rows.value(a.figures().errors);
 
-    /// Alerts that the Alertmanager refuses as not valid. They are not sent again before they change.
+    /// Alerts that the Alertmanager refuses as not valid. They are tried again after 15 minutes, or once they change.
     Counter alertmanager_alerts_dropped: |a, rows| rows.value(a.figures().dropped);
 
     /// How long requests to the Alertmanager took, answered or not.

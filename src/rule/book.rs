@@ -62,8 +62,10 @@ impl Alerts {
     pub fn kept_in(store: &Store) -> Self {
         let alerts = kept::<Alert>(store).into_iter();
         let alerts = alerts.map(|mut alert| {
-            // What mutes it is found anew.
-            alert.muted = None;
+            // What mutes it is found anew, but for one that is over, where it remains as it was.
+            if alert.state != AlertState::Resolved {
+                alert.muted = None;
+            }
             (alert.fingerprint(), Arc::new(alert))
         });
         let alerts: BTreeMap<_, _> = alerts.collect();

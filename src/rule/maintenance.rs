@@ -10,6 +10,9 @@ use jiff::{Timestamp, Zoned};
 
 use crate::model::{Labels, duration};
 
+/// 2026, in seconds since 1970: any moment will do.
+const ANY_MOMENT: i64 = 1_767_225_600;
+
 /// A window that opens at the times of a cron expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Maintenance {
@@ -46,12 +49,6 @@ impl Maintenance {
                 "expected minute, hour, day of month, month and day of week, like `0 2 * * SUN`";
             ("starts", format!("`{starts}` is no time: {expected}"))
         })?;
-        // To look for one that never comes takes a while, and would be done each second.
-        let some_day = Zoned::new(Timestamp::UNIX_EPOCH, TimeZone::UTC);
-        if cron.find_next_occurrence(&some_day, true).is_err() {
-            let why = format!("`{starts}` never comes: there is no such day");
-            return Err(("starts", why));
-        }
         if lasts.is_zero() || lasts > Self::LONGEST {
             let longest = duration::display(Self::LONGEST);
             return Err(("lasts", format!("a window is open for up to {longest}")));
@@ -61,6 +58,11 @@ impl Maintenance {
                 format!("there is no time zone `{time_zone}`; write it like Europe/Berlin or UTC");
             ("time_zone", why)
         })?;
+        // Each look would search two thousand years for it.
+        let comes = Timestamp::from_second(ANY_MOMENT).map(|at| Zoned::new(at, zone.clone()));
+        if !comes.is_ok_and(|at| cron.find_previous_occurrence(&at, true).is_ok()) {
+            return Err(("starts", format!("`{starts}` never comes")));
+        }
         Ok(Self {
             name,
             matches,
@@ -168,6 +170,7 @@ mod tests {
             ("0 0 2 * * SUN", 1, "UTC", "starts"),
             ("0 25 * * *", 1, "UTC", "starts"),
             ("0 0 30 2 *", 1, "UTC", "starts"),
+            ("0 0 31 4,6 *", 1, "Europe/Berlin", "starts"),
             ("0 2 * * *", 0, "UTC", "lasts"),
             ("0 2 * * *", 169, "UTC", "lasts"),
             ("0 2 * * *", 1, "Europe/Berlinn", "time_zone"),

@@ -102,7 +102,8 @@ impl Silences {
     fn end(&self, known: &mut [Silence], id: &str, moment: f64) -> Result<Silence, SilenceRefusal> {
         let found = known.iter_mut().find(|silence| silence.id == *id);
         let silence = found.ok_or_else(|| SilenceRefusal::None(id.to_owned()))?;
-        if silence.holds(moment) {
+        // Also where the clock was set back since it began: it would hold once it is later again.
+        if moment < silence.end_timestamp_seconds {
             silence.end_timestamp_seconds = moment;
             info!(id, "silence ended");
             self.keep(silence);
@@ -167,6 +168,17 @@ mod tests {
             note: None,
             for_seconds,
         })
+    }
+
+    #[test]
+    fn a_silence_can_be_ended_by_a_clock_that_was_set_back_before_its_start() {
+        let silences = Silences::kept_in(&Store::in_memory());
+        silences.order(&start("x", 60.0), 100.0).expect("ordered");
+        let end = SilenceOrder::End("x".to_owned());
+        silences.order(&end, 95.0).expect("ended");
+        assert_eq!(silences.holding(110.0), []);
+        let again = silences.order(&end, 96.0).expect("as it was");
+        assert!((again.end_timestamp_seconds - 95.0).abs() < 1e-9);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod alerting;
 mod alertmanager;
 mod alertmanager_cluster;
 mod alerts;
+mod alerts_campaign;
 mod api;
 mod authority;
 mod config;

@@ -26,7 +26,8 @@ pub struct Timing {
     pub resend: Duration,
     /// For how long a firing alert fires on if nothing more is heard of it.
     pub promise: Duration,
-    /// For how long it is told again and again that an alert is over.
+    /// For how long it is told again and again that an alert is over, and after how long an alert is
+    /// told again that was refused as not valid.
     pub retention: Duration,
     /// How long before a promise runs out it is told for the last time. What comes later than the
     /// moment that it names would end the alert for everybody: this is more than a request takes
@@ -107,8 +108,8 @@ struct Entry {
     /// Until when the member may take it that the alert fires, by the last request that said so, if
     /// answered or not.
     promised: Option<Moment>,
-    /// The member does not want it, and will not as long as it stays as it is.
-    refused: bool,
+    /// The member does not want it as it is: it is not told of it before then.
+    refused: Option<Instant>,
 }
 
 /// What one member was told of the alerts of one receiver.
@@ -180,15 +181,23 @@ impl Told {
         for stated in stated {
             if let Some(entry) = self.entries.get_mut(&stated.fingerprint) {
                 entry.told = Some(at);
+                entry.refused = None;
             }
         }
     }
 
-    /// The member does not want this one. It is not told again before it changes.
-    pub(super) fn refused(&mut self, fingerprint: Fingerprint) {
-        if let Some(entry) = self.entries.get_mut(&fingerprint) {
-            entry.refused = true;
-        }
+    /// The member does not want this one, which is told again much later, or once it changes; one that
+    /// it took before is valid, and told again as ever. False if it is known.
+    pub(super) fn refused(&mut self, fingerprint: Fingerprint, now: Moment) -> bool {
+        let Some(entry) = self.entries.get_mut(&fingerprint) else {
+            return false;
+        };
+        let pause = match entry.told {
+            Some(_) => self.timing.resend,
+            None => self.timing.retention,
+        };
+        let later = now.after(pause).monotonic;
+        entry.refused.replace(later).is_none()
     }
 
     /// How many alerts have a state that the member was not told.
@@ -242,7 +251,7 @@ impl Told {
         let end = over.and_then(|alert| alert.end_timestamp_seconds);
         Some(Entry {
             // Of what it never took, the end is not valid either.
-            refused: entry.refused && entry.told.is_none(),
+            refused: entry.refused.filter(|_| entry.told.is_none()),
             ..self.over(alert, end.unwrap_or(now.wall), now)
         })
     }
@@ -262,7 +271,7 @@ impl Told {
             state: State::Over { end, until },
             told: None,
             promised: None,
-            refused: false,
+            refused: None,
         }
     }
 }
@@ -288,7 +297,7 @@ impl Entry {
                 state,
                 told: None,
                 promised: before.and_then(|entry| entry.promised),
-                refused: false,
+                refused: None,
             },
         }
     }
@@ -300,11 +309,12 @@ impl Entry {
     /// When it is to be told, if it is told again after `resend`.
     fn due(&self, now: Moment, resend: Duration) -> Option<Instant> {
         let due = self.told.map_or(now.monotonic, |told| told + resend);
-        self.is_said(now).then_some(due)
+        let due = self.refused.map_or(due, |later| later.max(due));
+        (!self.is_done(now)).then_some(due)
     }
 
     fn is_said(&self, now: Moment) -> bool {
-        !self.refused && !self.is_done(now)
+        self.refused.is_none_or(|later| later <= now.monotonic) && !self.is_done(now)
     }
 
     /// Whether there is nothing left to say, unless it fires again.
@@ -580,9 +590,8 @@ mod tests {
         let alert = firing("A", 990.0);
         world.put(alert.clone());
         world.sent();
-        world.told.refused(alert.fingerprint());
+        world.told.refused(alert.fingerprint(), world.now);
         assert_eq!(world.told.news(world.now), 0);
-        assert_eq!(world.told.due(world.now), None);
         world.pass(120);
         assert_eq!(world.takes(), none());
         // The member does not know it, so there is nothing to end.
@@ -592,9 +601,38 @@ mod tests {
         world.put(firing("A", 1_119.0));
         assert_eq!(world.takes(), one(240.0));
         // It was taken and is refused later: its end is to be told.
-        world.told.refused(alert.fingerprint());
+        world.told.refused(alert.fingerprint(), world.now);
         world.put(over("A", 1_119.0, 1_120.0));
         assert_eq!(world.takes(), one(0.0));
+    }
+
+    /// What answers 400 may be a proxy, or TLS, and may be mended while the alert fires on.
+    #[test]
+    fn what_is_refused_is_tried_again_later_and_told_as_ever_once_it_is_taken() {
+        let mut world = World::new();
+        let alert = firing("A", 990.0);
+        world.put(alert.clone());
+        world.sent();
+        assert!(world.told.refused(alert.fingerprint(), world.now));
+        let later = world.now.after(TIMING().retention).monotonic;
+        assert_eq!(world.told.due(world.now), Some(later));
+        world.pass(15 * 60 - 1);
+        assert_eq!(world.takes(), none());
+        world.pass(1);
+        assert_eq!(world.sent(), one(240.0));
+        // It is refused still, which is no news.
+        assert!(!world.told.refused(alert.fingerprint(), world.now));
+        assert_eq!(world.takes(), none());
+        world.pass(15 * 60);
+        assert_eq!(world.takes(), one(240.0));
+        world.pass(60);
+        assert_eq!(world.takes(), one(240.0));
+        // It was good enough before: what it was promised must not run out.
+        assert!(world.told.refused(alert.fingerprint(), world.now));
+        world.pass(59);
+        assert_eq!(world.takes(), none());
+        world.pass(1);
+        assert_eq!(world.takes(), one(240.0));
     }
 
     #[test]

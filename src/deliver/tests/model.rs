@@ -107,6 +107,8 @@ impl Oracle {
         }
         let before = self.told.insert(told.group_key(), Arc::clone(&told.id));
         let before = before.and_then(|id| self.got.get(&id));
+        // Who was told that nothing fires is told again what went on firing while it was muted.
+        is_news |= told.firing && before.is_some_and(|(before, _, _)| !before.firing);
         let is_repetition = before.is_some_and(|(before, _, _)| {
             let since = told.timestamp_seconds - before.timestamp_seconds;
             since > settings().repeat_interval.as_secs_f64() - 0.001

@@ -454,6 +454,43 @@ async fn what_is_worse_than_all_that_is_known_does_not_wait_for_the_interval() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_muted_while_its_group_was_told_to_be_well_is_told_again_after_the_mute() {
+    let (store, book) = book();
+    let fake = Fake::new(taken);
+    let (lasts, ends) = (fires("shop", 0), fires("shop", 1));
+    let mute = |is: bool| {
+        let mute = is.then(|| crate::model::Mute::Silence("s".into()));
+        book.mute(lasts.fingerprint(), mute);
+    };
+    let told = |count: usize| {
+        let got = fake.got();
+        assert_eq!(got.len(), count, "{got:#?}");
+        got[count - 1].1.clone()
+    };
+    during(
+        deliver(&book, &store, vec![receiver("ops", &fake)]),
+        async {
+            book.put(lasts.clone());
+            book.put(ends.clone());
+            sleep(MINUTE).await;
+            assert_eq!(told(1).firing().count(), 2);
+            mute(true);
+            let start = ends.start_timestamp_seconds.expect("it fires");
+            book.put(alert("shop", 1, AlertState::Resolved, start));
+            sleep(6 * MINUTE).await;
+            // To who has one incident for the group, that is the end of it.
+            assert!(!told(2).firing);
+            mute(false);
+            sleep(6 * MINUTE).await;
+            assert_eq!(told(3).firing().count(), 1);
+            sleep(MINUTE).await;
+            told(3);
+        },
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_has_room_for_what_is_new_first() {
     let (store, book) = book();
     let fake = Fake::new(taken);

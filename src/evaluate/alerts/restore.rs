@@ -124,6 +124,10 @@ impl Alerting {
                 let why = "the rule, or what it was about, is not in the configuration any more";
                 over.annotations.insert(WHY.into(), why.into());
                 over.state = AlertState::Resolved;
+                // Who was not told that it fires need not hear of it now.
+                if *alert.rule != *WATCHDOG {
+                    over.muted = self.mutes.at(today).of(alert).cloned();
+                }
                 let start = alert.start_timestamp_seconds.unwrap_or_default();
                 over.end_timestamp_seconds = Some(seconds(today).max(start));
                 info!(alert = %alert.rule, %fingerprint, why, "alert is over");

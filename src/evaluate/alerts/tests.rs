@@ -587,6 +587,24 @@ fn others_may_want_nobody_to_be_told_for_a_while() {
     assert_eq!(muted(&daemon), None);
 }
 
+/// Who was not told that it fires is not to be told that it is over.
+#[test]
+fn what_is_over_while_it_is_muted_stays_muted_over_a_restart() {
+    let store = Store::in_memory();
+    let silences = Silences::kept_in(&store);
+    silence(&silences, "A", 100.0);
+    let start = |rules: Vec<PlannedRule>, second| {
+        Daemon::with(&store, rules, &["north"], &[], silences.clone(), second)
+    };
+    let by = Some(Mute::Silence("A".into()));
+    start(vec![rule("A", 0, 0)], 0).sees(false, 5);
+    for second in [10, 20] {
+        let gone = start(Vec::new(), second);
+        let gone = gone.find("A", "north").expect("an alert");
+        assert_eq!((gone.state, &gone.muted), (Resolved, &by), "{second}");
+    }
+}
+
 #[test]
 fn the_watchdog_always_fires_in_one_episode_for_those_who_watch() {
     let store = Store::in_memory();

@@ -29,10 +29,11 @@ impl Answer {
         let line = first_line(&answer.body);
         Self {
             status: answer.status,
+            // The whole of it: what is cut may end within a secret.
             line: if private.is_in(&line) {
                 String::new()
             } else {
-                line
+                line[..line.floor_char_boundary(MAX_LINE)].to_owned()
             },
             retry_after: retry_after(&answer.headers, SystemTime::now().into()),
             place,
@@ -68,8 +69,7 @@ impl Answer {
 fn first_line(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty());
-    let line = line.unwrap_or_default();
-    line[..line.floor_char_boundary(MAX_LINE)].to_owned()
+    line.unwrap_or_default().to_owned()
 }
 
 /// How long the server asks to wait: a number of seconds, or a date by its own clock.
@@ -90,7 +90,10 @@ fn moment(headers: &HeaderMap, name: &HeaderName) -> Option<OffsetDateTime> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Credentials, Destination};
     use super::*;
+    use crate::model::HttpFacts;
+    use crate::net::http::Names;
     use http::HeaderValue;
 
     fn of(status: u16) -> Result<Answer, Refusal> {
@@ -133,6 +136,27 @@ mod tests {
                     .starts_with(&format!("http://h:80: {status}"))
             );
         }
+    }
+
+    #[test]
+    fn a_line_that_is_cut_within_a_secret_tells_no_part_of_it() {
+        let url = "https://hooks.example.com/services/hunter2hunter2hunter2";
+        let to = Destination::parse(url, &Names::default()).expect("a URL");
+        let private = Private::new(&to, &Credentials::default());
+        let before = "x".repeat(MAX_LINE - 10);
+        let answer = exchange::Answer {
+            status: StatusCode::FORBIDDEN,
+            headers: HeaderMap::new(),
+            body: format!("{before}hunter2hunter2hunter2 is revoked").into(),
+            facts: HttpFacts {
+                status: 403,
+                version: "1.1",
+                body_bytes: 0,
+                redirects: 0,
+            },
+        };
+        let text = Answer::new("here".to_owned(), &answer, &private).text();
+        assert_eq!(text, "here: 403 Forbidden");
     }
 
     #[test]

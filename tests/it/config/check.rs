@@ -46,7 +46,9 @@ fn the_summary_says_what_is_probed_from_where() {
         .plan()
         .expect("good");
     let table = "\nRECEIVER  KIND\nops       webhook\nchat      slack\n";
-    assert_eq!(summary::text(&plan), expected + table);
+    let text = summary::text(&plan);
+    let (text, _) = text.split_once("\nhint: ").expect("a hint");
+    assert_eq!(text, expected + table);
     assert!(!format!("{plan:?}").contains("secret"));
 }
 
@@ -71,7 +73,7 @@ rules:
         "  None      critical  group shop            the number of standbys that can take over below 1     0s",
         "  Own       info      the daemon            the number of faults of the daemon above 0            0s",
     ];
-    let rules: Vec<_> = rules.lines().collect();
+    let rules: Vec<_> = rules.lines().take_while(|line| !line.is_empty()).collect();
     assert_eq!(rules, expected);
 }
 
@@ -197,4 +199,31 @@ async fn names_are_not_waited_for_beyond_the_patience_for_all() {
         lacks[0].to_string(),
         "not every name was looked up within 50ms: 1 left"
     );
+}
+
+#[test]
+fn check_says_where_nobody_is_told_and_where_there_is_nothing_to_tell() {
+    const RULES: &str = "rules: [{ name: R, severity: info, when: { failures: {} } }]\n";
+    const RECEIVERS: &str = "receivers: [{ name: ops, webhook: { url: \"http://h\" } }]\n";
+    for (more, hint) in [
+        (RULES, "hint: nobody is told of alerts without `receivers`"),
+        (
+            RECEIVERS,
+            "hint: without `rules`, the receivers are told of nothing",
+        ),
+    ] {
+        let text = |more: &str| {
+            let file = format!(
+                "region: a\nregions: [{{ name: a }}]\n\
+                 probes: [{{ name: p, check: {{ tcp: {{}} }}, targets: {{ a: \"10.0.0.1:80\" }} }}]\n{more}"
+            );
+            summary::text(&Folder::with(&file).plan().expect("good"))
+        };
+        assert!(text(more).contains(hint), "{}", text(more));
+        assert!(
+            !text(&[RULES, RECEIVERS].concat()).contains("hint:"),
+            "{hint}"
+        );
+        assert!(!text("").contains("hint:"), "{hint}");
+    }
 }
