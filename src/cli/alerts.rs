@@ -35,13 +35,35 @@ pub(super) fn print(arguments: &Arguments) -> ExitCode {
 fn text(arguments: &Arguments) -> Result<String, Failed> {
     let each = arguments
         .daemons
-        .all(&async |client: &Client, daemon: &Daemon| {
+        .each(&async |client: &Client, daemon: &Daemon| {
             let body = client.ask(daemon, &["alerts"]).await?;
-            Ok((daemon.to_string(), read::<Told>(&body)?))
+            read::<Told>(&body)
         })?;
     match arguments.format {
-        Format::Json => to_json(&BTreeMap::from_iter(each)),
-        Format::Text => Ok(each.iter().map(|(url, told)| page(url, told)).collect()),
+        Format::Json => {
+            let each = each.into_iter().map(|(url, came)| match came {
+                Ok(told) => Ok((url, told)),
+                Err(why) => Err(Failed::Daemon(format!("{url}: {why}"))),
+            });
+            to_json(&each.collect::<Result<BTreeMap<_, _>, _>>()?)
+        }
+        Format::Text => pages(&each),
+    }
+}
+
+/// What each daemon tells. One that does not answer, which may be what the alerts are about, hides no
+/// other.
+fn pages(each: &[(String, Result<Told, String>)]) -> Result<String, Failed> {
+    let is_whole = each.iter().all(|(_, came)| came.is_ok());
+    let pages = each.iter().map(|(url, came)| match came {
+        Ok(told) => page(url, told),
+        Err(why) => format!("{url}: {why}\n"),
+    });
+    let text: String = pages.collect();
+    if is_whole {
+        Ok(text)
+    } else {
+        Err(Failed::Daemon(text.trim_end().to_owned()))
     }
 }
 
@@ -128,4 +150,30 @@ fn trouble(receiver: &ReceiverStatus) -> Option<String> {
         );
     }
     Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_does_not_answer_hides_no_other() {
+        let told = r#"{"alerts": [{"rule": "RegionLost", "labels": {}, "annotations": {},
+            "state": "firing", "active_timestamp_seconds": 1.0, "start_timestamp_seconds": 1.0,
+            "end_timestamp_seconds": null, "value": null, "threshold": null, "shared": true,
+            "receivers": null}], "receivers": []}"#;
+        let told = || read::<Told>(told.as_bytes());
+        let dead = Err("no answer".to_owned());
+        let each = vec![
+            ("http://a".to_owned(), dead),
+            ("http://b".to_owned(), told()),
+        ];
+        let Err(Failed::Daemon(text)) = pages(&each) else {
+            panic!("it fails");
+        };
+        assert!(text.contains("http://a: no answer"), "{text}");
+        assert!(text.contains("http://b: firing    RegionLost"), "{text}");
+        let text = pages(&[("http://b".to_owned(), told())]);
+        assert!(text.is_ok_and(|text| text.contains("RegionLost")));
+    }
 }

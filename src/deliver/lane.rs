@@ -268,11 +268,12 @@ impl Lane {
         self.kept.delivery.as_ref()
     }
 
-    /// Whether an alert of the delivery has another state by now.
+    /// Whether an alert of the delivery has another state by now, or fires and is muted.
     fn is_outdated(&self, delivery: &Delivery) -> bool {
         let states = &delivery.states.0;
         let is_so = |(fingerprint, told): (&Fingerprint, &Known)| {
             let alert = self.alerts.get(fingerprint);
+            let alert = alert.filter(|alert| !told.fires() || alert.muted.is_none());
             alert.and_then(|alert| Known::of(alert)) == Some(*told)
         };
         !states.iter().all(is_so)

@@ -97,7 +97,11 @@ impl Tell for PagerDuty {
         let body = fitting(notification, MAX_BYTES, |alerts, left| {
             to_json(&event(notification, alerts, left, &key))
         })?;
-        let answer = self.post.deliver(&self.to, Message::json(body)).await?;
+        let message = Message {
+            secret: Some(key),
+            ..Message::json(body)
+        };
+        let answer = self.post.deliver(&self.to, message).await?;
         Ok(answer.text())
     }
 }

@@ -20,7 +20,7 @@ use url::Url;
 pub(super) use self::answer::Answer;
 use super::{Context, Refusal, RefusalReason, reach};
 use crate::files::SecretSource;
-use crate::model::{Failure, Problem, Reason};
+use crate::model::{Failure, Problem, Reason, Secret};
 use crate::net::http::{
     self as exchange, Destination, Exchange, Names, authorization, header_name, header_value,
     is_of_connection, own_headers, tunnel, wire_cap,
@@ -87,6 +87,8 @@ pub(super) struct Message {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What of the body is a secret.
+    pub(super) secret: Option<Secret>,
 }
 
 impl Message {
@@ -99,6 +101,7 @@ impl Message {
             method: Method::POST,
             headers,
             body: body.into(),
+            secret: None,
         }
     }
 }
@@ -204,11 +207,12 @@ impl Post {
         let destination = self.destination(to).map_err(local)?;
         let credentials = self.credentials().map_err(|p| local(p.message))?;
         let mut watch = Stopwatch::start();
+        let secret = message.secret.clone();
         let sent = Box::pin(self.exchange(&destination, message, &credentials, &mut watch));
         let place = place(&destination);
         match sent.await {
             Ok(answer) => {
-                let private = redact::Private::new(&destination, &credentials);
+                let private = redact::Private::new(&destination, &credentials, secret.as_ref());
                 Ok(Answer::new(place, &answer, &private))
             }
             Err(failure) => Err(reach::refusal(&place, &failure)),

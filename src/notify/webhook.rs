@@ -199,6 +199,7 @@ impl Tell for Webhook {
             method: self.method.clone(),
             headers,
             body: body.into(),
+            secret: None,
         };
         let answer = self.post.deliver(&self.to, message).await?;
         Ok(answer.text())

@@ -288,8 +288,7 @@ impl World {
             };
             let told = &begun.notification;
             assert!(!told.alerts.is_empty() && told.truncated == 0);
-            let is_new = *told.id == *format!("{:032x}", self.ids);
-            for alert in told.firing().filter(|_| is_new) {
+            for alert in told.firing() {
                 let now = self.book.get(alert.fingerprint());
                 let is_muted = now.is_some_and(|now| now.muted.is_some());
                 assert!(!is_muted, "who is muted is not told of");

@@ -491,6 +491,39 @@ async fn what_was_muted_while_its_group_was_told_to_be_well_is_told_again_after_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_muted_while_it_is_on_its_way_is_told_no_more_but_for_its_end() {
+    let (store, book) = book();
+    let fake = Fake::new(|before| match before {
+        0..3 => Does::Refuse(RefusalReason::Server, None),
+        _ => Does::Take,
+    });
+    let deliver = deliver(&book, &store, vec![receiver("ops", &fake)]);
+    let outbox = deliver.outbox();
+    let fires = fires("shop", 0);
+    during(deliver, async {
+        book.put(fires.clone());
+        while fake.got().len() < 2 {
+            sleep(SECOND / 10).await;
+        }
+        let mute = Some(crate::model::Mute::Silence("s".into()));
+        book.mute(fires.fingerprint(), mute.clone());
+        sleep(10 * MINUTE).await;
+        assert_eq!(fake.got().len(), 2, "nobody is told that it fires");
+        assert_eq!(outbox.receivers()[0].deliveries, 0);
+        // An answer may have been lost: perhaps they know.
+        let start = fires.start_timestamp_seconds.expect("it fires");
+        let mut over = alert("shop", 0, AlertState::Resolved, start);
+        over.muted = mute;
+        book.put(over);
+        sleep(10 * MINUTE).await;
+    })
+    .await;
+    let got = fake.got();
+    let last = &got.last().expect("told").1;
+    assert_eq!((last.firing().count(), last.resolved().count()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_has_room_for_what_is_new_first() {
     let (store, book) = book();
     let fake = Fake::new(taken);

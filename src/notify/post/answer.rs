@@ -142,7 +142,7 @@ mod tests {
     fn a_line_that_is_cut_within_a_secret_tells_no_part_of_it() {
         let url = "https://hooks.example.com/services/hunter2hunter2hunter2";
         let to = Destination::parse(url, &Names::default()).expect("a URL");
-        let private = Private::new(&to, &Credentials::default());
+        let private = Private::new(&to, &Credentials::default(), None);
         let before = "x".repeat(MAX_LINE - 10);
         let answer = exchange::Answer {
             status: StatusCode::FORBIDDEN,

@@ -2,6 +2,7 @@
 //! some servers all that they were sent.
 
 use super::{Credentials, Destination};
+use crate::model::Secret;
 
 /// Shorter parts of a path say nothing, and are in every other text.
 const MIN_PART: usize = 6;
@@ -10,8 +11,9 @@ const MIN_PART: usize = 6;
 pub(super) struct Private(Vec<String>);
 
 impl Private {
-    /// The path and the query of the URL and their parts, and the values of secret headers.
-    pub(super) fn new(to: &Destination, credentials: &Credentials) -> Self {
+    /// The path and the query of the URL and their parts, the values of secret headers, and a secret
+    /// of the body.
+    pub(super) fn new(to: &Destination, credentials: &Credentials, body: Option<&Secret>) -> Self {
         let path = to.path.to_string();
         let is_part = |part: &&str| part.len() >= MIN_PART;
         let parts = path.split(['/', '?', '&', '=']).filter(is_part);
@@ -20,6 +22,7 @@ impl Private {
         let values = values.flat_map(|value| value.split_whitespace());
         let mut all: Vec<String> = parts
             .chain(values.filter(is_part))
+            .chain(body.map(Secret::expose).filter(is_part))
             .map(str::to_owned)
             .collect();
         if path != "/" {
@@ -47,7 +50,7 @@ mod tests {
         let mut credentials = Credentials::default();
         let value = HeaderValue::from_static("Bearer token-of-ours");
         credentials.receiver.insert("authorization", value);
-        let private = Private::new(&to, &credentials);
+        let private = Private::new(&to, &credentials, None);
         for line in [
             "no service at /services/T0001/hunter2hunter2",
             "hunter2hunter2 is revoked",
@@ -64,7 +67,7 @@ mod tests {
     #[test]
     fn a_path_of_nothing_hides_nothing() {
         let to = Destination::parse("http://h/", &Names::default()).expect("a URL");
-        let private = Private::new(&to, &Credentials::default());
+        let private = Private::new(&to, &Credentials::default(), None);
         assert!(!private.is_in("see http://help/"));
     }
 }

@@ -68,6 +68,20 @@ async fn an_answer_says_whether_the_receiver_has_the_notification() {
     }
 }
 
+/// The key is a secret in the body, and no part of the request's head.
+#[tokio::test]
+async fn an_answer_that_repeats_the_routing_key_is_not_told() {
+    let folder = folder();
+    write(&folder, "key", "routing-key-canary");
+    let server =
+        Server::answering("HTTP/1.1 400 No\r\n\r\nno integration routing-key-canary").await;
+    let settings = json!({ "routing_key_file": "key", "url": server.url("/") });
+    let notifier = prepare(json!({ "pagerduty": settings }), folder.path());
+    let told = tell(&notifier, &firing()).await;
+    let refusal = refused(told, RefusalReason::Rejected, "400");
+    assert!(!refusal.detail.contains("canary"), "{refusal}");
+}
+
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_nothing_is_sent_there() {
     let folder = folder();
