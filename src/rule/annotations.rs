@@ -40,7 +40,8 @@ const UNKNOWN: &str = "unknown";
 
 /// The annotations of a rule: templates over its alerts' own values, in the language of Jinja.
 ///
-/// What they may do is bounded, and what they are made of is text: an alert is never lost for a
+/// Their steps and what they write are bounded; their memory is not, as whoever writes them may run any
+/// probe anyway. What they are made of is text: an alert is never lost for a
 /// template that fails.
 #[derive(Clone, Debug)]
 pub struct Annotations {
