@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Deserialize;
 
 use super::Watched;
-use super::kind::{is_for, zero_problem};
+use super::kind::zero_problem;
 use super::{Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
 use crate::model::{Sample, Unit, duration};
 
@@ -59,15 +59,11 @@ impl Kind for Settings {
     }
 
     fn of_target(&self, watched: Watched<'_>) -> Option<Box<dyn OfTarget>> {
-        let is_for =
-            watched.shape.facts.tls && is_for(watched, self.probe.as_deref(), self.to.as_deref());
-        is_for.then(|| {
-            Box::new(Certificate {
-                below: self.below.as_secs_f64(),
-                pace: watched.pace,
-                seen: None,
-            }) as Box<dyn OfTarget>
-        })
+        Some(Box::new(Certificate {
+            below: self.below.as_secs_f64(),
+            pace: watched.pace,
+            seen: None,
+        }))
     }
 }
 

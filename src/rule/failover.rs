@@ -66,10 +66,8 @@ impl Kind for Settings {
         Some(self.within)
     }
 
-    fn of_group(&self, group: &PlannedGroup) -> Option<Box<dyn OfGroup>> {
-        let named = self.group.as_deref();
-        let is_for = !group.databases.is_empty() && named.is_none_or(|named| *named == *group.name);
-        is_for.then(|| Box::new(Failed::new(self)) as Box<dyn OfGroup>)
+    fn of_group(&self, _group: &PlannedGroup) -> Option<Box<dyn OfGroup>> {
+        Some(Box::new(Failed::new(self)))
     }
 }
 

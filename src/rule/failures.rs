@@ -5,7 +5,6 @@ use std::time::Instant;
 use serde::Deserialize;
 
 use super::Watched;
-use super::kind::is_for;
 use super::window::succeeded;
 use super::{Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
 use crate::model::{Reason, Sample, Unit};
@@ -94,8 +93,7 @@ impl Kind for Settings {
     }
 
     fn of_target(&self, watched: Watched<'_>) -> Option<Box<dyn OfTarget>> {
-        let is_for = is_for(watched, self.probe.as_deref(), self.to.as_deref());
-        is_for.then(|| Box::new(Failures::new(self, watched.pace)) as Box<dyn OfTarget>)
+        Some(Box::new(Failures::new(self, watched.pace)))
     }
 }
 

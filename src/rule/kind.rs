@@ -36,17 +36,17 @@ pub trait Kind: Debug + Send + Sync {
         None
     }
 
-    /// The condition for one target; `None`: it is not about this one.
+    /// The condition for one target of its scope; `None`: it is about no target.
     fn of_target(&self, _watched: Watched<'_>) -> Option<Box<dyn OfTarget>> {
         None
     }
 
-    /// The condition for one standby of this group, whichever; `None`: it is not about its standbys.
+    /// The condition for one standby, whichever, of a group of its scope; `None`: it is about no standby.
     fn of_standby(&self, _group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
         None
     }
 
-    /// The condition for this group; `None`: it is not about it.
+    /// The condition for a group of its scope; `None`: it is about no group.
     fn of_group(&self, _group: &PlannedGroup) -> Option<Box<dyn OfGroup>> {
         None
     }
@@ -166,11 +166,34 @@ impl Pace {
     }
 }
 
-/// Whether a rule on the targets of this probe in these regions is for the target.
-pub(super) fn is_for(watched: Watched<'_>, probe: Option<&str>, to: Option<&[String]>) -> bool {
-    let target = watched.target;
-    probe.is_none_or(|probe| *probe == *target.probe)
-        && to.is_none_or(|to| to.iter().any(|region| **region == *target.target_region))
+impl Scope<'_> {
+    /// Whether the condition is about this target.
+    pub fn has_target(&self, watched: Watched<'_>) -> bool {
+        let Self::Targets { probe, to, needs } = self else {
+            return false;
+        };
+        let (target, facts) = (watched.target, watched.shape.facts);
+        let can = match needs {
+            NeedOfProbe::Nothing => true,
+            NeedOfProbe::Packets => facts.ping,
+            NeedOfProbe::Tls => facts.tls,
+        };
+        can && probe.is_none_or(|probe| *probe == *target.probe)
+            && to.is_none_or(|to| to.iter().any(|region| **region == *target.target_region))
+    }
+
+    /// Whether the condition is about this group or its standbys.
+    pub fn has_group(&self, of: &PlannedGroup) -> bool {
+        let Self::Groups { group, needs } = self else {
+            return false;
+        };
+        let can = match needs {
+            NeedOfGroup::Nothing => true,
+            NeedOfGroup::Database => !of.databases.is_empty(),
+            NeedOfGroup::Rpo => !of.databases.is_empty() && of.objectives.rpo.is_some(),
+        };
+        can && group.is_none_or(|group| *group == *of.name)
+    }
 }
 
 /// Something wrong with the settings of a condition.

@@ -44,14 +44,10 @@ impl Kind for Settings {
         time_problem("above", self.above).into_iter().collect()
     }
 
-    fn of_standby(&self, group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
-        let named = self.group.as_deref();
-        let is_for = !group.databases.is_empty() && named.is_none_or(|named| *named == *group.name);
-        is_for.then(|| {
-            Box::new(Lag {
-                above: seconds(self.above),
-            }) as Box<dyn OfStandby>
-        })
+    fn of_standby(&self, _group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
+        Some(Box::new(Lag {
+            above: seconds(self.above),
+        }))
     }
 }
 

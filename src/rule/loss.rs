@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::Watched;
-use super::kind::{is_for, share, share_problem};
+use super::kind::{share, share_problem};
 use super::window::{self, Count, Tally, succeeded};
 use super::{Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
 use crate::model::duration::{self, display};
@@ -73,9 +73,7 @@ impl Kind for Settings {
     }
 
     fn of_target(&self, watched: Watched<'_>) -> Option<Box<dyn OfTarget>> {
-        let is_for =
-            watched.shape.facts.ping && is_for(watched, self.probe.as_deref(), self.to.as_deref());
-        is_for.then(|| Box::new(Loss::new(self, watched.pace)) as Box<dyn OfTarget>)
+        Some(Box::new(Loss::new(self, watched.pace)))
     }
 }
 

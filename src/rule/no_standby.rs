@@ -38,10 +38,8 @@ impl Kind for Settings {
         true
     }
 
-    fn of_group(&self, group: &PlannedGroup) -> Option<Box<dyn OfGroup>> {
-        let named = self.group.as_deref();
-        let is_for = named.is_none_or(|named| *named == *group.name);
-        is_for.then(|| Box::new(NoStandby) as Box<dyn OfGroup>)
+    fn of_group(&self, _group: &PlannedGroup) -> Option<Box<dyn OfGroup>> {
+        Some(Box::new(NoStandby))
     }
 }
 

@@ -67,10 +67,8 @@ impl Kind for Settings {
         changes.into_iter().chain(over).collect()
     }
 
-    fn of_standby(&self, group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
-        let named = self.group.as_deref();
-        let is_for = named.is_none_or(|named| *named == *group.name);
-        is_for.then(|| Box::new(Changes::new(self)) as Box<dyn OfStandby>)
+    fn of_standby(&self, _group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
+        Some(Box::new(Changes::new(self)))
     }
 }
 

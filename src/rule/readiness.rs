@@ -62,11 +62,9 @@ impl Kind for Settings {
         }
     }
 
-    fn of_standby(&self, group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
-        let named = self.group.as_deref();
+    fn of_standby(&self, _group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
         let bad = self.state?;
-        let is_for = named.is_none_or(|named| *named == *group.name);
-        is_for.then(|| Box::new(Readiness(bad)) as Box<dyn OfStandby>)
+        Some(Box::new(Readiness(bad)))
     }
 }
 

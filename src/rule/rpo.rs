@@ -48,9 +48,7 @@ impl Kind for Settings {
     }
 
     fn of_standby(&self, group: &PlannedGroup) -> Option<Box<dyn OfStandby>> {
-        let named = self.group.as_deref();
-        let is_for = !group.databases.is_empty() && named.is_none_or(|named| *named == *group.name);
-        let above = self.above.or(group.objectives.rpo).filter(|_| is_for)?;
+        let above = self.above.or(group.objectives.rpo)?;
         Some(Box::new(Rpo {
             above: above.as_secs_f64(),
         }))
@@ -99,7 +97,8 @@ mod tests {
         ] {
             let settings: Settings = read(text);
             assert_eq!(settings.problems(), []);
-            let opened = settings.of_standby(&group_of);
+            let is_for = settings.scope().has_group(&group_of);
+            let opened = is_for.then(|| settings.of_standby(&group_of)).flatten();
             let standby = standby("b", ReadyState::Ready, Promotability::NotAsked);
             let report = group(0, vec![standby.clone()]);
             let reading = opened.map(|mut condition| condition.read(&report, &standby, at(0)));

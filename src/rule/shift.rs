@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::kind::{is_for, zero_problem};
+use super::kind::zero_problem;
 use super::{
     Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope, Watched, window,
 };
@@ -111,8 +111,7 @@ impl Kind for Settings {
     }
 
     fn of_target(&self, watched: Watched<'_>) -> Option<Box<dyn OfTarget>> {
-        let is_for = is_for(watched, self.probe.as_deref(), self.to.as_deref());
-        is_for.then(|| Box::new(Shift::new(self, watched.pace)) as Box<dyn OfTarget>)
+        Some(Box::new(Shift::new(self, watched.pace)))
     }
 }
 

@@ -55,7 +55,9 @@ pub(super) fn of_target(rules: &[Ruled], scope: &Scope, place: usize) -> Vec<Ins
     };
     let rules = (0..).zip(rules);
     let instances = rules.filter_map(|(rule, ruled)| {
-        let condition = ruled.rule.when.kind().of_target(watched)?;
+        let kind = ruled.rule.when.kind();
+        let is_for = kind.scope().has_target(watched);
+        let condition = is_for.then(|| kind.of_target(watched)).flatten()?;
         let condition = Condition::Target(number(place), condition);
         Some(Instance::new(rule, ruled, condition, scope))
     });
@@ -67,7 +69,8 @@ pub(super) fn of_groups(rules: &[Ruled], scope: &Scope) -> Vec<Instance> {
     let mut instances = Vec::new();
     for (rule, ruled) in (0..).zip(rules) {
         let kind = ruled.rule.when.kind();
-        for (place, group) in (0..).zip(&scope.groups) {
+        let groups = (0..).zip(&scope.groups);
+        for (place, group) in groups.filter(|(_, group)| kind.scope().has_group(group)) {
             let of_group = kind.of_group(group);
             let of_group = of_group.map(|condition| Condition::Group(place, condition));
             let of_standbys = (0..number(group.standbys.len())).filter_map(|standby| {
