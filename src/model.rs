@@ -30,7 +30,7 @@ pub mod size;
 mod stable;
 mod target;
 
-pub use alert::{Alert, AlertState, Fingerprint, Labels, Mute};
+pub use alert::{Alert, AlertState, Fingerprint, Labels, Mute, Severity};
 pub use beat::Beat;
 pub use canary::{CanaryFacts, Epoch, Mark, NotWritten, Order, Pen, Sighting, Write};
 pub use cause::{Cause, figure};

@@ -39,7 +39,7 @@ pub use self::kind::{
 pub use self::machine::{Change, Machine, Timer, Timing};
 pub use self::maintenance::Maintenance;
 pub use self::mutes::{Mutes, Muting};
-pub use self::planned::{About, PlannedRule, Severity, WATCHDOG};
+pub use self::planned::{About, PlannedRule, WATCHDOG};
 pub use self::silences::Silences;
 use crate::model::{GroupReport, PastFigures, Sample, StandbyReport};
 

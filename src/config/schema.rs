@@ -12,10 +12,11 @@ use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::model::Severity;
 use crate::model::duration;
 use crate::model::ranking::Quantile;
 use crate::probe::Check;
-use crate::rule::{Severity, When};
+use crate::rule::When;
 
 /// The keys of the main file.
 pub(super) const MAIN: [&str; 13] = [

@@ -8,7 +8,7 @@ use super::Settings;
 use super::entry::{Delivery, Group, Kept, Known, Start, States};
 use super::message;
 use super::outbox::Counts;
-use crate::model::{Alert, AlertState, Fingerprint};
+use crate::model::{Alert, AlertState, Fingerprint, Severity};
 use crate::notify::{Notification, Refusal};
 
 /// The pause after the first attempt that failed. It is doubled with each, up to the longest.
@@ -71,7 +71,7 @@ pub(super) struct Lane {
     owed_since: Option<Instant>,
     /// How severe the worst alert is that fires and is owed, and the worst that the receiver takes for
     /// firing.
-    worst: (u8, u8),
+    worst: (Option<Severity>, Option<Severity>),
     /// Whether an alert fires of which the receiver is told.
     fires: bool,
     /// When the last delivery was made that was taken or given up.
@@ -105,7 +105,7 @@ impl Lane {
             muted: BTreeMap::new(),
             owed: BTreeSet::new(),
             owed_since: None,
-            worst: (0, 0),
+            worst: (None, None),
             fires: false,
             due: moment.now,
             failures: 0,
@@ -404,20 +404,17 @@ impl Lane {
     }
 
     /// How severe the worst alert is that fires and is owed.
-    fn worst_owed(&self) -> u8 {
+    fn worst_owed(&self) -> Option<Severity> {
         let owed = self.owed.iter().filter_map(|f| self.alerts.get(f));
         let firing = owed.filter(|alert| alert.state == AlertState::Firing);
-        firing
-            .map(|alert| severity(alert))
-            .max()
-            .unwrap_or_default()
+        firing.filter_map(|alert| alert.severity()).max()
     }
 
     /// How severe the worst alert is that the receiver takes for firing.
-    fn worst_known(&self) -> u8 {
+    fn worst_known(&self) -> Option<Severity> {
         let told = self.kept.told.0.iter().filter(|(_, known)| known.fires());
         let known = told.filter_map(|(fingerprint, _)| self.alerts.get(fingerprint));
-        known.map(|alert| severity(alert)).max().unwrap_or_default()
+        known.filter_map(|alert| alert.severity()).max()
     }
 
     fn owes(&self, fingerprint: Fingerprint, alert: &Alert) -> bool {
@@ -432,16 +429,6 @@ impl Lane {
             alert.is_for(&self.kept.receiver) || told.is_some_and(|told| told.fires())
         };
         is_told && told != Some(&known)
-    }
-}
-
-/// How severe an alert is; 0 if it has no severity that rules can have.
-fn severity(alert: &Alert) -> u8 {
-    match alert.labels.get("severity").map(|severity| &**severity) {
-        Some("critical") => 3,
-        Some("warning") => 2,
-        Some("info") => 1,
-        _ => 0,
     }
 }
 

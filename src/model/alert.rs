@@ -85,6 +85,32 @@ impl AlertState {
     }
 }
 
+/// How urgent an alert is, as the value of the label `severity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Somebody has to get up.
+    Critical = 3,
+    /// Somebody has to look at it, when there is time.
+    Warning = 2,
+    /// Good to know.
+    Info = 1,
+}
+
+impl Severity {
+    /// Every severity.
+    pub const ALL: [Self; 3] = [Self::Critical, Self::Warning, Self::Info];
+
+    /// The value of the label `severity`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
 /// Why nobody is told that an alert fires. That it is over is always told to who knows that it fired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", content = "name", rename_all = "snake_case")]
@@ -133,6 +159,13 @@ impl Alert {
     /// What identifies it.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.labels)
+    }
+
+    /// How urgent it is; `None` if it does not say so as rules do.
+    pub fn severity(&self) -> Option<Severity> {
+        let label = self.labels.get("severity")?;
+        let mut all = Severity::ALL.into_iter();
+        all.find(|severity| severity.as_str() == &**label)
     }
 
     /// Whether the receiver is one of those that are told.

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::payload::Payload;
 use super::post::{Address, Message, Post, UrlSettings, Way};
-use super::words::{Severity, footer, headline, moment, summary, worst};
+use super::words::{footer, headline, moment, summary, worst};
 use super::{Context, Notification, Refusal, RefusalReason, Tell, Told, fitting, to_json};
 use crate::files::SecretSource;
-use crate::model::{Alert, Problem, Secret, stable_hash};
+use crate::model::{Alert, Problem, Secret, Severity, stable_hash};
 use crate::net::TlsSettings;
 
 const URL: &str = "https://events.pagerduty.com/v2/enqueue";

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::post::{Address, Message, Post, UrlSettings, Way};
 use super::words::{
-    Severity, description, footer, headline, more, own_labels, severity, start, state, summary,
+    description, footer, headline, more, own_labels, severity, start, state, summary,
 };
 use super::{Context, Notification, Refusal, Tell, Told, fitting, to_json};
-use crate::model::{Alert, AlertState, Problem, Secret};
+use crate::model::{Alert, AlertState, Problem, Secret, Severity};
 use crate::net::TlsSettings;
 
 /// Alerts that are shown at most: Slack asks for not more attachments.

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::post::{Address, Message, Post, UrlSettings, Way};
 use super::words::{
-    Severity, description, footer, headline, more, own_labels, severity, state, summary, worst,
+    description, footer, headline, more, own_labels, severity, state, summary, worst,
 };
 use super::{Context, Notification, Refusal, Tell, Told, fitting, to_json};
-use crate::model::{Alert, AlertState, Problem, Secret};
+use crate::model::{Alert, AlertState, Problem, Secret, Severity};
 use crate::net::TlsSettings;
 
 /// Bytes that a message may have: Teams takes 28 KB.

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Notification;
-use crate::model::{Alert, AlertState};
+use crate::model::{Alert, AlertState, Severity};
 
 /// What it is about, in a line: `[FIRING:2] shop eu-central`.
 pub(super) fn headline(notification: &Notification) -> String {
@@ -71,21 +71,9 @@ pub(super) fn state(alert: &Alert) -> &'static str {
     }
 }
 
-/// How bad an alert is, the worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Severity {
-    Info,
-    Warning,
-    Critical,
-}
-
 /// How bad an alert is. One that does not say so is not taken lightly.
 pub(super) fn severity(alert: &Alert) -> Severity {
-    match alert.labels.get("severity").map(|severity| &**severity) {
-        Some("info") => Severity::Info,
-        Some("critical") => Severity::Critical,
-        _ => Severity::Warning,
-    }
+    alert.severity().unwrap_or(Severity::Warning)
 }
 
 /// How bad the worst of the alerts is that fire; if none does, of all.

@@ -3,40 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use super::{Annotations, Timing, When};
-use crate::model::{Labels, Target};
+use crate::model::{Labels, Severity, Target};
 
 /// The name of the alert that always fires: where it is missed, alerts do not arrive. No rule may
 /// have it.
 pub const WATCHDOG: &str = "HotspareWatchdog";
-
-/// How urgent an alert is, as the value of the label `severity`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Somebody has to get up.
-    Critical,
-    /// Somebody has to look at it, when there is time.
-    Warning,
-    /// Good to know.
-    Info,
-}
-
-impl Severity {
-    /// Every severity.
-    pub const ALL: [Self; 3] = [Self::Critical, Self::Warning, Self::Info];
-
-    /// The value of the label `severity`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        }
-    }
-}
 
 /// When something is an alert, and what is said of it.
 #[derive(Clone, Debug)]

@@ -8,7 +8,8 @@ use super::super::problem::{Problem, choices};
 use super::super::{schema, strict};
 use super::groups::names;
 use super::{Check, Known};
-use crate::rule::{Maintenance, PlannedRule, Severity};
+use crate::model::Severity;
+use crate::rule::{Maintenance, PlannedRule};
 
 /// The labels that hotspare sets on alerts.
 const LABELS: [&str; 9] = [

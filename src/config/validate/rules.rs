@@ -14,9 +14,9 @@ use super::Check;
 use super::groups::names;
 use super::names::rule_label_fault;
 use super::targets::is_empty;
-use crate::model::Labels;
 use crate::model::duration::display;
-use crate::rule::{Annotations, PlannedRule, Severity, Timing, WATCHDOG};
+use crate::model::{Labels, Severity};
+use crate::rule::{Annotations, PlannedRule, Timing, WATCHDOG};
 
 /// Labels that a rule may have of its own.
 const MAX_LABELS: usize = 16;

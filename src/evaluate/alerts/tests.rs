@@ -9,8 +9,10 @@ use std::time::Duration;
 use smallvec::smallvec;
 
 use super::*;
-use crate::model::{Facts, Failure, Labels, Laps, Reason, Reply, SilenceOrder, SilenceStart};
-use crate::rule::{Annotations, Severity, Silences, Timing, WATCHDOG};
+use crate::model::{
+    Facts, Failure, Labels, Laps, Reason, Reply, Severity, SilenceOrder, SilenceStart,
+};
+use crate::rule::{Annotations, Silences, Timing, WATCHDOG};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 

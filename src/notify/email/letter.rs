@@ -8,11 +8,10 @@ use lettre::Message;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 
-use crate::model::{Alert, AlertState, stable_hash};
+use crate::model::{Alert, AlertState, Severity, stable_hash};
 use crate::notify::Notification;
 use crate::notify::words::{
-    Severity, description, footer, headline, moment, more, own_labels, severity, start, state,
-    summary,
+    description, footer, headline, moment, more, own_labels, severity, start, state, summary,
 };
 
 /// Writes the mail of a notification: the same id at every attempt, and one thread for each group.
