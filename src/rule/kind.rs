@@ -259,3 +259,64 @@ pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 pub(super) fn seconds(time: Option<Duration>) -> f64 {
     time.map_or(f64::INFINITY, |time| time.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_samples::{PACE, planned};
+    use super::*;
+    use crate::model::FactSet;
+
+    #[test]
+    fn a_scope_has_the_targets_that_it_names_and_that_have_what_is_needed() {
+        let target = Target {
+            probe: "net".into(),
+            kind: "ping",
+            source_region: "a".into(),
+            target_region: "b".into(),
+            name: "b".into(),
+            address: "10.0.0.1".into(),
+            labels: std::collections::BTreeMap::new(),
+        };
+        let facts = FactSet {
+            ping: true,
+            ..FactSet::default()
+        };
+        let watched = Watched {
+            target: &target,
+            shape: Shape {
+                facts,
+                ..Shape::default()
+            },
+            pace: PACE,
+        };
+        let regions = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (there, elsewhere) = (regions(&["c", "b"]), regions(&["c"]));
+        for (probe, to, needs, has) in [
+            (None, None, NeedOfProbe::Nothing, true),
+            (None, None, NeedOfProbe::Packets, true),
+            (None, None, NeedOfProbe::Tls, false),
+            (Some("net"), Some(&*there), NeedOfProbe::Packets, true),
+            (Some("net"), Some(&*elsewhere), NeedOfProbe::Packets, false),
+            (Some("web"), None, NeedOfProbe::Nothing, false),
+        ] {
+            let scope = Scope::Targets { probe, to, needs };
+            assert_eq!(scope.has_target(watched), has, "{scope:?}");
+            assert!(!scope.has_group(&planned("shop", true)), "{scope:?}");
+        }
+        for (group, needs, database, has) in [
+            (None, NeedOfGroup::Nothing, false, true),
+            (None, NeedOfGroup::Database, false, false),
+            (None, NeedOfGroup::Database, true, true),
+            (Some("shop"), NeedOfGroup::Database, true, true),
+            (Some("other"), NeedOfGroup::Nothing, true, false),
+        ] {
+            let scope = Scope::Groups { group, needs };
+            assert_eq!(
+                scope.has_group(&planned("shop", database)),
+                has,
+                "{scope:?}"
+            );
+            assert!(!scope.has_target(watched), "{scope:?}");
+        }
+    }
+}
