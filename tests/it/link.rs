@@ -41,11 +41,10 @@ struct State {
 impl Link {
     /// A link to the address, by a free port of 127.0.0.1.
     pub(crate) fn to(upstream: SocketAddr) -> Self {
-        let port = bind("127.0.0.1:0".parse().expect("address"));
-        let address = port.local_addr().expect("bound");
-        let address = address.as_socket().expect("of IP");
+        let (port, listener) = reserve();
+        let address = listener.local_addr().expect("bound");
         let (state, watched) = watch::channel(State {
-            flow: Flow::Cut,
+            flow: Flow::Passes,
             late: Duration::ZERO,
             upstream,
         });
@@ -55,16 +54,14 @@ impl Link {
                 .enable_all()
                 .build()
                 .expect("runtime");
-            runtime.block_on(keep(address, watched, &tell));
+            runtime.block_on(keep(listener, watched, &tell));
         });
-        let link = Self {
+        Self {
             address,
             state,
             applied: Mutex::new(applied),
             _port: port,
-        };
-        link.pass();
-        link
+        }
     }
 
     /// Where it takes connections.
@@ -105,24 +102,43 @@ impl Link {
     }
 }
 
-/// A socket that shares its port with one that does not listen.
-fn bind(address: SocketAddr) -> Socket {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket");
-    socket.set_reuse_address(true).expect("option");
-    socket.bind(&address.into()).expect("bind");
-    socket
+/// A free port, by a socket that keeps it and one that listens on it.
+fn reserve() -> (Socket, std::net::TcpListener) {
+    loop {
+        let port = bind("127.0.0.1:0".parse().expect("address")).expect("bind");
+        let address = port.local_addr().expect("bound");
+        match listen(address.as_socket().expect("of IP")) {
+            Ok(listener) => return (port, listener),
+            // A server that found the port free before us started on it in between.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => panic!("listen: {error}"),
+        }
+    }
 }
 
-fn listen(address: SocketAddr) -> TcpListener {
-    let socket = bind(address);
-    socket.listen(1024).expect("listen");
-    socket.set_nonblocking(true).expect("option");
-    TcpListener::from_std(socket.into()).expect("listener")
+/// A socket that shares its port with one that does not listen.
+fn bind(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = bind(address)?;
+    socket.listen(1024)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 /// Takes connections while the link is not cut, until it is dropped.
-async fn keep(address: SocketAddr, mut state: watch::Receiver<State>, tell: &SyncSender<()>) {
-    let mut listener = None;
+async fn keep(
+    listener: std::net::TcpListener,
+    mut state: watch::Receiver<State>,
+    tell: &SyncSender<()>,
+) {
+    let address = listener.local_addr().expect("bound");
+    let mut listener = Some(TcpListener::from_std(listener).expect("listener"));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -135,7 +151,8 @@ async fn keep(address: SocketAddr, mut state: watch::Receiver<State>, tell: &Syn
                     listener = None;
                     while connections.join_next().await.is_some() {}
                 } else if listener.is_none() {
-                    listener = Some(listen(address));
+                    let again = listen(address).expect("the port is ours");
+                    listener = Some(TcpListener::from_std(again).expect("listener"));
                 }
                 if tell.send(()).is_err() {
                     return;
