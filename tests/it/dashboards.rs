@@ -1,3 +1,14 @@
 //! The shipped dashboards of Grafana.
 
+mod board;
+mod conventions;
+mod interpolate;
+mod layout;
+mod links;
+mod lint;
+mod names;
+mod parse;
+mod promql;
+mod sample;
 mod stage;
+mod types;
