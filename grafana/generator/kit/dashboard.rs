@@ -1,0 +1,153 @@
+//! A dashboard: its frame, and where its panels are.
+
+use serde_json::{Value, json};
+
+use super::annotation::Annotation;
+use super::link;
+use super::panel::Panel;
+use super::variable::Variable;
+
+/// The last version of the classic model: what older Grafanas read, and newer ones translate. Only
+/// options that have been there since 10.4 are used.
+const SCHEMA: u32 = 42;
+
+/// How many columns Grafana has.
+const COLUMNS: u32 = 24;
+
+/// What every query asks: the Prometheus that is chosen at the top.
+pub(super) fn source() -> Value {
+    json!({ "type": "prometheus", "uid": "${datasource}" })
+}
+
+/// One dashboard.
+pub(crate) struct Dashboard {
+    uid: &'static str,
+    title: &'static str,
+    description: &'static str,
+    since: &'static str,
+    variables: Vec<Variable>,
+    annotations: Vec<Annotation>,
+    rows: Vec<Row>,
+}
+
+/// Panels under a heading.
+pub(crate) struct Row {
+    title: &'static str,
+    panels: Vec<Panel>,
+}
+
+/// Panels under a heading, from left to right and on the next line where there is no more room.
+pub(crate) fn row(title: &'static str, panels: Vec<Panel>) -> Row {
+    Row { title, panels }
+}
+
+impl Dashboard {
+    /// A dashboard with the name by which others lead to it.
+    pub(crate) fn new(uid: &'static str, title: &'static str, description: &'static str) -> Self {
+        Self {
+            uid,
+            title,
+            description,
+            since: "now-6h",
+            variables: Variable::common(),
+            annotations: vec![Annotation::alerts()],
+            rows: Vec::new(),
+        }
+    }
+
+    /// Since when it shows at first: `now-6h` if nothing else is said.
+    pub(crate) fn since(mut self, since: &'static str) -> Self {
+        self.since = since;
+        self
+    }
+
+    /// One more choice; it may build on those before it.
+    pub(crate) fn chooses(mut self, variable: Variable) -> Self {
+        self.variables.push(variable);
+        self
+    }
+
+    /// One more kind of moments that are marked.
+    pub(crate) fn marks(mut self, annotation: Annotation) -> Self {
+        self.annotations.push(annotation);
+        self
+    }
+
+    pub(crate) fn has(mut self, row: Row) -> Self {
+        self.rows.push(row);
+        self
+    }
+
+    /// The name of its file.
+    pub(crate) fn file(&self) -> String {
+        format!("{}.json", self.uid)
+    }
+
+    /// Its file.
+    pub(crate) fn text(&self) -> String {
+        format!("{:#}\n", self.json())
+    }
+
+    fn json(&self) -> Value {
+        let variables = self.variables.iter().map(Variable::json);
+        let variables: Vec<_> = std::iter::once(Variable::source())
+            .chain(variables)
+            .collect();
+        let annotations: Vec<_> = self.annotations.iter().map(Annotation::json).collect();
+        json!({
+            "annotations": { "list": annotations },
+            "description": self.description,
+            "editable": false,
+            "fiscalYearStartMonth": 0,
+            // One cross hair for all panels.
+            "graphTooltip": 1,
+            "links": [link::others()],
+            "panels": self.panels(),
+            "refresh": "30s",
+            "schemaVersion": SCHEMA,
+            "tags": ["hotspare"],
+            "templating": { "list": variables },
+            "time": { "from": self.since, "to": "now" },
+            "timepicker": {},
+            // Who looks at several regions has several clocks.
+            "timezone": "utc",
+            "title": self.title,
+            "uid": self.uid,
+            "version": 1,
+            "weekStart": "",
+        })
+    }
+
+    fn panels(&self) -> Vec<Value> {
+        let mut panels = Vec::new();
+        let mut y = 0;
+        for row in &self.rows {
+            panels.push(heading(row.title, panels.len() + 1, y));
+            y += 1;
+            let (mut x, mut tallest) = (0, 0);
+            for panel in &row.panels {
+                let (width, height) = panel.extent();
+                if x + width > COLUMNS {
+                    y += tallest;
+                    (x, tallest) = (0, 0);
+                }
+                panels.push(panel.json(panels.len() + 1, (x, y)));
+                x += width;
+                tallest = tallest.max(height);
+            }
+            y += tallest;
+        }
+        panels
+    }
+}
+
+fn heading(title: &str, id: usize, y: u32) -> Value {
+    json!({
+        "collapsed": false,
+        "gridPos": { "h": 1, "w": COLUMNS, "x": 0, "y": y },
+        "id": id,
+        "panels": [],
+        "title": title,
+        "type": "row",
+    })
+}

@@ -1,0 +1,32 @@
+//! Ways from one dashboard to the next.
+
+use serde_json::{Value, json};
+
+/// From every dashboard to all others, with what is chosen and the time range.
+pub(super) fn others() -> Value {
+    json!({
+        "asDropdown": true,
+        "icon": "external link",
+        "includeVars": true,
+        "keepTime": true,
+        "tags": ["hotspare"],
+        "targetBlank": false,
+        "title": "Hotspare",
+        "tooltip": "",
+        "type": "dashboards",
+        "url": "",
+    })
+}
+
+/// From a value to a dashboard; `choices` are the variables there, each with what it is to be.
+pub(super) fn to(title: &str, dashboard: &str, choices: &[(&str, &str)]) -> Value {
+    let choices: String = choices
+        .iter()
+        .map(|(name, value)| format!("var-{name}={value}&"))
+        .collect();
+    json!({
+        "targetBlank": false,
+        "title": title,
+        "url": format!("/d/{dashboard}?${{datasource:queryparam}}&{choices}${{__url_time_range}}"),
+    })
+}

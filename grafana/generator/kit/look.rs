@@ -1,0 +1,73 @@
+//! Words and colours for values. A colour never stands alone: where a value is a state, its word is
+//! there, too.
+
+use serde_json::{Map, Value, json};
+
+/// Grafana's own names, which are right in its light and its dark theme.
+#[derive(Clone, Copy)]
+pub(crate) enum Colour {
+    /// As it should be.
+    Good,
+    /// It wants a look.
+    Warn,
+    /// It is bad.
+    Bad,
+    /// Not known, which is never good.
+    Unknown,
+    /// Neither good nor bad.
+    Plain,
+    /// Nothing to be seen.
+    None,
+}
+
+impl Colour {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Good => "green",
+            Self::Warn => "orange",
+            Self::Bad => "red",
+            Self::Unknown => "purple",
+            Self::Plain => "blue",
+            Self::None => "transparent",
+        }
+    }
+}
+
+/// Words for numbers: each with its colour, in the order of the legend.
+pub(crate) struct Look(pub(crate) &'static [(i32, &'static str, Colour)]);
+
+/// 1 and 0, where 1 is as it should be.
+pub(crate) const FLAG: Look = Look(&[(1, "yes", Colour::Good), (0, "NO", Colour::Bad)]);
+
+impl Look {
+    /// Mappings of these words, and of what is not a number to "not known".
+    pub(crate) fn json(&self) -> Value {
+        let words: Map<String, Value> = self
+            .0
+            .iter()
+            .enumerate()
+            .map(|(index, (number, text, colour))| {
+                let word = json!({ "color": colour.name(), "index": index, "text": text });
+                (number.to_string(), word)
+            })
+            .collect();
+        let unknown =
+            json!({ "color": Colour::Unknown.name(), "index": self.0.len(), "text": "not known" });
+        json!([
+            { "options": words, "type": "value" },
+            { "options": { "match": "nan", "result": unknown }, "type": "special" },
+        ])
+    }
+}
+
+/// From which value on which colour holds; the first is for all below.
+pub(crate) struct Thresholds(pub(crate) Colour, pub(crate) &'static [(f64, Colour)]);
+
+impl Thresholds {
+    pub(super) fn json(&self) -> Value {
+        let mut steps = vec![json!({ "color": self.0.name(), "value": null })];
+        let more = self.1.iter();
+        steps.extend(more.map(|(value, colour)| json!({ "color": colour.name(), "value": value })));
+        json!({ "mode": "absolute", "steps": steps })
+    }
+}

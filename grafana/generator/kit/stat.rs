@@ -1,0 +1,28 @@
+//! One number, large.
+
+use serde_json::json;
+
+use super::panel::Panel;
+
+impl Panel {
+    /// The last value of each series, its colour behind it.
+    pub(crate) fn stat(title: &str) -> Self {
+        let options = json!({
+            "colorMode": "background",
+            "graphMode": "none",
+            "justifyMode": "auto",
+            "orientation": "auto",
+            "percentChangeColorMode": "standard",
+            "reduceOptions": { "calcs": ["lastNotNull"], "fields": "", "values": false },
+            "showPercentChange": false,
+            "textMode": "auto",
+            "wideLayout": true,
+        });
+        Self::new("stat", title, options).size(4, 4)
+    }
+
+    /// Each with the name of its series: for more than one.
+    pub(crate) fn named(self) -> Self {
+        self.option("textMode", "value_and_name")
+    }
+}

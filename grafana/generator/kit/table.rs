@@ -1,0 +1,91 @@
+//! Rows and columns; and a matrix, in which both are regions.
+
+use serde_json::{Map, Value, json};
+
+use super::look::Colour;
+use super::panel::Panel;
+use super::query::Query;
+
+impl Panel {
+    /// A row for each set of labels. The columns are named for the labels and the queries (`Value #A`),
+    /// `columns` names and orders those that are shown.
+    pub(crate) fn table(title: &str, columns: &[(&str, &str)], queries: Vec<Query>) -> Self {
+        let shown: Map<String, Value> = (0..)
+            .zip(columns)
+            .map(|(place, (column, _))| ((*column).to_owned(), json!(place)))
+            .collect();
+        let names: Map<String, Value> = columns
+            .iter()
+            .map(|(column, name)| ((*column).to_owned(), json!(name)))
+            .collect();
+        let pattern: Vec<_> = columns.iter().map(|(column, _)| *column).collect();
+        let pattern = format!("^({})$", pattern.join("|"));
+        let panel = Self::new("table", title, options()).custom(json!({
+            "align": "auto",
+            "cellOptions": { "type": "auto" },
+            "inspect": false,
+        }));
+        let panel = queries.into_iter().fold(panel, Self::query);
+        panel
+            .transform("merge", json!({}))
+            .transform(
+                "filterFieldsByName",
+                json!({ "include": { "pattern": pattern } }),
+            )
+            .transform(
+                "organize",
+                json!({ "excludeByName": {}, "indexByName": shown, "renameByName": names }),
+            )
+    }
+
+    /// A column with the colour of each value behind it.
+    pub(crate) fn coloured(self, column: &str, more: &[(&str, Value)]) -> Self {
+        let mut properties = vec![(
+            "custom.cellOptions",
+            json!({ "mode": "basic", "type": "color-background" }),
+        )];
+        properties.extend_from_slice(more);
+        self.field(column, &properties)
+    }
+
+    /// From every region (rows) to every region (columns), with the way to the pair's own dashboard.
+    pub(crate) fn matrix(title: &str, expression: &str) -> Self {
+        let corner = r"source_region\target_region";
+        Self::new("table", title, options())
+            .custom(json!({
+                "align": "center",
+                "cellOptions": { "mode": "basic", "type": "color-background" },
+                "inspect": false,
+            }))
+            // Where nothing is measured there is nothing, and no colour.
+            .with(
+                "mappings",
+                json!([
+                    { "options": { "match": "null+nan", "result": { "color": Colour::None.name(), "index": 0, "text": "—" } }, "type": "special" },
+                ]),
+            )
+            .field(corner, &[
+                ("displayName", json!("from \\ to")),
+                ("custom.align", json!("left")),
+                ("custom.cellOptions", json!({ "type": "auto" })),
+                ("links", json!([])),
+            ])
+            .leads_to("From ${__data.fields[0]} to ${__field.name}", "hotspare-region-pair", &[
+                ("source_region", "${__data.fields[0]}"),
+                ("target_region", "${__field.name}"),
+                ("kind", "${kind}"),
+            ])
+            .query(Query::rows(expression))
+            // Both: rows come in the order of their first appearance, and so do columns.
+            .transform("sortBy", json!({ "sort": [{ "field": "target_region" }] }))
+            .transform(
+                "groupingToMatrix",
+                json!({ "columnField": "target_region", "emptyValue": "null", "rowField": "source_region", "valueField": "Value" }),
+            )
+            .transform("sortBy", json!({ "sort": [{ "field": corner }] }))
+    }
+}
+
+fn options() -> Value {
+    json!({ "cellHeight": "sm", "showHeader": true })
+}

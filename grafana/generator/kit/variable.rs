@@ -1,0 +1,88 @@
+//! What is chosen at the top of a dashboard.
+
+use serde_json::{Value, json};
+
+use super::dashboard::source;
+use super::query::expand;
+
+/// A choice, made of the values of a label.
+pub(crate) struct Variable {
+    name: &'static str,
+    label: &'static str,
+    query: String,
+    many: bool,
+}
+
+impl Variable {
+    /// Any number of the values that a label has, all of them at first.
+    pub(crate) fn many(name: &'static str, label: &'static str, query: &str) -> Self {
+        Self {
+            name,
+            label,
+            query: expand(query),
+            many: true,
+        }
+    }
+
+    /// One of the values that a label has.
+    pub(crate) fn one(name: &'static str, label: &'static str, query: &str) -> Self {
+        Self {
+            many: false,
+            ..Self::many(name, label, query)
+        }
+    }
+
+    /// Those that every dashboard has, before its own.
+    pub(super) fn common() -> Vec<Self> {
+        vec![
+            Self::many("job", "Job", "label_values(hotspare_build_info, job)"),
+            Self::many(
+                "instance",
+                "Instance",
+                r#"label_values(hotspare_build_info{job=~"$job"}, instance)"#,
+            ),
+        ]
+    }
+
+    /// Which Prometheus is asked.
+    pub(super) fn source() -> Value {
+        json!({
+            "hide": 0,
+            "includeAll": false,
+            "label": "Data source",
+            "multi": false,
+            "name": "datasource",
+            "options": [],
+            "query": "prometheus",
+            "refresh": 1,
+            "regex": "",
+            "skipUrlSync": false,
+            "type": "datasource",
+        })
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let mut variable = json!({
+            "datasource": source(),
+            "definition": self.query,
+            "hide": 0,
+            "includeAll": self.many,
+            "label": self.label,
+            "multi": self.many,
+            "name": self.name,
+            "options": [],
+            "query": { "qryType": 1, "query": self.query, "refId": "PrometheusVariableQueryEditor-VariableQuery" },
+            // On each change of the time range, too: what is gone is not offered.
+            "refresh": 2,
+            "regex": "",
+            "skipUrlSync": false,
+            "sort": 1,
+            "type": "query",
+        });
+        if self.many {
+            variable["allValue"] = json!(".+");
+            variable["current"] = json!({ "selected": true, "text": ["All"], "value": ["$__all"] });
+        }
+        variable
+    }
+}

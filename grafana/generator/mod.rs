@@ -1,0 +1,16 @@
+//! The Grafana dashboards: a file for each, and the kit that they are made of. `cargo run --example
+//! dashboards` writes them to `grafana/dashboards`; a test holds that what is there is what is made
+//! here.
+//!
+//! It is one module for the example and for the tests, hence its name.
+
+mod kit;
+mod overview;
+mod states;
+
+pub(crate) use kit::Dashboard;
+
+/// All of them, from the whole to the parts.
+pub(crate) fn all() -> Vec<Dashboard> {
+    vec![overview::dashboard()]
+}

@@ -1,0 +1,54 @@
+//! The states of standbys and checks as numbers, so that a timeline can show them: the worse, the
+//! higher.
+
+use serde_json::Value;
+
+use super::kit::{Colour, Look};
+
+/// Whether a standby could take over.
+pub(super) const STANDBY: Look = Look(&[
+    (1, "ready", Colour::Good),
+    (2, "unknown", Colour::Unknown),
+    (3, "NOT READY", Colour::Bad),
+    (4, "PRIMARY LOST", Colour::Warn),
+]);
+
+/// What a check says.
+pub(super) const CHECK: Look = Look(&[
+    (1, "pass", Colour::Good),
+    (2, "unknown", Colour::Unknown),
+    (3, "stale", Colour::Unknown),
+    (4, "FAIL", Colour::Bad),
+]);
+
+/// What makes a column of a table one of [`STANDBY`].
+pub(super) fn column() -> [(&'static str, Value); 1] {
+    [("mappings", STANDBY.json())]
+}
+
+/// The state of standbys by these labels, as numbers of [`STANDBY`].
+pub(super) fn of_standbys(by: &str) -> String {
+    number(
+        "hotspare_failover_state{STANDBY",
+        by,
+        &["ready", "unknown", "not_ready", "primary_lost"],
+    )
+}
+
+/// The state of checks by these labels, as numbers of [`CHECK`].
+pub(super) fn of_checks(by: &str) -> String {
+    number(
+        "hotspare_readiness_check{STANDBY",
+        by,
+        &["pass", "unknown", "stale", "fail"],
+    )
+}
+
+/// The number of the state that is 1, and of several the highest; the others come to 0.
+fn number(series: &str, by: &str, states: &[&str]) -> String {
+    let states: Vec<_> = (1..)
+        .zip(states)
+        .map(|(number, state)| format!("{number} * {series},state=\"{state}\"}}"))
+        .collect();
+    format!("max by ({by}) ({})", states.join(" or "))
+}
