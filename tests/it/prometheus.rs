@@ -72,14 +72,7 @@ impl Prometheus {
 
     /// The values of an instant query's result, by the label asked for.
     pub(crate) fn query(&self, query: &str, label: &str) -> Vec<(String, f64)> {
-        let encoded: String = query
-            .bytes()
-            .map(|b| match b {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(b).to_string(),
-                _ => format!("%{b:02X}"),
-            })
-            .collect();
-        let body = self.ask(&format!("/api/v1/query?query={encoded}"));
+        let body = self.ask(&format!("/api/v1/query?query={}", encoded(query)));
         body["data"]["result"]
             .as_array()
             .expect("a vector")
@@ -121,6 +114,15 @@ impl Prometheus {
             std::thread::sleep(Duration::from_millis(500));
         }
     }
+}
+
+/// A text as a part of a URL.
+pub(crate) fn encoded(text: &str) -> String {
+    let encoded = text.bytes().map(|b| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(b).to_string(),
+        _ => format!("%{b:02X}"),
+    });
+    encoded.collect()
 }
 
 /// Waits for the line in which programs of the Prometheus project say where they listen.

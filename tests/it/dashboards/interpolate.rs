@@ -8,6 +8,7 @@ use regex::{Captures, Regex};
 use super::board::{Board, text};
 
 /// The values of a dashboard's variables by their names, and Grafana's own.
+#[derive(Clone)]
 pub(super) struct Values(BTreeMap<String, String>);
 
 impl Values {
@@ -28,6 +29,10 @@ impl Values {
 
     pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
         self.0.insert(name.to_owned(), value.into());
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// The text with every variable replaced by its value. The error names one that there is not.
