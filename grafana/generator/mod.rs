@@ -4,6 +4,9 @@
 //!
 //! It is one module for the example and for the tests, hence its name.
 
+mod alerting;
+mod daemon;
+mod database;
 mod kit;
 mod overview;
 mod states;
@@ -12,5 +15,10 @@ pub(crate) use kit::Dashboard;
 
 /// All of them, from the whole to the parts.
 pub(crate) fn all() -> Vec<Dashboard> {
-    vec![overview::dashboard()]
+    vec![
+        overview::dashboard(),
+        database::dashboard(),
+        alerting::dashboard(),
+        daemon::dashboard(),
+    ]
 }
