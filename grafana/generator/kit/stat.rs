@@ -18,7 +18,7 @@ impl Panel {
             "textMode": "auto",
             "wideLayout": true,
         });
-        Self::new("stat", title, options).size(4, 4)
+        Self::new("stat", title, options).unit("short").size(4, 4)
     }
 
     /// Each with the name of its series: for more than one.
