@@ -6,11 +6,17 @@
 
 mod kit;
 mod overview;
+mod readiness;
+mod region_pair;
 mod states;
 
 pub(crate) use kit::Dashboard;
 
 /// All of them, from the whole to the parts.
 pub(crate) fn all() -> Vec<Dashboard> {
-    vec![overview::dashboard()]
+    vec![
+        overview::dashboard(),
+        region_pair::dashboard(),
+        readiness::dashboard(),
+    ]
 }

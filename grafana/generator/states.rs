@@ -21,6 +21,13 @@ pub(super) const CHECK: Look = Look(&[
     (4, "FAIL", Colour::Bad),
 ]);
 
+/// Whether the last runs succeeded.
+pub(super) const TARGET: Look = Look(&[
+    (1, "up", Colour::Good),
+    (2, "not known", Colour::Unknown),
+    (3, "DOWN", Colour::Bad),
+]);
+
 /// What makes a column of a table one of [`STANDBY`].
 pub(super) fn column() -> [(&'static str, Value); 1] {
     [("mappings", STANDBY.json())]
@@ -41,6 +48,32 @@ pub(super) fn of_checks(by: &str) -> String {
         "hotspare_readiness_check{STANDBY",
         by,
         &["pass", "unknown", "stale", "fail"],
+    )
+}
+
+/// The state of targets by these labels, the worst of several, as numbers of [`TARGET`]: NaN, which
+/// is not equal to itself, is not known.
+pub(super) fn of_targets(targets: &str, by: &str) -> String {
+    let up = format!("hotspare_probe_up{{{targets}}}");
+    format!("max by ({by}) (3 - 2 * ({up} == bool 1) - ({up} != bool {up}))")
+}
+
+/// What the vantages agree on, by the rules of the global set, as numbers of [`STANDBY`]. It says
+/// ready where the quorum does; else the worst that a fresh vantage sees.
+pub(super) fn agreed() -> String {
+    let standby = r#"group=~"$group",standby=~"$standby""#;
+    let quorum = format!(
+        "max by (group, standby) (group_standby:hotspare_failover_ready:quorum{{{standby}}})"
+    );
+    let seen = |state: &str, number: u32| {
+        format!(
+            r#"{number} * max by (group, standby) (group_standby_state:hotspare_failover_state:max{{{standby},state="{state}"}} == 1)"#
+        )
+    };
+    format!(
+        "{quorum} == 1 or {lost} or {failed} or 2 + 0 * {quorum}",
+        lost = seen("primary_lost", 4),
+        failed = seen("not_ready", 3),
     )
 }
 

@@ -53,18 +53,25 @@ impl Look {
             .collect();
         let unknown =
             json!({ "color": Colour::Unknown.name(), "index": self.0.len(), "text": "not known" });
-        json!([
-            { "options": words, "type": "value" },
-            { "options": { "match": "nan", "result": unknown }, "type": "special" },
-        ])
+        let mut mappings =
+            vec![json!({ "options": { "match": "nan", "result": unknown }, "type": "special" })];
+        if !words.is_empty() {
+            mappings.insert(0, json!({ "options": words, "type": "value" }));
+        }
+        json!(mappings)
     }
+}
+
+/// What stands for values that are not known, where numbers have no words: "not known" for NaN.
+pub(super) fn unknown() -> Value {
+    Look(&[]).json()
 }
 
 /// From which value on which colour holds; the first is for all below.
 pub(crate) struct Thresholds(pub(crate) Colour, pub(crate) &'static [(f64, Colour)]);
 
 impl Thresholds {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut steps = vec![json!({ "color": self.0.name(), "value": null })];
         let more = self.1.iter();
         steps.extend(more.map(|(value, colour)| json!({ "color": colour.name(), "value": value })));

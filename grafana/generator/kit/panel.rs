@@ -118,6 +118,7 @@ impl Panel {
             ("color", red),
             ("custom.fillOpacity", json!(0)),
             ("custom.lineStyle", dashed),
+            ("custom.stacking", json!({ "group": "A", "mode": "none" })),
         ];
         self.fields(pattern, &properties)
     }
@@ -135,6 +136,12 @@ impl Panel {
 
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.defaults.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Without what was said of it before.
+    pub(super) fn without(mut self, key: &str) -> Self {
+        self.defaults.remove(key);
         self
     }
 

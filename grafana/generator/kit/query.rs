@@ -5,7 +5,14 @@ use serde_json::{Value, json};
 use super::dashboard::source;
 
 /// What words in capitals stand for in expressions: matchers, so that PromQL stays readable.
-const MATCHERS: [(&str, &str); 5] = [
+const MATCHERS: [(&str, &str); 7] = [
+    // What is chosen of one way.
+    ("TARGETS", r#"WAY,probe=~"$probe",target=~"$target""#),
+    // The same way back. Its targets have other names, being in another region.
+    (
+        "BACK",
+        r#"DAEMON,source_region="$target_region",target_region="$source_region",kind="$kind",probe=~"$probe""#,
+    ),
     // One way: from a region to a region.
     (
         "WAY",

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::look::unknown;
 use super::panel::Panel;
 
 impl Panel {
@@ -18,7 +19,9 @@ impl Panel {
             "textMode": "auto",
             "wideLayout": true,
         });
-        Self::new("stat", title, options).size(4, 4)
+        Self::new("stat", title, options)
+            .size(4, 4)
+            .with("mappings", unknown())
     }
 
     /// Each with the name of its series: for more than one.

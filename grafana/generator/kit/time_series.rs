@@ -56,9 +56,10 @@ impl Panel {
         self.custom(json!({ "lineInterpolation": "stepAfter" }))
     }
 
-    /// An axis on which ten times as much is one step more.
+    /// An axis on which ten times as much is one step more. It has no zero to begin at.
     pub(crate) fn logarithmic(self) -> Self {
-        self.custom(json!({ "scaleDistribution": { "log": 10, "type": "log" } }))
+        self.without("min")
+            .custom(json!({ "scaleDistribution": { "log": 10, "type": "log" } }))
     }
 
     /// The legend below, for panels that are narrow.
