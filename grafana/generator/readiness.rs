@@ -34,7 +34,7 @@ pub(super) fn dashboard() -> Dashboard {
     ))
     .has(row(
         "How long it would take",
-        vec![stages_over_time(), stages(), totals()],
+        vec![stages_over_time(), totals(), stages()],
     ))
     .has(row(
         "Which one is best",
@@ -67,7 +67,7 @@ fn verdicts() -> Panel {
         ("Value #C", "Needed"),
         ("Value #D", "Heard"),
         ("Value #E", "Expected"),
-        ("Value #F", "Ready in the time range"),
+        ("Value #F", "Was ready"),
         ("Value #G", "Worst"),
     ];
     let agreed = |record: &str| {
@@ -84,11 +84,11 @@ fn verdicts() -> Panel {
         Query::rows(&format!("avg by (group, standby) (avg_over_time(group_standby:hotspare_failover_ready:quorum{AGREED}[$__range]))")),
         Query::rows(&states::of_standbys("group, standby")),
     ])
-    .says("Agreed: ready if as many vantages as needed say so. Silent vantages count against it: heard are those whose judgement goes on, expected those of the configuration. Worst: what the least content vantage says. All but expected and worst need the rules of the global set; an empty cell is not ready. Of the time range, only what was recorded is counted.")
+    .says("Agreed: ready if as many vantages as needed say so. Silent vantages count against it: heard are those whose judgement goes on, expected those of the configuration. Worst: what the least content vantage says. All but expected and worst need the rules of the global set; an empty cell is not ready. Was ready: by agreement, of the recorded part of the time range.")
     .size(14, 7)
     .words("Agreed", &states::STANDBY)
     .words("Worst", &states::STANDBY)
-    .field("Ready in the time range", &[("unit", json!("percentunit")), ("decimals", json!(2))])
+    .field("Was ready", &[("unit", json!("percentunit")), ("decimals", json!(2))])
     .sorted("Worst", true)
     .or_says("no standby")
 }
@@ -97,8 +97,8 @@ fn vantages() -> Panel {
     let state = states::of_standbys("group, standby, source_region");
     Panel::cross(
         "What each vantage says",
-        &format!(r#"label_join({state}, "verdict", " ", "group", "standby")"#),
-        ["verdict", "source_region"],
+        &format!(r#"label_join({state}, "Standby", " ", "group", "standby")"#),
+        ["Standby", "source_region"],
     )
     .says("A row for each standby, a column for the region of each vantage. One that differs from the others is most often cut off. An empty cell: this vantage says nothing, which is not ready.")
     .size(10, 7)
@@ -253,7 +253,7 @@ fn stages_over_time() -> Panel {
 fn totals() -> Panel {
     Panel::time_series("How long a failover would take, in all")
         .says("The longest that any vantage says, for each standby. Dashed: the objective.")
-        .size(24, 7)
+        .size(12, 9)
         .unit("s")
         .query(Query::range(
             r#"max by (group, standby) (hotspare_rto_estimate_seconds{STANDBY,stage="total"})"#,
@@ -264,6 +264,7 @@ fn totals() -> Panel {
             "objective of {{group}}",
         ))
         .limit("^objective of .*$")
+        .legend_below()
         .or_says("no estimate")
 }
 
@@ -272,12 +273,12 @@ fn stages() -> Panel {
     Panel::cross(
         "Stages by standby",
         &format!(
-            r#"label_join(label_join({estimate}, "estimate", " ", "group", "standby"), "step", " ", "stage", "basis")"#
+            r#"label_join(label_join({estimate}, "Standby", " ", "group", "standby"), "Stage", " ", "stage", "basis")"#
         ),
-        ["estimate", "step"],
+        ["Standby", "Stage"],
     )
     .says("Now; the total is the sum, and assumed if any part of it is. Not known: it was to be measured and is not. An empty cell: this standby has no such stage.")
-    .size(12, 9)
+    .size(24, 7)
     .unit("s")
     .or_says("no estimate")
 }
@@ -293,6 +294,7 @@ fn ranks() -> Panel {
             "{{group}} {{standby}} from {{source_region}}",
         ))
         .steps()
+        .legend_below()
         .or_says("not ranked yet")
 }
 
@@ -310,6 +312,7 @@ fn scores() -> Panel {
             "min by (group, standby) (hotspare_readiness_score_coverage_ratio{STANDBY})",
             "{{group}} {{standby}} known",
         ))
+        .legend_below()
         .or_says("no scored check")
 }
 
@@ -359,7 +362,7 @@ fn comparisons() -> Panel {
 const PROMOTION: Look = Look(&[
     (1, "yes", Colour::Good),
     (0, "NO", Colour::Bad),
-    (-1, "primary is not lost", Colour::Plain),
+    (-1, "not lost", Colour::Plain),
 ]);
 
 fn promotion() -> Panel {
@@ -370,7 +373,7 @@ fn promotion() -> Panel {
         ("source_region", "From"),
         ("Value #A", "May be promoted"),
         ("Value #B", "Both last seen"),
-        ("Value #C", "Would have been lost then"),
+        ("Value #C", "Lost then"),
         ("Value #D", "Objective"),
     ];
     let most = |series: &str| Query::rows(&format!("max by ({at}) ({series}{{STANDBY}})"));
@@ -382,11 +385,11 @@ fn promotion() -> Panel {
         most("hotspare_primary_last_seen_rpo_seconds"),
         most("hotspare_rpo_objective_seconds"),
     ])
-    .says("Once a vantage sees that the primary is lost: whether all that can still be asked of the standby passes, and what would have been lost when both were last seen is within the objective. What was written after that moment is not in the figure. hotspare promotes nothing: it is your decision.")
+    .says("Once a vantage sees that the primary is lost: whether all that can still be asked of the standby passes, and what would have been lost when both were last seen (lost then) is within the objective. What was written after that moment is not in the figure. hotspare promotes nothing: it is your decision.")
     .size(14, 8)
     .words("May be promoted", &PROMOTION)
     .moments("Both last seen")
-    .measured("Would have been lost then", "s")
+    .measured("Lost then", "s")
     .measured("Objective", "s")
     .sorted("Group", false)
     .or_says("no standby")
@@ -398,7 +401,7 @@ fn holds() -> Panel {
         ("group", "Group"),
         ("standby", "Standby"),
         ("reason", "Held by"),
-        ("Value #A", "Vantages that hold"),
+        ("Value #A", "Vantages"),
         ("Value #B", "Ends"),
     ];
     Panel::table("Holds", &columns, vec![
@@ -470,6 +473,7 @@ fn last_drills() -> Panel {
     .words("Under way", &UNDER_WAY)
     .moments("To be over")
     .moments("Last success")
+    .sorted("Under way", true)
     .or_says("no group")
 }
 

@@ -147,7 +147,7 @@ fn targets() -> Panel {
         Query::rows(&format!("max by ({by}, address) (hotspare_probe_info{{TARGETS}})")),
     ])
     .says("What is measured, where, and how it is now. Failed: per attempt, over the time range. An empty objective: there is none.")
-    .size(12, 8)
+    .size(24, 7)
     .words("State", &states::TARGET)
     .moments("Last success")
     .coloured("Failed", &[
@@ -166,7 +166,7 @@ fn targets() -> Panel {
 fn up() -> Panel {
     Panel::timeline("Up or down", &states::TARGET)
         .says("By the last run of each target. A gap: its daemon was not scraped. Many targets are many rows: choose some.")
-        .size(12, 8)
+        .size(24, 7)
         .query(Query::range(
             &states::of_targets("TARGETS", "probe, target"),
             "{{probe}} {{target}}",
@@ -266,7 +266,7 @@ fn reasons() -> Panel {
             "{{reason}}",
         ))
         .stacked()
-        .legend_below()
+        .legend_of_most()
         .or_says("nothing failed, or nothing is measured")
 }
 
@@ -396,6 +396,7 @@ fn odd_packets() -> Panel {
         "ping",
         "Errors could not be sent, or the network sent them back; duplicates were answered twice. Those that did not occur are left out.",
     )
+    .legend_of_most()
     .or_says("none, or not ping")
 }
 

@@ -42,6 +42,20 @@ pub(super) fn of_standbys(by: &str) -> String {
     )
 }
 
+/// 1 for each standby that is ready: by agreement, or without the rules of the global set for every
+/// vantage; else 0.
+pub(super) fn ready() -> String {
+    format!(
+        "({} or min by (group, standby) (hotspare_failover_ready{{STANDBY}}))",
+        quorum()
+    )
+}
+
+/// What the vantages agree on. A record knows no daemon.
+fn quorum() -> String {
+    r#"max by (group, standby) (group_standby:hotspare_failover_ready:quorum{group=~"$group",standby=~"$standby"})"#.to_owned()
+}
+
 /// The state of checks by these labels, as numbers of [`CHECK`].
 pub(super) fn of_checks(by: &str) -> String {
     number(
@@ -62,9 +76,7 @@ pub(super) fn of_targets(targets: &str, by: &str) -> String {
 /// ready where the quorum does; else the worst that a fresh vantage sees.
 pub(super) fn agreed() -> String {
     let standby = r#"group=~"$group",standby=~"$standby""#;
-    let quorum = format!(
-        "max by (group, standby) (group_standby:hotspare_failover_ready:quorum{{{standby}}})"
-    );
+    let quorum = quorum();
     let seen = |state: &str, number: u32| {
         format!(
             r#"{number} * max by (group, standby) (group_standby_state:hotspare_failover_state:max{{{standby},state="{state}"}} == 1)"#

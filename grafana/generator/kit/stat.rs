@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::look::unknown;
+use super::look::NUMBER;
 use super::panel::Panel;
 
 impl Panel {
@@ -21,7 +21,7 @@ impl Panel {
         });
         Self::new("stat", title, options)
             .size(4, 4)
-            .with("mappings", unknown())
+            .with("mappings", NUMBER.json())
     }
 
     /// Each with the name of its series: for more than one.

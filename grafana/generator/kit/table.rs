@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::look::{Colour, Look, unknown};
+use super::look::{Colour, Look, NUMBER};
 use super::panel::Panel;
 use super::query::Query;
 
@@ -22,7 +22,7 @@ impl Panel {
         let pattern = format!("^({})$", pattern.join("|"));
         let panel = Self::new("table", title, options())
             .custom(plain_cells())
-            .with("mappings", unknown());
+            .with("mappings", NUMBER.cells());
         let panel = queries.into_iter().fold(panel, Self::query);
         panel
             .transform("merge", json!({}))
@@ -46,12 +46,18 @@ impl Panel {
 
     /// A column with words in their colours.
     pub(crate) fn words(self, column: &str, look: &Look) -> Self {
-        self.coloured(column, &[("mappings", look.json())])
+        self.coloured(column, &[("mappings", look.cells())])
     }
 
     /// A column of moments, in milliseconds since 1970: how long ago, or in how long.
     pub(crate) fn moments(self, column: &str) -> Self {
-        self.field(column, &[("unit", json!("dateTimeFromNow"))])
+        self.field(
+            column,
+            &[
+                ("unit", json!("dateTimeFromNow")),
+                ("custom.minWidth", json!(125)),
+            ],
+        )
     }
 
     /// A column with a unit.
@@ -75,7 +81,7 @@ impl Panel {
         let corner = format!(r"{row}\{column}");
         Self::new("table", title, options())
             .custom(plain_cells())
-            .with("mappings", unknown())
+            .with("mappings", NUMBER.cells())
             .field(&corner, &[
                 ("displayName", json!(row)),
                 ("custom.cellOptions", json!({ "type": "auto" })),
@@ -93,7 +99,8 @@ impl Panel {
     /// A [`Panel::cross`] in which each cell is a word in its colour.
     pub(crate) fn in_words(self, look: &Look) -> Self {
         let background = json!({ "mode": "basic", "type": "color-background" });
-        self.look(look).custom(json!({ "cellOptions": background }))
+        self.with("mappings", look.cells())
+            .custom(json!({ "cellOptions": background }))
     }
 
     /// From every region (rows) to every region (columns), with the way to the pair's own dashboard.
