@@ -184,7 +184,7 @@ fn alerts() -> Panel {
     let all = [of("critical", 3), of("warning", 2), of("info", 1)].join(" or ");
     Panel::table("Alerts of Prometheus", &columns, vec![Query::rows(&all)])
         .says("What fires by the shipped rules: all of it, whatever is chosen above. Each has a page in docs/runbooks. Nothing here: nothing fires, or this Prometheus does not have the rules.")
-        .size(24, 6)
+        .size(24, 7)
         .words("Severity", &SEVERITY)
         .sorted("Severity", true)
         .or_says("nothing fires, or the rules are not loaded")
@@ -200,12 +200,12 @@ const LOST: &str = r#"(min by (group, standby, probe) (hotspare_rpo_estimate_sec
 const TAKES: &str =
     r#"max by (group, standby) (hotspare_rto_estimate_seconds{STANDBY,stage="total"})"#;
 
-/// The best standby of each group: of those that are ready, the one with the least mean rank, and then
-/// the best score.
+/// The best standby of each group: of those that could take over, the one with the least mean rank,
+/// and then the best score.
 fn best() -> String {
-    let ready = states::ready();
+    let (ready, could) = (states::ready(), states::could_take_over());
     format!(
-        "topk by (group) (1, (min by (group, standby) (hotspare_readiness_score_ratio{{STANDBY}} >= 0) or 0 * {ready}) - 1000 * (avg by (group, standby) (hotspare_standby_rank{{STANDBY}} >= 0) or 99 + 0 * {ready}) and on (group, standby) {ready} == 1)"
+        "topk by (group) (1, (min by (group, standby) (hotspare_readiness_score_ratio{{STANDBY}} >= 0) or 0 * {ready}) - 1000 * (avg by (group, standby) (hotspare_standby_rank{{STANDBY}} >= 0) or 99 + 0 * {ready}) and on (group, standby) {could})"
     )
 }
 
@@ -237,7 +237,7 @@ fn groups() -> Panel {
         region("primary", r#"hotspare_group_member{GROUP,role="primary"}"#),
         region("writable", "hotspare_group_member{GROUP} * on (probe, source_region, target_region, target) group_left () max by (probe, source_region, target_region, target) (hotspare_db_writable{DAEMON}) == 1"),
     ])
-    .says("Which standby to take if the primary died now: of those that are ready, the best ranked (for the first two hours, the one with the best score), what would be lost at most, and how long it would take. Primary: as configured. Writable now: the region in which a vantage finds a database of the group writable; two rows for a group are two of them. A dash under best standby: none is ready.")
+    .says("The best standby is the one to take if the primary died now: of those that are ready (or may be promoted, once the primary is lost) the best ranked, or for the first two hours the one with the best score; what would be lost at most, and how long it would take. Primary: as configured. Writable now: the region in which a vantage finds a database of the group writable; two rows for a group are two of them. A dash under best standby: none could take over.")
     .size(24, 6)
     .coloured("Ready", &[
         ("thresholds", Thresholds(Colour::Bad, &[(1.0, Colour::Good)]).json()),
@@ -263,6 +263,7 @@ fn standbys() -> Panel {
         ("Value #D", "Would be lost"),
         ("Value #E", "Would take"),
         ("Value #F", "Score"),
+        ("Value #G", "May be promoted"),
     ];
     Panel::table("Standbys", &columns, vec![
         Query::rows(&states::agreed()),
@@ -271,9 +272,11 @@ fn standbys() -> Panel {
         Query::rows(&format!("max by (group, standby) ({LOST})")),
         Query::rows(TAKES),
         Query::rows("min by (group, standby) (hotspare_readiness_score_ratio{STANDBY})"),
+        Query::rows(&states::of_promotions("group, standby")),
     ])
-    .says("Agreed: by the rules of the global set; a dash where they are not loaded. Worst: what the least content vantage says. Rank: the mean of all vantages; a dash for the first two hours. Would be lost: the least bound of the vantages whose canary is acknowledged, of the database with the most. Would take: the longest that any vantage says, by stages that were measured or are assumed.")
-    .size(14, 9)
+    .says("Agreed: by the rules of the global set; a dash where they are not loaded. Worst: what the least content vantage says. Rank: the mean of all vantages; a dash for the first two hours. Would be lost: the least bound of the vantages whose canary is acknowledged, of the database with the most. Would take: the longest that any vantage says, by stages that were measured or are assumed. May be promoted: a question once the primary is lost.")
+    .size(15, 9)
+    .words("May be promoted", &states::PROMOTION)
     .words("Agreed", &states::STANDBY)
     .words("Worst", &states::STANDBY)
     .field("Rank", &[("decimals", json!(1))])
@@ -291,7 +294,7 @@ fn standbys() -> Panel {
 fn readiness() -> Panel {
     Panel::timeline("Readiness", &states::STANDBY)
         .says("The worst that any vantage says. Unknown is never ready; a gap is nobody. Choose a group if these are too many rows.")
-        .size(10, 9)
+        .size(9, 9)
         .query(Query::range(
             &states::of_standbys("group, standby"),
             "{{group}} {{standby}}",

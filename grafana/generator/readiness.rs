@@ -142,6 +142,7 @@ fn failing() -> Panel {
         ("Value #C", "Value"),
         ("Value #D", "Limit"),
         ("Value #E", "Last answer"),
+        ("Value #F", "Changes"),
     ];
     let least = |series: &str| of_failing(&format!("max by ({CHECK_AT}) ({series}{{STANDBY}})"));
     Panel::table("Checks that do not pass", &columns, vec![
@@ -150,13 +151,15 @@ fn failing() -> Panel {
         least("hotspare_readiness_check_value"),
         least("hotspare_readiness_check_threshold"),
         of_failing(&format!("max by ({CHECK_AT}) (hotspare_readiness_check_last_conclusive_timestamp_seconds{{STANDBY}}) * 1000")),
+        of_failing(&format!("sum by ({CHECK_AT}) (increase(hotspare_readiness_check_transitions_total{{STANDBY}}[$__range]))")),
     ])
-    .says("Why, from each vantage. A hard check is a gate; a scored one only ranks. The reason dependency: look at the check that it builds on. Value and limit are in seconds, bytes, parts of a whole or counts, as the check has them; the last answer is the last that was good or bad. The reasons are explained in docs/metrics.md.")
+    .says("Why, from each vantage. A hard check is a gate; a scored one only ranks. The reason dependency: look at the check that it builds on. Value and limit are in seconds, bytes, parts of a whole or counts, as the check has them; the last answer is the last that was good or bad; changes are those of the time range. The reasons are explained in docs/metrics.md.")
     .size(24, 9)
     .words("State", &states::CHECK)
     .measured("Value", "short")
     .measured("Limit", "short")
     .moments("Last answer")
+    .field("Changes", &[("decimals", json!(0))])
     .sorted("State", true)
     .or_says("every check passes, or nothing is known: see the verdict")
 }
@@ -358,13 +361,6 @@ fn comparisons() -> Panel {
     )
 }
 
-/// Whether a standby may be promoted, which is a question only once the primary is lost.
-const PROMOTION: Look = Look(&[
-    (1, "yes", Colour::Good),
-    (0, "NO", Colour::Bad),
-    (-1, "not lost", Colour::Plain),
-]);
-
 fn promotion() -> Panel {
     let at = "group, standby, source_region";
     let columns = [
@@ -378,20 +374,18 @@ fn promotion() -> Panel {
     ];
     let most = |series: &str| Query::rows(&format!("max by ({at}) ({series}{{STANDBY}})"));
     Panel::table("May it be promoted?", &columns, vec![
-        Query::rows(&format!(
-            r#"max by ({at}) (hotspare_promotion_viable{{STANDBY}} and on ({at}) hotspare_failover_state{{STANDBY,state="primary_lost"}} == 1) or -1 + 0 * max by ({at}) (hotspare_failover_ready{{STANDBY}})"#
-        )),
+        Query::rows(&states::of_promotions(at)),
         Query::rows(&format!("max by ({at}) (hotspare_primary_last_seen_timestamp_seconds{{STANDBY}}) * 1000")),
         most("hotspare_primary_last_seen_rpo_seconds"),
         most("hotspare_rpo_objective_seconds"),
     ])
     .says("Once a vantage sees that the primary is lost: whether all that can still be asked of the standby passes, and what would have been lost when both were last seen (lost then) is within the objective. What was written after that moment is not in the figure. hotspare promotes nothing: it is your decision.")
     .size(14, 8)
-    .words("May be promoted", &PROMOTION)
+    .words("May be promoted", &states::PROMOTION)
     .moments("Both last seen")
     .measured("Lost then", "s")
     .measured("Objective", "s")
-    .sorted("Group", false)
+    .sorted("May be promoted", true)
     .or_says("no standby")
 }
 

@@ -28,6 +28,13 @@ pub(super) const TARGET: Look = Look(&[
     (3, "DOWN", Colour::Bad),
 ]);
 
+/// Whether a standby may be promoted, which is a question only once the primary is lost.
+pub(super) const PROMOTION: Look = Look(&[
+    (1, "yes", Colour::Good),
+    (0, "NO", Colour::Bad),
+    (-1, "not lost", Colour::Plain),
+]);
+
 /// What makes a column of a table one of [`STANDBY`].
 pub(super) fn column() -> [(&'static str, Value); 1] {
     [("mappings", STANDBY.json())]
@@ -48,6 +55,24 @@ pub(super) fn ready() -> String {
     format!(
         "({} or min by (group, standby) (hotspare_failover_ready{{STANDBY}}))",
         quorum()
+    )
+}
+
+/// 1 for each standby that could take over now: one that is ready; and one that may be promoted, the
+/// primary being lost, by every vantage that can tell.
+pub(super) fn could_take_over() -> String {
+    format!(
+        "({} == 1 or min by (group, standby) (hotspare_promotion_viable{{STANDBY}}) == 1)",
+        ready()
+    )
+}
+
+/// Whether standbys may be promoted, the worst of several, as numbers of [`PROMOTION`]. Of a primary
+/// that is not lost, NaN is not "not known".
+pub(super) fn of_promotions(by: &str) -> String {
+    let at = "group, standby, source_region";
+    format!(
+        r#"min by ({by}) (hotspare_promotion_viable{{STANDBY}} and on ({at}) hotspare_failover_state{{STANDBY,state="primary_lost"}} == 1) or -1 + 0 * max by ({by}) (hotspare_failover_ready{{STANDBY}})"#
     )
 }
 

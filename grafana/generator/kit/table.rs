@@ -46,7 +46,12 @@ impl Panel {
 
     /// A column with words in their colours.
     pub(crate) fn words(self, column: &str, look: &Look) -> Self {
-        self.coloured(column, &[("mappings", look.cells())])
+        let properties = [
+            ("mappings", look.cells()),
+            ("custom.align", json!("center")),
+            ("custom.minWidth", json!(115)),
+        ];
+        self.coloured(column, &properties)
     }
 
     /// A column of moments, in milliseconds since 1970: how long ago, or in how long.
