@@ -9,6 +9,8 @@ mod daemon;
 mod database;
 mod kit;
 mod overview;
+mod readiness;
+mod region_pair;
 mod states;
 
 pub(crate) use kit::Dashboard;
@@ -17,6 +19,8 @@ pub(crate) use kit::Dashboard;
 pub(crate) fn all() -> Vec<Dashboard> {
     vec![
         overview::dashboard(),
+        region_pair::dashboard(),
+        readiness::dashboard(),
         database::dashboard(),
         alerting::dashboard(),
         daemon::dashboard(),

@@ -63,12 +63,25 @@ impl Look {
         }
         json!(mappings)
     }
+
+    /// The same for the cells of a table, where what is not there at all is a dash. (In a timeline
+    /// that is a gap, and a stat says it by itself.)
+    pub(super) fn cells(&self) -> Value {
+        let mut mappings = self.json();
+        if let Value::Array(mappings) = &mut mappings {
+            // The second: a label that other rows have.
+            mappings.extend(["null", "empty"].map(|nothing| {
+                let dash =
+                    json!({ "color": Colour::None.name(), "index": self.0.len() + 1, "text": "—" });
+                json!({ "options": { "match": nothing, "result": dash }, "type": "special" })
+            }));
+        }
+        mappings
+    }
 }
 
-/// What stands for values that are not known, where numbers have no words: "not known" for NaN.
-pub(super) fn unknown() -> Value {
-    Look(&[]).json()
-}
+/// Numbers without words, of which only those that are not known have some.
+pub(super) const NUMBER: Look = Look(&[]);
 
 /// From which value on which colour holds; the first is for all below.
 pub(crate) struct Thresholds(pub(crate) Colour, pub(crate) &'static [(f64, Colour)]);

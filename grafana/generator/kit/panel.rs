@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::dashboard::source;
 use super::link;
-use super::look::{Colour, Look, Thresholds, unknown};
+use super::look::{Colour, Look, NUMBER, Thresholds};
 use super::query::Query;
 
 /// One panel. Each type has a file of its own with what makes it one.
@@ -167,7 +167,7 @@ impl Panel {
     /// the colour of the lowest value, and that is mostly green.
     fn words_for_nothing(&self) -> Value {
         let own = self.defaults.get("mappings").cloned();
-        let mut mappings = own.unwrap_or_else(unknown);
+        let mut mappings = own.unwrap_or_else(|| NUMBER.json());
         let nothing = self.defaults.get("noValue").cloned();
         let nothing = json!({
             "color": Colour::Unknown.name(),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::look::{Colour, Look, unknown};
+use super::look::{Colour, Look, NUMBER};
 use super::panel::Panel;
 use super::query::Query;
 
@@ -22,7 +22,8 @@ impl Panel {
         let pattern = format!("^({})$", pattern.join("|"));
         let panel = Self::new("table", title, options())
             .custom(plain_cells())
-            .with("mappings", unknown());
+            .unit("none")
+            .with("mappings", NUMBER.cells());
         let panel = queries.into_iter().fold(panel, Self::query);
         panel
             .transform("merge", json!({}))
@@ -46,12 +47,23 @@ impl Panel {
 
     /// A column with words in their colours.
     pub(crate) fn words(self, column: &str, look: &Look) -> Self {
-        self.coloured(column, &[("mappings", look.json())])
+        let properties = [
+            ("mappings", look.cells()),
+            ("custom.align", json!("center")),
+            ("custom.minWidth", json!(115)),
+        ];
+        self.coloured(column, &properties)
     }
 
     /// A column of moments, in milliseconds since 1970: how long ago, or in how long.
     pub(crate) fn moments(self, column: &str) -> Self {
-        self.field(column, &[("unit", json!("dateTimeFromNow"))])
+        self.field(
+            column,
+            &[
+                ("unit", json!("dateTimeFromNow")),
+                ("custom.minWidth", json!(125)),
+            ],
+        )
     }
 
     /// A column with a unit.
@@ -59,8 +71,7 @@ impl Panel {
         self.field(column, &[("unit", json!(unit))])
     }
 
-    /// A column with the colour of each value behind it. A cell without a value has none, whatever
-    /// the colour of the lowest is.
+    /// A column with the colour of each value behind it.
     pub(crate) fn coloured(self, column: &str, more: &[(&str, Value)]) -> Self {
         let mut properties = vec![(
             "custom.cellOptions",
@@ -84,7 +95,7 @@ impl Panel {
         let corner = format!(r"{row}\{column}");
         Self::new("table", title, options())
             .custom(plain_cells())
-            .with("mappings", unknown())
+            .with("mappings", NUMBER.cells())
             .field(&corner, &[
                 ("displayName", json!(row)),
                 ("custom.cellOptions", json!({ "type": "auto" })),
@@ -102,7 +113,8 @@ impl Panel {
     /// A [`Panel::cross`] in which each cell is a word in its colour.
     pub(crate) fn in_words(self, look: &Look) -> Self {
         let background = json!({ "mode": "basic", "type": "color-background" });
-        self.look(look).custom(json!({ "cellOptions": background }))
+        self.with("mappings", look.cells())
+            .custom(json!({ "cellOptions": background }))
     }
 
     /// From every region (rows) to every region (columns), with the way to the pair's own dashboard.
@@ -144,7 +156,8 @@ impl Panel {
 }
 
 fn plain_cells() -> Value {
-    json!({ "align": "auto", "cellOptions": { "type": "auto" }, "inspect": false })
+    // Without a width, each column takes at least 150 pixels, and the last ones are off the edge.
+    json!({ "align": "auto", "cellOptions": { "type": "auto" }, "inspect": false, "minWidth": 70 })
 }
 
 fn options() -> Value {
