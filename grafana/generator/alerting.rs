@@ -85,7 +85,7 @@ fn wrong() -> Vec<Panel> {
             ))
             .thresholds(&NONE_IS_GOOD)
             .or_says("no receiver"),
-        Panel::stat("Waits for the longest")
+        Panel::stat("Longest wait")
             .says("For how long the oldest delivery that a receiver has not taken waits. Deliveries are tried for 24 hours.")
             .query(Query::now(
                 "max(time() - hotspare_outbox_oldest_timestamp_seconds{DAEMON} > 0 or 0 * hotspare_outbox_deliveries{DAEMON})",
@@ -97,14 +97,14 @@ fn wrong() -> Vec<Panel> {
         over_range("Dropped", "hotspare_notifications_dropped_total")
             .says("What a receiver was never told, over the time range. It should never be anything.")
             .or_says("no receiver"),
-        Panel::stat("Alertmanagers not reached")
-            .says("Alertmanagers for which a request of a daemon failed in the last minutes.")
+        Panel::stat("Alertmanagers that failed")
+            .says("Alertmanagers for which a request of a daemon failed, over the time range. The alerts are sent again.")
             .query(Query::now(
                 &among(
-                    "max by (endpoint) (increase(hotspare_alertmanager_errors_total{DAEMON}[5m]))",
+                    "max by (endpoint) (increase(hotspare_alertmanager_errors_total{DAEMON}[$__range]))",
                     "> 0",
                 ),
-                "not reached",
+                "failed",
             ))
             .thresholds(&NONE_IS_BETTER)
             .or_says("no Alertmanager"),
@@ -168,21 +168,21 @@ fn of_prometheus() -> Panel {
         .size(24, 9)
         .sorted("State", false)
         .coloured("State", &[("mappings", state)])
-        .field("Alert", &[("links", runbook)])
+        .field("Alert", &[("links", runbook), ("custom.minWidth", json!(240))])
         .or_says("none, or no rules")
 }
 
 fn of_prometheus_over_time() -> Panel {
-    let by = "alertname, group, standby, probe, source_region, target_region, receiver, instance";
+    let by = "alertname, group, standby, target, receiver";
     let of = |number: u32, state: &str| {
         format!(r#"{number} * ALERTS{{alertname=~"Hotspare.+",alertstate="{state}"}}"#)
     };
     Panel::timeline("Alerts of Prometheus over time", &ALERT)
-        .says("When each was pending, and when it fired. Nothing is drawn where there was no alert.")
-        .size(24, 10)
+        .says("When each was pending, and when it fired, those of several daemons or probes as one. Nothing is drawn where there was no alert.")
+        .size(24, 12)
         .query(Query::range(
             &format!("max by ({by}) ({} or {})", of(2, "firing"), of(1, "pending")),
-            "{{alertname}} {{group}} {{standby}} {{probe}} {{source_region}} {{target_region}} {{receiver}} {{instance}}",
+            "{{alertname}} {{group}} {{standby}} {{target}} {{receiver}}",
         ))
         .or_says("none, or no rules")
 }
@@ -200,31 +200,26 @@ fn of_daemons() -> Panel {
         ("Value #C", "Pending"),
         ("Value #D", "Resolved"),
     ];
-    let firing = [
-        ("mappings", json!([])),
-        (
-            "thresholds",
-            json!({ "mode": "absolute", "steps": [
-                { "color": Colour::Good.name(), "value": null },
-                { "color": Colour::Bad.name(), "value": 1 },
-            ] }),
-        ),
-    ];
+    let firing = json!({ "mode": "absolute", "steps": [
+        { "color": Colour::Good.name(), "value": null },
+        { "color": Colour::Bad.name(), "value": 1 },
+    ] });
     Panel::table(
         "Alerts now, by vantage",
         &columns,
         ["firing", "muted", "pending", "resolved"].map(state).into(),
     )
     .says("Muted ones fire, and nobody is told: a silence, or maintenance. Resolved ones are over, and kept until everybody was told. hotspare alerts lists them.")
-    .size(8, 9)
-    .coloured("Firing", &firing)
+    .size(12, 9)
+    .sorted("Vantage", false)
+    .coloured("Firing", &[("thresholds", firing)])
     .or_says("no daemon")
 }
 
 fn of_daemons_over_time() -> Panel {
     Panel::time_series("Alerts over time, by vantage")
         .says("Of the daemons' own rules. What several vantages see of one thing is one alert at each of them.")
-        .size(16, 9)
+        .size(12, 9)
         .unit("short")
         .decimals(0)
         .steps()
@@ -391,9 +386,9 @@ fn lost() -> Vec<Panel> {
     ]
 }
 
-/// By what a queue to an Alertmanager is known.
-const AM: &str = "instance, receiver, endpoint";
-const AM_NAME: &str = "{{endpoint}} from {{instance}}";
+/// By what an Alertmanager is known, of all chosen daemons together.
+const AM: &str = "receiver, endpoint";
+const AM_NAME: &str = "{{receiver}} {{endpoint}}";
 
 fn sent() -> Panel {
     Panel::time_series("Alerts that Alertmanager took")
@@ -437,7 +432,7 @@ fn latency() -> Panel {
 
 fn queue() -> Panel {
     Panel::time_series("Alerts with a change that it was not told yet")
-        .says("0 for nearly all of the time. An Alertmanager that is away lets it grow to the number of alerts, and no further.")
+        .says("Of the daemon that has the most of them. 0 for nearly all of the time. An Alertmanager that is away lets it grow to the number of alerts, and no further.")
         .unit("short")
         .decimals(0)
         .query(Query::range(
@@ -451,6 +446,7 @@ fn heartbeats() -> Panel {
     Panel::time_series("Heartbeats per minute")
         .says("Beats that were taken. A line at 0 is a daemon without a heartbeat in its configuration, or one whose beats do not arrive.")
         .unit("short")
+        .at_least("10m")
         .query(Query::range(
             "60 * sum by (instance) (rate(hotspare_heartbeats_total{DAEMON}[$__rate_interval]))",
             "{{instance}}",
@@ -462,6 +458,7 @@ fn heartbeat_failures() -> Panel {
     Panel::time_series("Heartbeats that did not arrive, per minute")
         .says("By reason, and those withheld as something of the daemon did not go on. Empty: none.")
         .unit("short")
+        .at_least("10m")
         .stacked()
         .query(Query::range(
             "60 * sum by (instance, reason) (rate(hotspare_heartbeat_failures_total{DAEMON}[$__rate_interval])) > 0",

@@ -20,7 +20,7 @@ const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn
 
 /// Whether its judgement goes on, as the rules ask it: movement is compared, and not clocks.
 const FRESH: &str =
-    "max by (instance) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[2m]))";
+    "max by (instance) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[$__rate_interval]))";
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
@@ -89,7 +89,7 @@ fn wrong() -> Vec<Panel> {
         now("Do not answer", "max by (instance) (up{DAEMON})", "== 0")
             .says("Daemons that Prometheus cannot scrape. What they last said is gone after five minutes."),
         now("Stand still", FRESH, "== 0")
-            .says("Daemons that answer, and whose judgement did not move for two minutes: what is on their page is old."),
+            .says("Daemons that answer, and whose judgement did not move in the last four scrapes: what is on their page is old."),
         now(
             "Clocks jumped",
             "max by (instance) (hotspare_tilt{DAEMON})",

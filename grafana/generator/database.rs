@@ -176,6 +176,11 @@ fn least(series: &str) -> String {
     format!("min by ({PAIR}) ({series}{{REPLICA}})")
 }
 
+/// A series for lines: where it is not known is a gap, and no last value in the legend.
+fn known(series: &str) -> String {
+    format!("{series} > -Inf")
+}
+
 /// The most that any vantage says of a pair.
 fn most(series: &str) -> String {
     format!("max by ({PAIR}) ({series}{{REPLICA}})")
@@ -210,7 +215,7 @@ fn wrong() -> Vec<Panel> {
             .says("Sets with no writable member, or with several. None means that nothing can be written; several, that two copies go different ways.")
             .or_says("no set"),
         count(
-            "Reached from nowhere",
+            "Unreachable",
             &format!("max by ({SERVER}) (hotspare_probe_up{{SERVER}})"),
             "== 0",
         )
@@ -220,7 +225,7 @@ fn wrong() -> Vec<Panel> {
             .says("Standbys that call their link to the primary down. A link through which nothing comes may be called up for a minute longer: see the silence below.")
             .or_says("no standby"),
         count(
-            "Beyond the objective",
+            "RPO exceeded",
             &format!(
                 "({} - on (group, standby) group_left () max by (group, standby) (hotspare_rpo_objective_seconds{{STANDBY}}))",
                 least("hotspare_rpo_estimate_seconds")
@@ -244,7 +249,7 @@ fn wrong() -> Vec<Panel> {
             .says("Standbys that lack what the primary does not have any more: a lost slot (PostgreSQL), or purged logs (MySQL, MariaDB). They have to be made anew.")
             .or_says("no such pair"),
         count(
-            "Parameters too low",
+            "Low parameters",
             &most("hotspare_db_parameter_too_low"),
             "> 0",
         )
@@ -262,7 +267,7 @@ fn wrong() -> Vec<Panel> {
 }
 
 fn servers() -> Panel {
-    let up = format!("hotspare_probe_up{{SERVER}}");
+    let up = "hotspare_probe_up{SERVER}";
     let columns = [
         ("probe", "Probe"),
         ("target", "Target"),
@@ -284,7 +289,9 @@ fn servers() -> Panel {
         ],
     )
     .says("Every database, as the chosen daemons last saw it. Role and writable are the server's own words; engine and version are those last seen. Two lines of one target are two versions that different daemons saw.")
-    .size(24, 8)
+    .size(24, 9)
+    .sorted("Probe", false)
+    .field("Version", &[("custom.minWidth", json!(260))])
     .words("Reached", &REACHED)
     .words("Role", &ROLE)
     .words("Writable", &WRITABLE)
@@ -319,27 +326,27 @@ fn primaries() -> Panel {
 fn objective() -> Panel {
     Panel::time_series("Seconds of writes that would be lost")
         .says("What would be lost if the primary died now, by the canary: an upper bound, as coarse as the interval of the probe. Dashed: the objective. Each daemon by itself: one that lost sight of the primary goes on saying what it last saw. Empty without a canary.")
-        .size(12, 9)
+        .size(24, 8)
         .unit("s")
         .query(Query::range(
-            &format!("min by ({PAIR}, source_region) (hotspare_rpo_estimate_seconds{{REPLICA}})"),
+            &known(&format!("min by ({PAIR}, source_region) (hotspare_rpo_estimate_seconds{{REPLICA}})")),
             "{{group}} {{probe}} → {{standby}} by {{source_region}}",
         ))
         .query(Query::range(
             "max by (group, standby) (hotspare_rpo_objective_seconds{STANDBY})",
             "objective {{group}} {{standby}}",
         ))
-        .limit("^objective ")
+        .limit("objective .*")
         .or_says("no canary")
 }
 
 fn lag() -> Panel {
     Panel::time_series("Lag, by method")
         .says("How long ago the primary had what the standby shows. ring and canary are measured, the least of the daemons; native is what the standby says of itself, and lies while nothing arrives. A gap: not known. Redis has no native one, and without a canary there is none of it.")
-        .size(12, 9)
+        .size(24, 8)
         .unit("s")
         .query(Query::range(
-            &format!("min by ({PAIR}, method) (hotspare_replication_lag_seconds{{REPLICA}})"),
+            &known(&format!("min by ({PAIR}, method) (hotspare_replication_lag_seconds{{REPLICA}})")),
             "{{group}} {{probe}} → {{standby}} {{method}}",
         ))
 }
@@ -348,7 +355,7 @@ fn loss() -> Panel {
     Panel::time_series("Bytes not received")
         .says("What the primary has and the standby has not received: lost if the primary died now. The least of the daemons, as each figure is an upper bound. PostgreSQL and Redis; MySQL and MariaDB count transactions.")
         .unit("bytes")
-        .query(Query::range(&least("hotspare_replication_loss_bytes"), PAIR_NAME))
+        .query(Query::range(&known(&least("hotspare_replication_loss_bytes")), PAIR_NAME))
         .or_says("no PostgreSQL or Redis pair")
 }
 
@@ -356,7 +363,7 @@ fn apply() -> Panel {
     Panel::time_series("Bytes received and not applied")
         .says("Nothing of it would be lost, but a promotion waits for it. It grows while replay is paused. PostgreSQL and Redis only.")
         .unit("bytes")
-        .query(Query::range(&least("hotspare_replication_apply_bytes"), PAIR_NAME))
+        .query(Query::range(&known(&least("hotspare_replication_apply_bytes")), PAIR_NAME))
         .or_says("no PostgreSQL or Redis pair")
 }
 
@@ -398,19 +405,19 @@ fn transactions() -> Panel {
         .unit("short")
         .decimals(0)
         .query(Query::range(
-            &least("hotspare_replication_missing_transactions"),
+            &known(&least("hotspare_replication_missing_transactions")),
             &format!("missing {PAIR_NAME}"),
         ))
         .query(Query::range(
-            &most("hotspare_replication_errant_transactions"),
+            &known(&most("hotspare_replication_errant_transactions")),
             &format!("errant {PAIR_NAME}"),
         ))
         .query(Query::range(
-            &most("hotspare_replication_unrecoverable_transactions"),
+            &known(&most("hotspare_replication_unrecoverable_transactions")),
             &format!("unrecoverable {PAIR_NAME}"),
         ))
         .fields(
-            "^(errant|unrecoverable) ",
+            "(errant|unrecoverable) .*",
             &[
                 ("color", json!({ "mode": "thresholds" })),
                 (
@@ -430,7 +437,7 @@ fn retained() -> Panel {
     Panel::time_series("Log kept for the standby's slot")
         .says("Bytes that the primary keeps until the standby has them. A standby that is gone lets it grow until the primary's disk is full, or the slot is lost. PostgreSQL with slots only.")
         .unit("bytes")
-        .query(Query::range(&most("hotspare_replication_slot_retained_bytes"), PAIR_NAME))
+        .query(Query::range(&known(&most("hotspare_replication_slot_retained_bytes")), PAIR_NAME))
         .or_says("no PostgreSQL pair with a slot")
 }
 
@@ -465,7 +472,7 @@ fn timelines() -> Panel {
         .decimals(0)
         .steps()
         .query(Query::range(
-            &format!("max by ({SERVER}) (hotspare_db_timeline{{SERVER}})"),
+            &known(&format!("max by ({SERVER}) (hotspare_db_timeline{{SERVER}})")),
             SERVER_NAME,
         ))
         .or_says("no PostgreSQL server")
@@ -514,7 +521,7 @@ fn canaries_missing() -> Panel {
         .legend_below()
         .query(Query::range(
             &format!(
-                "max by ({PAIR}) (hotspare_canary_acked_seq{{SET}} - on (job, instance, group, probe, source_region) group_right () hotspare_canary_seen_seq{{REPLICA}})"
+                "max by ({PAIR}) (hotspare_canary_acked_seq{{SET}} - on (job, instance, group, probe, source_region) group_right () hotspare_canary_seen_seq{{REPLICA}}) > -Inf"
             ),
             PAIR_NAME,
         ))
@@ -573,7 +580,7 @@ fn visits() -> Panel {
             "max by (probe) (hotspare_probe_timeout_seconds{SERVER})",
             "timeout {{probe}}",
         ))
-        .limit("^timeout ")
+        .limit("timeout .*")
 }
 
 fn visits_spread() -> Panel {
@@ -605,7 +612,7 @@ fn keys() -> Panel {
         .unit("short")
         .legend_below()
         .query(Query::range(
-            &format!("max by ({SERVER}) (hotspare_db_keys{{SERVER}})"),
+            &known(&format!("max by ({SERVER}) (hotspare_db_keys{{SERVER}})")),
             SERVER_NAME,
         ))
         .or_says("no Redis server")
@@ -617,7 +624,7 @@ fn keys_ratio() -> Panel {
         .size(8, 8)
         .unit("percentunit")
         .legend_below()
-        .query(Query::range(&least("hotspare_db_keys_ratio"), PAIR_NAME))
+        .query(Query::range(&known(&least("hotspare_db_keys_ratio")), PAIR_NAME))
         .or_says("no Redis pair")
 }
 
