@@ -144,11 +144,9 @@ fn of_prometheus() -> Panel {
         ("standby", "Standby"),
         ("probe", "Probe"),
         ("check", "Check"),
-        ("source_region", "From"),
-        ("target_region", "To"),
         ("target", "Target"),
+        ("source_region", "From"),
         ("receiver", "Receiver"),
-        ("endpoint", "Endpoint"),
         ("reason", "Reason"),
         ("instance", "Instance"),
     ];

@@ -291,7 +291,7 @@ fn servers() -> Panel {
     .says("Every database, as the chosen daemons last saw it. Role and writable are the server's own words; engine and version are those last seen. Two lines of one target are two versions that different daemons saw.")
     .size(24, 9)
     .sorted("Probe", false)
-    .field("Version", &[("custom.minWidth", json!(260))])
+    .field("Version", &[("custom.width", json!(310))])
     .words("Reached", &REACHED)
     .words("Role", &ROLE)
     .words("Writable", &WRITABLE)
