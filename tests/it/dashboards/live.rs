@@ -1,13 +1,14 @@
 //! Every question that the dashboards ask, asked of a real Prometheus that scrapes real daemons: it
 //! has an answer while all is well, and the right one while it is not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::board::{Board, Panel, Target, list, text};
 use super::colour::colour;
+use super::interpolate::Values;
 use super::promql::Query;
 use super::stage::Stage;
 use super::viewer::{Sample, Viewer};
@@ -73,59 +74,65 @@ fn everything_is_answered(stage: &Stage, boards: &[Board]) {
         .into_iter()
         .partition(|asked| !excused.contains(&asked.at()));
     let since = Instant::now();
-    loop {
-        left.retain(|asked| !has_answer(&viewer, *asked));
-        let silent = silent_annotations(&viewer, boards);
+    let views = loop {
+        let (views, mut silent) = all_views(&viewer, boards);
+        left.retain(|asked| !has_answer(&viewer, *asked, &views));
+        silent.extend(silent_annotations(&viewer, boards, &views));
         if left.is_empty() && silent.is_empty() {
-            break;
+            break views;
         }
-        let names: Vec<_> = left
-            .iter()
-            .map(|asked| (asked.at(), asked.target.expr()))
-            .collect();
+        let names = left.iter().map(|asked| (asked.at(), asked.target.expr()));
+        let names: Vec<_> = names.collect();
         assert!(
             since.elapsed() < PATIENCE,
             "no answer: {names:#?} {silent:#?}"
         );
         std::thread::sleep(Duration::from_secs(1));
-    }
+    };
     assert_eq!(
         excused.len(),
         EMPTY_HERE.len(),
         "some of them are not there"
     );
-    let vain: Vec<_> = excused
+    let vain = excused
         .iter()
-        .filter(|asked| has_answer(&viewer, **asked))
-        .collect();
-    let vain: Vec<_> = vain.iter().map(|asked| asked.at()).collect();
+        .filter(|asked| has_answer(&viewer, **asked, &views));
+    let vain: Vec<_> = vain.map(|asked| asked.at()).collect();
     assert!(vain.is_empty(), "they have an answer: {vain:#?}");
 }
 
+/// The choices of the variables of each dashboard, by its file.
+type Views = BTreeMap<String, Vec<Values>>;
+
+/// All of them, and what variables have no value.
+fn all_views(viewer: &Viewer<'_>, boards: &[Board]) -> (Views, Vec<String>) {
+    let mut silent = Vec::new();
+    let mut all = Views::new();
+    for board in boards {
+        let views = viewer.views(board).unwrap_or_else(|error| {
+            silent.push(format!("{}: {error}", board.file));
+            Vec::new()
+        });
+        all.insert(board.file.clone(), views);
+    }
+    (all, silent)
+}
+
 /// Whether a query has a number for any choice of the variables.
-fn has_answer(viewer: &Viewer<'_>, asked: Asked<'_>) -> bool {
-    let views = viewer.views(asked.board).unwrap_or_default();
-    views.iter().any(|values| {
-        let answer = viewer
-            .run(asked.target, values)
-            .expect("variables that there are");
+fn has_answer(viewer: &Viewer<'_>, asked: Asked<'_>, views: &Views) -> bool {
+    views[&asked.board.file].iter().any(|values| {
+        let answer = viewer.run(asked.target, values);
+        let answer = answer.expect("variables that there are");
         answer.iter().any(|sample| sample.is_known)
     })
 }
 
-fn silent_annotations(viewer: &Viewer<'_>, boards: &[Board]) -> Vec<String> {
+fn silent_annotations(viewer: &Viewer<'_>, boards: &[Board], views: &Views) -> Vec<String> {
     let mut silent = Vec::new();
     for board in boards {
-        let views = match viewer.views(board) {
-            Ok(views) => views,
-            Err(error) => {
-                silent.push(format!("{}: {error}", board.file));
-                continue;
-            }
-        };
         for annotation in board.annotations() {
             let expr = text(&annotation["target"]["expr"]);
-            let answered = views.iter().any(|values| {
+            let answered = views[&board.file].iter().any(|values| {
                 let expr = values.put_into(expr).expect("variables that there are");
                 viewer.over_time(&expr).iter().any(|sample| sample.is_known)
             });
@@ -259,8 +266,8 @@ fn is_verdict(target: Target<'_>) -> bool {
 
 /// What a query comes to at this moment, for the first choice of the variables.
 fn now(viewer: &Viewer<'_>, asked: Asked<'_>) -> Vec<Sample> {
-    let views = viewer.views(asked.board).expect("values");
-    let expr = views[0]
+    let view = viewer.first_view(asked.board).expect("values");
+    let expr = view
         .put_into(asked.target.expr())
         .expect("variables that there are");
     viewer.now(&expr)

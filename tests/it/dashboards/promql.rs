@@ -125,9 +125,11 @@ impl Reader {
                 let (function, before) = self.open.pop().expect("a parenthesis that is open");
                 if self.follows("[") {
                     let inner = &mut self.query.selectors[before..];
-                    inner.iter_mut().for_each(|s| s.in_subquery = true);
+                    for selector in inner {
+                        selector.in_subquery = true;
+                    }
                 }
-                if function == "label_replace" || function == "label_join" {
+                if ["label_replace", "label_join", "count_values"].contains(&function.as_str()) {
                     self.label_made();
                 }
             }
@@ -192,22 +194,23 @@ impl Reader {
         self.query.selectors.push(selector);
     }
 
-    /// The label that a call which just ended has made: its first text.
+    /// The label that a call which just ended has made: the first text that it was given.
     fn label_made(&mut self) {
-        let mut depth = 0;
-        let mut texts = Vec::new();
+        let (mut depth, mut in_braces) = (0, false);
+        let mut first = None;
         for token in self.tokens[..self.at].iter().rev() {
             match token.as_str() {
                 ")" => depth += 1,
                 "(" => depth -= 1,
-                text if depth == 1 && text.starts_with('"') => texts.push(text),
+                "}" | "{" => in_braces = token == "}",
+                text if depth == 1 && !in_braces && text.starts_with('"') => first = Some(text),
                 _ => {}
             }
             if depth == 0 {
                 break;
             }
         }
-        let made = texts.last().expect("the label that is made");
+        let made = first.expect("the label that is made");
         self.query.made.push(made.trim_matches('"').to_owned());
     }
 
@@ -232,12 +235,12 @@ mod tests {
         let query = Query::read(
             "histogram_quantile(0.9, sum by (le, kind) (rate(a_bucket{job=~\"$job\",x!=\"(}\"}[$__rate_interval]))) \
              / on (kind) group_left (x) (b:c:d offset 1d) > bool ${limit:raw} \
-             or label_replace(max_over_time((time() - d{e=\"f\"})[1h:1m]), \"made\", \"$1\", \"e\", \"(.*)\") \
+             or label_replace(d{e=\"f\"} or max_over_time((time() - d{e=\"f\"})[1h:1m]), \"made\", \"$1\", \"e\", \"(.*)\") \
              + sum(g[2m:]) by (le) and vector(Inf)",
         );
         let names: Vec<_> = query.selectors.iter().map(|s| s.name.as_str()).collect();
-        assert_eq!(names, ["a_bucket", "b:c:d", "d", "g"]);
-        let [bucket, record, d, g] = &query.selectors[..] else {
+        assert_eq!(names, ["a_bucket", "b:c:d", "d", "d", "g"]);
+        let [bucket, record, _, d, g] = &query.selectors[..] else {
             panic!("{query:?}");
         };
         assert!(bucket.has("job", "=~", "$job") && bucket.has("x", "!=", "(}"));

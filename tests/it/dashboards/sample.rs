@@ -31,11 +31,11 @@ pub(super) fn board() -> Board {
                 variable("instance", "Instance", "label_values(hotspare_build_info{job=~\"$job\"}, instance)"),
             ] },
             "panels": [
-                panel(1, "Runs", 0, json!({
+                panel(1, "Runs", 0, &json!({
                     "datasource": source(), "refId": "A", "legendFormat": "{{kind}}", "range": true,
                     "expr": "sum by (kind) (rate(hotspare_probe_attempts_total{job=~\"$job\",instance=~\"$instance\"}[$__rate_interval]))"
                 })),
-                panel(2, "Up", 8, json!({
+                panel(2, "Up", 8, &json!({
                     "datasource": source(), "refId": "A", "legendFormat": "{{target}}", "range": true,
                     "expr": "min by (target) (hotspare_probe_up{job=~\"$job\",instance=~\"$instance\"})"
                 })),
@@ -57,7 +57,7 @@ fn variable(name: &str, label: &str, query: &str) -> Value {
     })
 }
 
-fn panel(id: u64, title: &str, y: u64, target: Value) -> Value {
+fn panel(id: u64, title: &str, y: u64, target: &Value) -> Value {
     json!({
         "id": id, "type": "timeseries", "title": title, "description": "What it shows.",
         "datasource": source(), "gridPos": { "x": 0, "y": y, "w": 24, "h": 8 },

@@ -66,6 +66,16 @@ impl Viewer<'_> {
         Ok(views)
     }
 
+    /// The first of these.
+    pub(super) fn first_view(&self, board: &Board) -> Result<Values, String> {
+        let mut values = Values::of_range(RANGE, SCRAPE, SCRAPE);
+        for variable in board.variables() {
+            let choices = self.choices(variable, &values)?;
+            values.set(variable.name(), choices[0].as_str());
+        }
+        Ok(values)
+    }
+
     fn choices(&self, variable: Variable<'_>, values: &Values) -> Result<Vec<String>, String> {
         if !variable.is_query() {
             let current = &variable.json["current"]["value"];
@@ -87,7 +97,13 @@ impl Viewer<'_> {
             return Err(format!("{name} has no value: {selector}"));
         }
         if variable.is_multi() {
-            return Ok(vec![text(&variable.json["allValue"]).to_owned()]);
+            let all = text(&variable.json["allValue"]);
+            let every = || format!("({})", found.join("|"));
+            return Ok(vec![if all.is_empty() {
+                every()
+            } else {
+                all.to_owned()
+            }]);
         }
         Ok(found)
     }
