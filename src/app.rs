@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use crate::config::{Plan, Shared};
 use crate::evaluate::{Board, Evaluation, Progress};
-use crate::metrics::{Buckets, Exposition, Own, Store};
+use crate::metrics::{Buckets, Exposition, Own, Store, Terms};
 use crate::model::{Beat, Observation};
 use crate::schedule::Outlet;
 use crate::server;
@@ -288,8 +288,11 @@ fn series(plan: &Plan) -> Result<Store, String> {
             &planned.probe.shape(),
             buckets(&planned.buckets)?,
             buckets(&planned.phase_buckets)?,
-            planned.interval,
-            planned.timeout,
+            Terms {
+                interval: planned.interval,
+                timeout: planned.timeout,
+                objective: planned.objective,
+            },
         )?;
     }
     Ok(store)

@@ -112,6 +112,8 @@ pub struct Probe {
     pub interval: Duration,
     /// The deadline of a run; not longer than the interval.
     pub timeout: Duration,
+    /// Which part of the attempts is to succeed, above 0 and below 1, if anything is said of it.
+    pub objective: Option<f64>,
     /// The regions it runs from.
     pub from: Vec<Arc<str>>,
     /// Bounds of the histogram of durations, in seconds.

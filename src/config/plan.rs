@@ -138,6 +138,8 @@ pub struct PlannedTarget {
     pub interval: Duration,
     /// The deadline of a run.
     pub timeout: Duration,
+    /// Which part of the attempts is to succeed, above 0 and below 1, if anything is said of it.
+    pub objective: Option<f64>,
     /// When in the interval the runs start.
     pub turn: Turn,
     /// Bounds of the histogram of durations, in seconds.
@@ -327,6 +329,7 @@ impl Planner<'_> {
             target,
             interval: probe.interval,
             timeout: probe.timeout,
+            objective: probe.objective,
             buckets: Arc::clone(&probe.buckets),
             phase_buckets: Arc::clone(&probe.phase_buckets),
             probe: runner,

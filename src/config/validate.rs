@@ -40,6 +40,7 @@ const MAX_TARGETS: i64 = 200_000;
 pub(super) struct Defaults {
     interval: Duration,
     timeout: Option<Duration>,
+    objective: Option<f64>,
     buckets: Arc<[f64]>,
     phase_buckets: Arc<[f64]>,
 }
@@ -174,6 +175,7 @@ impl Check<'_> {
         Defaults {
             interval,
             timeout: read.timeout,
+            objective: self.objective(&element, read.objective.as_deref()),
             buckets: self.bounds(&element, "buckets", read.buckets, &buckets::DURATION.into()),
             phase_buckets: self.bounds(
                 &element,
