@@ -154,6 +154,7 @@ impl Daemon {
         supervisor.task("evaluation", evaluate(evaluation, observed));
         let outlet = outlet(observations, &own);
         let region = plan.region.to_string();
+        let daemons = plan.daemons.clone();
         let heartbeat = heartbeat::Planned::of(&plan);
         let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         beats.append(&mut alarm.beats);
@@ -165,6 +166,7 @@ impl Daemon {
             own,
             version: crate::VERSION.to_owned(),
             region,
+            daemons,
             healthy: healthy(beats),
             ready: ready(progress),
             events: Box::new(Events(Arc::clone(&board))),

@@ -84,6 +84,7 @@ pub(super) struct Alerting {
 pub(super) struct Region {
     pub(super) name: Option<String>,
     pub(super) jurisdiction: Option<String>,
+    pub(super) daemon: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
