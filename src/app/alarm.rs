@@ -39,8 +39,10 @@ impl Alarm {
         let silences = Silences::kept_in(state);
         // Before anything is delivered: every alert is muted or not from here on.
         let alerting = alerts::alerting(plan, board, &book, state, &silences, own);
-        let (outbox, beats) = delivery::start(plan, &book, (state, series), own, stop, supervisor)?;
-        alertmanagers::start(plan, &book, series, stopped(stop.clone()), supervisor)?;
+        let (outbox, mut beats) =
+            delivery::start(plan, &book, (state, series), own, stop, supervisor)?;
+        let stop = stopped(stop.clone());
+        beats.extend(alertmanagers::start(plan, &book, series, stop, supervisor)?);
         Ok(Self {
             book,
             silences,

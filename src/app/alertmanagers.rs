@@ -3,15 +3,21 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::supervise::Supervisor;
 use crate::config::Plan;
 use crate::deliver::{Endpoint, Timing, tell_all};
 use crate::metrics::Store;
+use crate::model::Beat;
 use crate::notify::Prepared;
 use crate::rule::Alerts;
 
 /// The name of their thread.
 pub(super) const THREAD: &str = "alertmanagers";
+
+/// The signs of life of tasks, with their names.
+type Beats = Vec<(String, Arc<Beat>)>;
 
 /// Starts the thread, if there is an Alertmanager.
 pub(super) fn start(
@@ -20,15 +26,18 @@ pub(super) fn start(
     series: &Store,
     stop: impl Future<Output = ()> + Send + 'static,
     supervisor: &mut Supervisor,
-) -> Result<(), String> {
+) -> Result<Beats, String> {
     let endpoints = endpoints(plan, series)?;
     if endpoints.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let book = book.clone();
+    let beat = Arc::new(Beat::new(Instant::now().into_std()));
+    let beats = vec![(THREAD.to_owned(), Arc::clone(&beat))];
     supervisor.thread(THREAD, move || {
-        tell_all(endpoints, book, Timing::default(), stop)
-    })
+        tell_all(endpoints, book, Timing::default(), beat, stop)
+    })?;
+    Ok(beats)
 }
 
 fn endpoints(plan: &Plan, series: &Store) -> Result<Vec<Endpoint>, String> {

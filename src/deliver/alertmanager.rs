@@ -8,6 +8,7 @@ mod told;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +20,7 @@ use tracing::{info, warn};
 pub use self::told::Timing;
 use self::told::{Moment, Told};
 use crate::metrics::AlertmanagerSeries;
-use crate::model::Fingerprint;
+use crate::model::{Beat, Fingerprint};
 use crate::notify::{Denial, Member, Refusal, RefusalReason, Stated};
 use crate::rule::Alerts;
 
@@ -36,11 +37,13 @@ pub struct Endpoint {
 }
 
 /// Tells every Alertmanager until `stop`, and at the end what it was not told yet. Each is told by
-/// a task of its own.
+/// a task of its own; `beat` is the sign of life of the thread that all of them share, which no
+/// Alertmanager that does not answer stops.
 pub async fn tell_all(
     endpoints: Vec<Endpoint>,
     alerts: Alerts,
     timing: Timing,
+    beat: Arc<Beat>,
     stop: impl Future<Output = ()>,
 ) {
     let (stop_tasks, stopped) = watch::channel(false);
@@ -51,10 +54,15 @@ pub async fn tell_all(
         let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
         tasks.spawn(tell(endpoint, alerts.clone(), timing, stop));
     }
-    tokio::select! {
-        () = stop => {}
-        // None ends by itself.
-        Some(ended) = tasks.join_next() => super::pass_on(ended),
+    let mut stop = pin!(stop);
+    loop {
+        beat.beat(Instant::now().into_std());
+        tokio::select! {
+            () = &mut stop => break,
+            // None ends by itself.
+            Some(ended) = tasks.join_next() => super::pass_on(ended),
+            () = sleep(super::BEAT) => {}
+        }
     }
     stop_tasks.send_replace(true);
     while let Some(ended) = tasks.join_next().await {
@@ -356,6 +364,40 @@ mod tests {
         }
     }
 
+    fn beat() -> Arc<Beat> {
+        Beat::new(Instant::now().into_std()).into()
+    }
+
+    /// A member that never answers.
+    struct Silent;
+
+    impl Member for Silent {
+        fn name(&self) -> &'static str {
+            "http://silent:9093"
+        }
+
+        fn state<'a>(&'a self, _: &'a [Stated], _: Option<&'a str>) -> Request<'a> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_thread_lives_on_while_no_member_answers() {
+        let alerts = Alerts::kept_in(&Store::in_memory());
+        alerts.put(firing("A"));
+        let beat = beat();
+        let watched = Arc::clone(&beat);
+        let stop = async move {
+            for _ in 0..60 {
+                sleep(Duration::from_secs(1)).await;
+                let silence = watched.silence(Instant::now().into_std());
+                assert!(silence <= super::super::BEAT, "{silence:?}");
+            }
+        };
+        let endpoints = vec![endpoint(Arc::new(Silent))];
+        tell_all(endpoints, alerts, Timing::default(), beat, stop).await;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_request_that_is_never_let_through_keeps_out_no_other() {
         let alerts = Alerts::kept_in(&Store::in_memory());
@@ -365,7 +407,7 @@ mod tests {
         let member = Arc::new(Filtered::default());
         let endpoint = endpoint(Arc::clone(&member) as Arc<dyn Member>);
         let stop = sleep(Duration::from_mins(5));
-        tell_all(vec![endpoint], alerts, Timing::default(), stop).await;
+        tell_all(vec![endpoint], alerts, Timing::default(), beat(), stop).await;
         let taken = member.taken.lock().expect("not poisoned");
         // All but those of the batch with it, of 256.
         assert_eq!(taken.len(), 744);
@@ -382,7 +424,7 @@ mod tests {
         });
         let endpoint = endpoint(Arc::clone(&member) as Arc<dyn Member>);
         let stop = sleep(Duration::from_mins(10));
-        tell_all(vec![endpoint], alerts, Timing::default(), stop).await;
+        tell_all(vec![endpoint], alerts, Timing::default(), beat(), stop).await;
         let asked = member.asked.lock().expect("not poisoned");
         let pauses = asked.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
         let longest = pauses.max().expect("asked twice");

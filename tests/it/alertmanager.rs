@@ -8,12 +8,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hotspare::deliver::{Endpoint, Timing, tell_all};
 use hotspare::files::Files;
 use hotspare::metrics::{Format, Own, Store as Series, encode};
-use hotspare::model::{Alert, AlertState, Labels, Mute};
+use hotspare::model::{Alert, AlertState, Beat, Labels, Mute};
 use hotspare::net::{Names, Resolver, Roots};
 use hotspare::notify::{AlertmanagerSettings, Context};
 use hotspare::rule::Alerts;
 use hotspare::store::Store;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::alertmanager_cluster::{Cluster, GROUP_INTERVAL, Hook, PEER_TIMEOUT};
 use crate::daemon::{Daemon, hotspare};
@@ -84,12 +85,13 @@ impl Vantage {
                 member,
             }
         });
+        let beat = Arc::new(Beat::new(Instant::now().into_std()));
         let (endpoints, alerts) = (endpoints.collect(), self.alerts.clone());
         let thread = std::thread::spawn(move || {
             let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().expect("a runtime");
-            runtime.block_on(tell_all(endpoints, alerts, timing, stop));
+            runtime.block_on(tell_all(endpoints, alerts, timing, beat, stop));
         });
         self.running = Some((stop, thread));
     }
