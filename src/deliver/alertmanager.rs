@@ -109,7 +109,6 @@ type Choose = fn(&mut Told, Option<Fingerprint>, Moment) -> Vec<Stated>;
 impl Teller {
     async fn tell_on(&mut self) -> Infallible {
         let mut changes = self.alerts.changes();
-        sleep(self.timing.start).await;
         loop {
             changes.mark_unchanged();
             self.look();

@@ -23,7 +23,6 @@ use crate::process::{run, wait_for};
 
 /// A second where hotspare waits for a minute.
 const TIMING: Timing = Timing {
-    start: Duration::ZERO,
     gather: Duration::from_millis(20),
     resend: Duration::from_secs(1),
     promise: Duration::from_secs(15),
@@ -365,12 +364,14 @@ fn what_was_not_told_is_told_at_an_orderly_end() {
     let hook = Hook::start();
     let cluster = Cluster::start(1, &hook);
     let mut vantage = Vantage::new();
-    vantage.put(firing("Last"));
+    vantage.put(firing("First"));
     let never = Timing {
-        start: Duration::from_hours(1),
+        gather: Duration::from_hours(1),
         ..TIMING
     };
     vantage.start(cluster.urls(), never);
+    wait_for(|| hook.heard("First"), |heard| *heard == ["firing"]);
+    vantage.put(firing("Last"));
     vantage.stop();
     wait_for(|| hook.heard("Last"), |heard| *heard == ["firing"]);
 }

@@ -17,9 +17,6 @@ const BATCH: usize = 256;
 /// The times by which an Alertmanager is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// How long after its start a daemon waits before it tells anything: until then, it is known what
-    /// is muted.
-    pub start: Duration,
     /// For how long changes are gathered, so that those of one cause go in one request.
     pub gather: Duration,
     /// How often an alert is told again, though nothing has changed.
@@ -47,7 +44,6 @@ impl Default for Timing {
     /// Those of Prometheus, where it has them.
     fn default() -> Self {
         Self {
-            start: Duration::from_secs(5),
             gather: Duration::from_millis(100),
             resend: Duration::from_mins(1),
             promise: Duration::from_mins(4),
