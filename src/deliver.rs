@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
-pub use self::alertmanager::{Endpoint, Timing, tell_all};
+pub use self::alertmanager::{Endpoint, Standing, Timing, tell_all};
 pub use self::heartbeat::{Check, Heart};
 use crate::metrics::Own;
 use crate::model::Beat;

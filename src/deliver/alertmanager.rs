@@ -4,6 +4,7 @@
 //! dead delays no other. Nothing of it is kept on disk: what was told before a restart is told again,
 //! which is no news to an Alertmanager.
 
+mod standing;
 mod told;
 
 use std::convert::Infallible;
@@ -17,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
+pub use self::standing::Standing;
 pub use self::told::Timing;
 use self::told::{Moment, Told};
 use crate::metrics::AlertmanagerSeries;
@@ -34,6 +36,8 @@ pub struct Endpoint {
     pub external_url: Option<Arc<str>>,
     /// Where it is counted.
     pub series: Arc<AlertmanagerSeries>,
+    /// Where it is shown what it was not told, and why.
+    pub standing: Standing,
 }
 
 /// Tells every Alertmanager until `stop`, and at the end what it was not told yet. Each is told by
@@ -131,8 +135,10 @@ impl Teller {
 
     fn count_news(&self) -> usize {
         let news = self.told.news(moment());
-        self.endpoint.series.queue(news);
-        news
+        let count = news.len();
+        self.endpoint.series.queue(count);
+        self.endpoint.standing.untold(news);
+        count
     }
 
     /// Waits until something has to be told again, or has changed.
@@ -225,6 +231,7 @@ impl Teller {
             info!(receiver, endpoint, "the Alertmanager takes alerts again");
         }
         self.failures = 0;
+        self.endpoint.standing.came(None);
     }
 
     /// Notes a round that failed; how long to wait before the next.
@@ -233,6 +240,7 @@ impl Teller {
             let (receiver, endpoint) = self.names();
             warn!(receiver, endpoint, why = %refusal, "the Alertmanager takes no alerts");
         }
+        self.endpoint.standing.came(Some(refusal.to_string()));
         let wait = self.wait();
         self.failures = self.failures.saturating_add(1);
         let asked = refusal.retry_after.unwrap_or_default();
@@ -357,8 +365,9 @@ mod tests {
         let series = Series::new().insert_alertmanager("am", member.name());
         Endpoint {
             receiver: "am".into(),
-            member,
             external_url: None,
+            standing: Standing::of("am".into(), member.name()),
+            member,
             series: series.expect("good labels"),
         }
     }
@@ -422,11 +431,17 @@ mod tests {
             asked: Mutex::default(),
         });
         let endpoint = endpoint(Arc::clone(&member) as Arc<dyn Member>);
+        let standing = endpoint.standing.clone();
         let stop = sleep(Duration::from_mins(10));
         tell_all(vec![endpoint], alerts, Timing::default(), beat(), stop).await;
         let asked = member.asked.lock().expect("not poisoned");
         let pauses = asked.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
         let longest = pauses.max().expect("asked twice");
         assert!(longest <= Duration::from_mins(1), "{asked:?}");
+        let status = standing.status();
+        assert_eq!(status.endpoint.as_deref(), Some("http://busy:9093"));
+        assert_eq!(status.undelivered, [firing("A").fingerprint()]);
+        let error = status.last_error.expect("it never took anything");
+        assert!(error.ends_with("no"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hotspare::deliver::{Endpoint, Timing, tell_all};
+use hotspare::deliver::{Endpoint, Standing, Timing, tell_all};
 use hotspare::files::Files;
 use hotspare::metrics::{Format, Own, Store as Series, encode};
 use hotspare::model::{Alert, AlertState, Beat, Labels, Mute};
@@ -81,6 +81,7 @@ impl Vantage {
                 receiver: "am".into(),
                 external_url: None,
                 series: series.expect("once"),
+                standing: Standing::of("am".into(), member.name()),
                 member,
             }
         });

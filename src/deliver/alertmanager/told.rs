@@ -196,10 +196,10 @@ impl Told {
         entry.refused.replace(later).is_none()
     }
 
-    /// How many alerts have a state that the member was not told.
-    pub(super) fn news(&self, now: Moment) -> usize {
-        let news = self.entries.values().filter(|entry| entry.is_news(now));
-        news.count()
+    /// The alerts with a state that the member was not told, in order.
+    pub(super) fn news(&self, now: Moment) -> Vec<Fingerprint> {
+        let news = self.entries.iter().filter(|(_, entry)| entry.is_news(now));
+        news.map(|(fingerprint, _)| *fingerprint).collect()
     }
 
     /// When something has to be told, if nothing changes before.
@@ -463,11 +463,11 @@ mod tests {
         let mut world = World::new();
         world.put(firing("A", 990.0));
         assert_eq!(world.sent(), one(240.0));
-        assert_eq!(world.told.news(world.now), 1);
+        assert_eq!(world.told.news(world.now).len(), 1);
         world.pass(1);
         assert_eq!(world.told.due(world.now), Some(world.now.monotonic));
         assert_eq!(world.takes(), one(240.0));
-        assert_eq!(world.told.news(world.now), 0);
+        assert_eq!(world.told.news(world.now).len(), 0);
     }
 
     #[test]
@@ -507,7 +507,7 @@ mod tests {
         // Not in the last half minute before it runs out.
         let left: Vec<_> = left.into_iter().map(|(_, left)| left).collect();
         assert_eq!(left, [195.0, 150.0, 105.0, 60.0], "{left:?}");
-        assert_eq!(world.told.news(world.now), 0);
+        assert_eq!(world.told.news(world.now).len(), 0);
     }
 
     #[test]
@@ -587,7 +587,7 @@ mod tests {
         world.put(alert.clone());
         world.sent();
         world.told.refused(alert.fingerprint(), world.now);
-        assert_eq!(world.told.news(world.now), 0);
+        assert_eq!(world.told.news(world.now).len(), 0);
         world.pass(120);
         assert_eq!(world.takes(), none());
         // The member does not know it, so there is nothing to end.
