@@ -19,6 +19,7 @@ mod daemon;
 mod dashboards;
 mod database_series;
 mod delivery;
+mod discovery;
 mod dns;
 mod drills;
 mod fault;
