@@ -1,0 +1,17 @@
+//! The shipped dashboards of Grafana.
+
+mod board;
+mod colour;
+mod conventions;
+mod interpolate;
+mod layout;
+mod links;
+mod lint;
+mod live;
+mod names;
+mod parse;
+mod promql;
+mod sample;
+mod stage;
+mod types;
+mod viewer;
