@@ -18,6 +18,7 @@ mod config;
 mod daemon;
 mod database_series;
 mod delivery;
+mod discovery;
 mod dns;
 mod drills;
 mod fault;

@@ -207,23 +207,27 @@ async fn answer(
 const DEPLOYMENT: &str = include_str!("../../docs/deployment.md");
 
 #[test]
-fn the_documented_configuration_is_one_that_prometheus_takes() {
+fn the_documented_configurations_are_ones_that_prometheus_takes() {
     let (_, section) = DEPLOYMENT
         .split_once("\n## Prometheus\n")
         .expect("a section");
-    let (_, block) = section.split_once("```yaml\n").expect("a block");
-    let (config, _) = block.split_once("```").expect("its end");
-    assert!(config.contains("scrape_configs:"), "{config}");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("prometheus.yml");
-    std::fs::write(&file, config).expect("writable");
-    let output = Command::new("promtool")
-        .args(["check", "config"])
-        .arg(&file)
-        .output()
-        .expect("promtool runs");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success(), "{said}");
-    assert!(!said.to_lowercase().contains("warn"), "{said}");
+    let section = section.split("\n## ").next().unwrap_or(section);
+    let blocks = section.split("```yaml\n").skip(1);
+    let configs: Vec<_> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(configs.len(), 2);
+    for config in configs {
+        assert!(config.contains("scrape_configs:"), "{config}");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config).expect("writable");
+        let output = Command::new("promtool")
+            .args(["check", "config"])
+            .arg(&file)
+            .output()
+            .expect("promtool runs");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{said}");
+        assert!(!said.to_lowercase().contains("warn"), "{said}");
+    }
 }
