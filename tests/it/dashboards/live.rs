@@ -177,8 +177,8 @@ fn silent_annotations(viewer: &Viewer<'_>, boards: &[Board], views: &Views) -> V
             });
             let name = text(&annotation["name"]);
             let mut excuses = SILENT_HERE.iter();
-            let excused = excuses.any(|(file, own, _)| (*file, *own) == (&*board.file, name));
-            if answered == excused {
+            let is_excused = excuses.any(|(file, own, _)| (*file, *own) == (&*board.file, name));
+            if answered == is_excused {
                 silent.push(format!("{}: {}", board.file, annotation["name"]));
             }
         }
