@@ -43,7 +43,7 @@ pub(super) fn dashboard() -> Dashboard {
     .has(row("When the primary is lost, and holds", vec![promotion(), holds()]))
     .has(row(
         "Failovers and drills",
-        vec![last_failovers(), last_drills()],
+        vec![last_failovers(), failovers(), last_drills()],
     ))
     .has(row("All checks", vec![checks()]))
 }
@@ -432,12 +432,28 @@ fn last_failovers() -> Panel {
         Query::rows("count by (group) (hotspare_failover_last_timestamp_seconds{GROUP} > 0)"),
     ])
     .says("When the new primary was first seen writable, and what it cost: the largest figure that any vantage has. Not known: see `hotspare events` for the reason. The failovers of the time range are marked in all panels.")
-    .size(12, 7)
+    .size(24, 5)
     .moments("Last failover")
     .measured("No writes for", "s")
     .measured("Users cut off for", "s")
     .measured("Lost, in time", "s")
     .or_says("no failover was seen")
+}
+
+fn failovers() -> Panel {
+    let columns = [
+        ("group", "Group"),
+        ("planned", "Planned"),
+        ("drill", "In a drill"),
+        ("Value", "Failovers"),
+    ];
+    Panel::table("Failovers in the time range", &columns, vec![Query::rows(
+        "round(max by (group, planned, drill) (increase(hotspare_failover_events_total{GROUP}[$__range]))) > 0",
+    )])
+    .says("As many as any one vantage saw since it was started: there may have been more while none ran.")
+    .size(10, 7)
+    .sorted("Failovers", true)
+    .or_says("none was seen, or nothing is known")
 }
 
 /// Whether a drill is announced.
@@ -463,7 +479,7 @@ fn last_drills() -> Panel {
         moment("last_success"),
     ])
     .says("A drill has succeeded once it was finished with every standby ready. An empty last success: none was. One that is under way and was to be over counts as unfinished.")
-    .size(12, 7)
+    .size(14, 7)
     .words("Under way", &UNDER_WAY)
     .moments("To be over")
     .moments("Last success")
