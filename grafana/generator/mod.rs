@@ -4,6 +4,9 @@
 //!
 //! It is one module for the example and for the tests, hence its name.
 
+mod alerting;
+mod daemon;
+mod database;
 mod kit;
 mod overview;
 mod readiness;
@@ -18,5 +21,8 @@ pub(crate) fn all() -> Vec<Dashboard> {
         overview::dashboard(),
         region_pair::dashboard(),
         readiness::dashboard(),
+        database::dashboard(),
+        alerting::dashboard(),
+        daemon::dashboard(),
     ]
 }

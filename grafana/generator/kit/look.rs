@@ -16,18 +16,21 @@ pub(crate) enum Colour {
     Unknown,
     /// Neither good nor bad.
     Plain,
+    /// Neither, and something else than [`Self::Plain`].
+    Other,
     /// Nothing to be seen.
     None,
 }
 
 impl Colour {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Good => "green",
             Self::Warn => "orange",
             Self::Bad => "red",
             Self::Unknown => "purple",
             Self::Plain => "blue",
+            Self::Other => "light-blue",
             Self::None => "transparent",
         }
     }

@@ -20,6 +20,7 @@ impl Panel {
             "wideLayout": true,
         });
         Self::new("stat", title, options)
+            .unit("short")
             .size(4, 4)
             .with("mappings", NUMBER.json())
     }

@@ -22,6 +22,7 @@ impl Panel {
         let pattern = format!("^({})$", pattern.join("|"));
         let panel = Self::new("table", title, options())
             .custom(plain_cells())
+            .unit("none")
             .with("mappings", NUMBER.cells());
         let panel = queries.into_iter().fold(panel, Self::query);
         panel
@@ -77,6 +78,14 @@ impl Panel {
             json!({ "mode": "basic", "type": "color-background" }),
         )];
         properties.extend_from_slice(more);
+        let nothing = json!({ "color": Colour::None.name(), "index": 100, "text": "—" });
+        let nothing =
+            json!({ "options": { "match": "null", "result": nothing }, "type": "special" });
+        for (_, mappings) in properties.iter_mut().filter(|(key, _)| *key == "mappings") {
+            if let Some(mappings) = mappings.as_array_mut() {
+                mappings.push(nothing.clone());
+            }
+        }
         self.field(column, &properties)
     }
 
