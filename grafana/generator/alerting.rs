@@ -21,8 +21,6 @@ const SOON_IS_GOOD: Thresholds =
 const OUTBOX: &str = "instance, receiver";
 const OUTBOX_NAME: &str = "{{receiver}} from {{instance}}";
 
-const RUNBOOKS: &str = "https://github.com/hotspare/hotspare/blob/main/docs/runbooks";
-
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "hotspare-alerting",
@@ -152,11 +150,6 @@ fn of_prometheus() -> Panel {
         ("reason", "Reason"),
         ("instance", "Instance"),
     ];
-    let runbook = json!([{
-        "targetBlank": true,
-        "title": "Runbook of ${__value.text}",
-        "url": format!("{RUNBOOKS}/${{__value.text}}.md"),
-    }]);
     let state = json!([
         { "options": {
             "firing": { "color": Colour::Bad.name(), "index": 0, "text": "FIRING" },
@@ -168,7 +161,7 @@ fn of_prometheus() -> Panel {
         .size(24, 9)
         .sorted("State", false)
         .coloured("State", &[("mappings", state)])
-        .field("Alert", &[("links", runbook), ("custom.minWidth", json!(240))])
+        .runbooks("Alert")
         .or_says("none, or no rules")
 }
 

@@ -183,12 +183,12 @@ fn alerts() -> Panel {
     ];
     let all = [of("critical", 3), of("warning", 2), of("info", 1)].join(" or ");
     Panel::table("Alerts of Prometheus", &columns, vec![Query::rows(&all)])
-        .says("What fires by the shipped rules: all of it, whatever is chosen above. Each has a page in docs/runbooks. Nothing here: nothing fires, or this Prometheus does not have the rules.")
+        .says("What fires by the shipped rules: all of it, whatever is chosen above. The name leads to the runbook. Nothing here: nothing fires, or this Prometheus does not have the rules.")
         .size(24, 7)
         .words("Severity", &SEVERITY)
         .sorted("Severity", true)
+        .runbooks("Alert")
         .or_says("nothing fires, or the rules are not loaded")
-        .leads_to("Alerting", "hotspare-alerting", &[])
 }
 
 /// What would be lost with a standby, by group, standby and probe: the least of the bounds of the
@@ -339,7 +339,7 @@ fn failures() -> Panel {
 fn quantile(name: &str, of: &str) -> Panel {
     Panel::time_series(&format!("{name}, $kind"))
         .says("From each region to each, of successful runs. A gap: nothing succeeded. Choose regions if these are too many lines.")
-        .size(12, 10)
+        .size(12, 12)
         .unit("s")
         .query(Query::range(
             &format!(

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::kit::{Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, Variable, row};
+use super::kit::{
+    Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, Variable, collapsed_row, row,
+};
 use super::{overview, states};
 
 /// Records of the global set know no daemon: they are what all say.
@@ -45,7 +47,7 @@ pub(super) fn dashboard() -> Dashboard {
         "Failovers and drills",
         vec![last_failovers(), failovers(), last_drills()],
     ))
-    .has(row("All checks", vec![checks()]))
+    .has(collapsed_row("All checks", vec![checks()]))
 }
 
 /// The time in which a drill is announced anywhere.
@@ -168,7 +170,7 @@ fn failing_over_time() -> Panel {
     let by = "group, standby, probe, check";
     Panel::timeline("Checks that did not always pass", &states::CHECK)
         .says("The worst that any vantage says, of the checks that some vantage did not see pass at some time in the range. Choose a standby if these are too many rows; all checks are at the bottom.")
-        .size(24, 9)
+        .size(24, 14)
         .query(Query::range(
             &format!(
                 r#"{} and on ({by}) min by ({by}) (min_over_time(hotspare_readiness_check{{STANDBY,state="pass"}}[$__range] @ end())) == 0"#,
@@ -237,7 +239,7 @@ fn lag() -> Panel {
 fn stages_over_time() -> Panel {
     Panel::time_series("Stages of a failover (RTO)")
         .says("Stage by stage, each measured or assumed, the longest of all chosen standbys and vantages: choose one standby for its own. Dashed: the objective. A stage that was to be measured and is not is not there: look at the table.")
-        .size(12, 9)
+        .size(12, 11)
         .unit("s")
         .query(Query::range(
             r#"max by (stage, basis) (hotspare_rto_estimate_seconds{STANDBY,stage!="total"})"#,
@@ -256,7 +258,7 @@ fn stages_over_time() -> Panel {
 fn totals() -> Panel {
     Panel::time_series("How long a failover would take, in all")
         .says("The longest that any vantage says, for each standby. Dashed: the objective.")
-        .size(12, 9)
+        .size(12, 11)
         .unit("s")
         .query(Query::range(
             r#"max by (group, standby) (hotspare_rto_estimate_seconds{STANDBY,stage="total"})"#,
@@ -286,19 +288,24 @@ fn stages() -> Panel {
     .or_says("no estimate")
 }
 
+/// Ranks: only the first is better than all others.
+const RANK: Look = Look(&[
+    (1, "1", Colour::Good),
+    (2, "2", Colour::Plain),
+    (3, "3", Colour::Other),
+    (4, "4", Colour::Plain),
+    (5, "5", Colour::Other),
+]);
+
 fn ranks() -> Panel {
-    Panel::time_series("Rank")
-        .says("From 1, the best, as each vantage has it; equal ones share a rank. Nothing here: not ranked yet, which takes two hours of measurements.")
+    Panel::timeline("Rank", &RANK)
+        .says("1 is the best, as each vantage has it; equal ones share a rank. Not known: not ranked yet, which takes two hours of measurements.")
         .size(12, 8)
-        .unit("none")
-        .decimals(0)
         .query(Query::range(
             "max by (group, standby, source_region) (hotspare_standby_rank{STANDBY})",
             "{{group}} {{standby}} from {{source_region}}",
         ))
-        .steps()
-        .legend_below()
-        .or_says("not ranked yet")
+        .or_says("no standby")
 }
 
 fn scores() -> Panel {
@@ -347,7 +354,7 @@ fn comparisons() -> Panel {
     let panel = Panel::table("Latency, compared", &columns, ["median", "low", "high"].map(bound).into())
         .says("How much longer the one takes than the other, batch by batch, over six hours: the median, and the bounds between which it lies with a confidence of 99 %. Orange: slower for sure. Blue: faster for sure. If at least is below 0 and at most above it, they are equal. Not known: not enough was measured yet, or too many runs failed.")
         .size(24, 7)
-        .measured("Takes longer by", "s")
+        .coloured("Takes longer by", &[("unit", json!("s")), ("thresholds", Thresholds(Colour::None, &[]).json()), ("color", json!({ "mode": "thresholds" }))])
         .or_says("one standby, or no latency to compare");
     let panel = sure(
         "At least",

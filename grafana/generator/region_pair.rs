@@ -3,7 +3,9 @@
 
 use serde_json::json;
 
-use super::kit::{Annotation, Colour, Dashboard, FLAG, Panel, Query, Thresholds, Variable, row};
+use super::kit::{
+    Annotation, Colour, Dashboard, FLAG, Panel, Query, Thresholds, Variable, collapsed_row, row,
+};
 use super::states;
 
 const RUNS: Thresholds = Thresholds(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]);
@@ -50,12 +52,12 @@ pub(super) fn dashboard() -> Dashboard {
         "Why it fails",
         vec![reasons(), burn(), blind()],
     ))
-    .has(row("Ping only", vec![packets(), jitter(), odd_packets()]))
-    .has(row(
+    .has(collapsed_row("Ping only", vec![packets(), jitter(), odd_packets()]))
+    .has(collapsed_row(
         "HTTP and TLS only",
         vec![statuses(), bodies(), certificates(), sessions()],
     ))
-    .has(row("DNS only", vec![rcodes(), time_to_live()]))
+    .has(collapsed_row("DNS only", vec![rcodes(), time_to_live()]))
 }
 
 fn address_changes() -> Annotation {
@@ -440,7 +442,7 @@ fn certificates() -> Panel {
             "{{probe}} {{target}} {{position}}",
         ))
         .query(Query::range(
-            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="certificate"})"#,
+            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="certificate"} and on (probe) hotspare_tls_cert_not_after_timestamp_seconds{TARGETS})"#,
             "limit of {{probe}}",
         ))
         .limit("^limit of .*$");
@@ -506,7 +508,7 @@ fn time_to_live() -> Panel {
             "{{probe}} {{target}}",
         ))
         .query(Query::range(
-            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="ttl"})"#,
+            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="ttl"} and on (probe) hotspare_dns_ttl_seconds{TARGETS})"#,
             "limit of {{probe}}",
         ))
         .limit("^limit of .*$");
