@@ -87,7 +87,7 @@ fn verdicts() -> Panel {
         Query::rows(&states::of_standbys("group, standby")),
     ])
     .says("Agreed: ready if as many vantages as needed say so. Silent vantages count against it: heard are those whose judgement goes on, expected those of the configuration. Worst: what the least content vantage says. All but expected and worst need the rules of the global set; an empty cell is not ready. Was ready: by agreement, of the recorded part of the time range.")
-    .size(14, 7)
+    .size(16, 7)
     .words("Agreed", &states::STANDBY)
     .words("Worst", &states::STANDBY)
     .field("Was ready", &[("unit", json!("percentunit")), ("decimals", json!(2))])
@@ -103,7 +103,7 @@ fn vantages() -> Panel {
         ["Standby", "source_region"],
     )
     .says("A row for each standby, a column for the region of each vantage. One that differs from the others is most often cut off. An empty cell: this vantage says nothing, which is not ready.")
-    .size(10, 7)
+    .size(8, 7)
     .in_words(&states::STANDBY)
     .or_says("no vantage")
 }
@@ -162,6 +162,9 @@ fn failing() -> Panel {
     .measured("Limit", "short")
     .moments("Last answer")
     .field("Changes", &[("decimals", json!(0))])
+    .narrow("Gate", 75)
+    .narrow("Changes", 85)
+    .narrow("Limit", 90)
     .sorted("State", true)
     .or_says("every check passes, or nothing is known: see the verdict")
 }
@@ -374,7 +377,7 @@ fn promotion() -> Panel {
         ("group", "Group"),
         ("standby", "Standby"),
         ("source_region", "From"),
-        ("Value #A", "May be promoted"),
+        ("Value #A", "Promotable"),
         ("Value #B", "Both last seen"),
         ("Value #C", "Lost then"),
         ("Value #D", "Objective"),
@@ -388,11 +391,11 @@ fn promotion() -> Panel {
     ])
     .says("Once a vantage sees that the primary is lost: whether all that can still be asked of the standby passes, and what would have been lost when both were last seen (lost then) is within the objective. What was written after that moment is not in the figure. hotspare promotes nothing: it is your decision.")
     .size(14, 8)
-    .words("May be promoted", &states::PROMOTION)
+    .words("Promotable", &states::PROMOTION)
     .moments("Both last seen")
     .measured("Lost then", "s")
     .measured("Objective", "s")
-    .sorted("May be promoted", true)
+    .sorted("Promotable", true)
     .or_says("no standby")
 }
 

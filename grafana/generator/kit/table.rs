@@ -75,9 +75,14 @@ impl Panel {
             column,
             &[
                 ("unit", json!("dateTimeFromNow")),
-                ("custom.minWidth", json!(125)),
+                ("custom.minWidth", json!(140)),
             ],
         )
+    }
+
+    /// A column of so many pixels; the others share what is left.
+    pub(crate) fn narrow(self, column: &str, width: u32) -> Self {
+        self.field(column, &[("custom.width", json!(width))])
     }
 
     /// A column with a unit.
