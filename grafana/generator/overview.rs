@@ -162,7 +162,7 @@ fn reach() -> Vec<Panel> {
 
 /// A daemon that stands still leaves its last word on its page; movement tells, and no clock has to be
 /// right.
-const SILENT: &str = "max(hotspare_configured_regions{DAEMON}) - (count(max by (source_region) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[2m])) > 0) or vector(0))";
+const SILENT: &str = "max(hotspare_configured_regions{DAEMON}) - (count(max by (source_region) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[$__rate_interval])) > 0) or vector(0))";
 
 const SEVERITY: Look = Look(&[
     (3, "critical", Colour::Bad),
@@ -233,9 +233,10 @@ fn groups() -> Panel {
         ("Value #D", "Would be lost"),
         ("Value #E", "Would take"),
     ];
+    // The region under another name: two columns that are both named for it would be one.
     let region = |label: &str, members: &str| {
         Query::rows(&format!(
-            r#"max by (group, {label}) (label_replace({members}, "{label}", "$1", "target_region", "(.+)"))"#
+            r#"label_replace(label_replace(max by (group, target_region) ({members}), "{label}", "$1", "target_region", "(.+)"), "target_region", "", "group", ".*")"#
         ))
     };
     Panel::table("Groups", &columns, vec![
@@ -252,6 +253,7 @@ fn groups() -> Panel {
     .coloured("Ready", &[
         ("thresholds", Thresholds(Colour::Bad, &[(1.0, Colour::Good)]).json()),
         ("color", json!({ "mode": "thresholds" })),
+        ("custom.align", json!("center")),
     ])
     .measured("Would be lost", "s")
     .measured("Would take", "s")

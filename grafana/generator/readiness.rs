@@ -390,7 +390,7 @@ fn promotion() -> Panel {
         most("hotspare_rpo_objective_seconds"),
     ])
     .says("Once a vantage sees that the primary is lost: whether all that can still be asked of the standby passes, and what would have been lost when both were last seen (lost then) is within the objective. What was written after that moment is not in the figure. hotspare promotes nothing: it is your decision.")
-    .size(14, 8)
+    .size(15, 8)
     .words("Promotable", &states::PROMOTION)
     .moments("Both last seen")
     .measured("Lost then", "s")
@@ -413,7 +413,7 @@ fn holds() -> Panel {
         Query::rows(&format!("max by ({by}) (hotspare_hold_expiry_timestamp_seconds{{STANDBY}} and on ({by}, source_region) hotspare_hold{{STANDBY}} == 1) * 1000")),
     ])
     .says("A standby that is held is not ready, whatever else is measured, and that pages nobody. maintenance: the configuration holds it. recent_failover: the group has just failed over.")
-    .size(10, 8)
+    .size(9, 8)
     .moments("Ends")
     .or_says("nothing is held, or nothing is known")
 }

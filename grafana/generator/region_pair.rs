@@ -273,13 +273,14 @@ fn reasons() -> Panel {
 }
 
 fn burn() -> Panel {
+    // Records know no daemon.
     let over = |range: &str| {
         format!(
-            "max(sum by (probe, target) (increase(hotspare_probe_failures_total{{TARGETS}}[{range}])) / sum by (probe, target) (increase(hotspare_probe_attempts_total{{TARGETS}}[{range}])) / (1 - max by (probe, target) (hotspare_probe_objective_ratio{{TARGETS}})))"
+            r#"max(max by (probe, target) (probe_target:hotspare_probe_failures_per_attempts:ratio_rate{range}{{source_region="$source_region",target_region="$target_region",kind="$kind",probe=~"$probe",target=~"$target"}}) / (1 - max by (probe, target) (hotspare_probe_objective_ratio{{TARGETS}})))"#
         )
     };
     Panel::time_series("Failures per allowed failure")
-        .says("How fast the objective's budget is used, by the target that uses it the fastest: at 1 it is used up just when the objective's time is over, at 14.4 an hour takes 2 % of the budget of 30 days. Nothing here: no objective is configured.")
+        .says("How fast the objective's budget is used, by the target that uses it the fastest: at 1 it is used up just when the objective's time is over, at 14.4 an hour takes 2 % of the budget of 30 days. Nothing here: no objective is configured, or the rules of the regional set are not loaded.")
         .size(12, 8)
         .unit("short")
         .query(Query::range(&over("5m"), "over 5 minutes"))
@@ -291,7 +292,7 @@ fn burn() -> Panel {
         ))
         .limit("^as much as is allowed$")
         .legend_below()
-        .or_says("no objective")
+        .or_says("no objective, or no rules")
 }
 
 fn blind() -> Panel {
@@ -350,7 +351,7 @@ fn packets() -> Panel {
             "{{probe}} {{target}} late",
         ))
         .query(Query::range(
-            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="loss"} and on (probe) hotspare_ping_packets_sent_total{TARGETS})"#,
+            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="loss"} and on (probe) hotspare_ping_jitter_seconds{TARGETS})"#,
             "limit of {{probe}}",
         ))
         .limit("^limit of .*$");

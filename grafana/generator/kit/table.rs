@@ -126,7 +126,7 @@ impl Panel {
         let background = json!({ "mode": "basic", "type": "color-background" });
         self.with("mappings", look.cells())
             .thresholds(&Thresholds::WORDS)
-            .custom(json!({ "cellOptions": background }))
+            .custom(json!({ "align": "center", "cellOptions": background }))
     }
 
     /// From every region (rows) to every region (columns), with the way to the pair's own dashboard.
