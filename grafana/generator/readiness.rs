@@ -198,7 +198,7 @@ fn lost_seconds() -> Panel {
             "objective of {{group}}",
         ))
         .limit("^objective of .*$")
-        .or_says("no canary")
+        .or_says("no canary, or not known")
 }
 
 fn lost_bytes() -> Panel {
@@ -326,7 +326,7 @@ fn scores() -> Panel {
             "{{group}} {{standby}} known",
         ))
         .legend_below()
-        .or_says("no scored check")
+        .or_says("not known")
 }
 
 fn comparisons() -> Panel {

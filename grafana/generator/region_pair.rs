@@ -471,6 +471,8 @@ fn sessions() -> Panel {
     ])
     .says("Of the certificate and the session last seen. Empty unless the kind is http or tcp with TLS.")
     .size(24, 6)
+    // A version is no number.
+    .measured("TLS", "string")
     .words("Certificate valid", &FLAG)
     .words("Verification off", &DISABLED)
     .or_says("no TLS")
