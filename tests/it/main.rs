@@ -23,6 +23,9 @@ mod dns;
 mod drills;
 mod fault;
 mod gate;
+#[path = "../../grafana/generator/mod.rs"]
+mod generator;
+mod grafana_files;
 mod heartbeat;
 mod hook;
 mod http;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::dashboard::source;
 use super::link;
-use super::look::{Colour, Look, Thresholds};
+use super::look::{Colour, Look, NUMBER, Thresholds};
 use super::query::Query;
 
 /// One panel. Each type has a file of its own with what makes it one.
@@ -118,6 +118,7 @@ impl Panel {
             ("color", red),
             ("custom.fillOpacity", json!(0)),
             ("custom.lineStyle", dashed),
+            ("custom.stacking", json!({ "group": "A", "mode": "none" })),
         ];
         self.fields(pattern, &properties)
     }
@@ -138,6 +139,12 @@ impl Panel {
         self
     }
 
+    /// Without what was said of it before.
+    pub(super) fn without(mut self, key: &str) -> Self {
+        self.defaults.remove(key);
+        self
+    }
+
     pub(super) fn custom(mut self, custom: Value) -> Self {
         if let Value::Object(custom) = custom {
             self.custom.extend(custom);
@@ -151,9 +158,29 @@ impl Panel {
     }
 
     pub(super) fn transform(mut self, id: &str, options: Value) -> Self {
-        self.transformations
-            .push(json!({ "id": id, "options": options }));
+        let mut step = json!({ "id": id });
+        step["options"] = options;
+        self.transformations.push(step);
         self
+    }
+
+    /// The mappings, and words for what is nothing or not a number: without these, Grafana gives it
+    /// the colour of the lowest value, and that is mostly green.
+    fn words_for_nothing(&self) -> Value {
+        let own = self.defaults.get("mappings").cloned();
+        let mut mappings = own.unwrap_or_else(|| NUMBER.json());
+        let nothing = self.defaults.get("noValue").cloned();
+        let nothing = json!({
+            "color": Colour::Unknown.name(),
+            "index": 100,
+            "text": nothing.unwrap_or_else(|| json!("no data")),
+        });
+        if let Some(mappings) = mappings.as_array_mut() {
+            mappings.push(
+                json!({ "options": { "match": "null", "result": nothing }, "type": "special" }),
+            );
+        }
+        mappings
     }
 
     pub(super) fn extent(&self) -> (u32, u32) {
@@ -163,6 +190,9 @@ impl Panel {
     /// The panel with its number, at a place of the dashboard.
     pub(super) fn json(&self, id: usize, (x, y): (u32, u32)) -> Value {
         let mut defaults = self.defaults.clone();
+        if self.kind == "stat" {
+            defaults.insert("mappings".to_owned(), self.words_for_nothing());
+        }
         if !self.custom.is_empty() {
             defaults.insert("custom".to_owned(), Value::Object(self.custom.clone()));
         }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::look::Colour;
+use super::link;
+use super::look::{Colour, Look, NUMBER, Thresholds};
 use super::panel::Panel;
 use super::query::Query;
 
@@ -20,11 +21,10 @@ impl Panel {
             .collect();
         let pattern: Vec<_> = columns.iter().map(|(column, _)| *column).collect();
         let pattern = format!("^({})$", pattern.join("|"));
-        let panel = Self::new("table", title, options()).custom(json!({
-            "align": "auto",
-            "cellOptions": { "type": "auto" },
-            "inspect": false,
-        }));
+        let panel = Self::new("table", title, options())
+            .custom(plain_cells())
+            .unit("none")
+            .with("mappings", NUMBER.cells());
         let panel = queries.into_iter().fold(panel, Self::query);
         panel
             .transform("merge", json!({}))
@@ -38,6 +38,58 @@ impl Panel {
             )
     }
 
+    /// The rows by a column, which is named as it is shown; the largest first if `descending`.
+    pub(crate) fn sorted(self, column: &str, descending: bool) -> Self {
+        self.option(
+            "sortBy",
+            json!([{ "displayName": column, "desc": descending }]),
+        )
+    }
+
+    /// A column with words in their colours.
+    pub(crate) fn words(self, column: &str, look: &Look) -> Self {
+        let properties = [
+            ("mappings", look.cells()),
+            ("thresholds", Thresholds::WORDS.json()),
+            ("color", json!({ "mode": "thresholds" })),
+            ("custom.align", json!("center")),
+            ("custom.minWidth", json!(115)),
+        ];
+        self.coloured(column, &properties)
+    }
+
+    /// A column of names of alerts, which lead to their runbooks.
+    pub(crate) fn runbooks(self, column: &str) -> Self {
+        self.field(
+            column,
+            &[
+                ("links", json!([link::runbook()])),
+                ("custom.minWidth", json!(240)),
+            ],
+        )
+    }
+
+    /// A column of moments, in milliseconds since 1970: how long ago, or in how long.
+    pub(crate) fn moments(self, column: &str) -> Self {
+        self.field(
+            column,
+            &[
+                ("unit", json!("dateTimeFromNow")),
+                ("custom.minWidth", json!(140)),
+            ],
+        )
+    }
+
+    /// A column of so many pixels; the others share what is left.
+    pub(crate) fn narrow(self, column: &str, width: u32) -> Self {
+        self.field(column, &[("custom.width", json!(width))])
+    }
+
+    /// A column with a unit.
+    pub(crate) fn measured(self, column: &str, unit: &str) -> Self {
+        self.field(column, &[("unit", json!(unit))])
+    }
+
     /// A column with the colour of each value behind it.
     pub(crate) fn coloured(self, column: &str, more: &[(&str, Value)]) -> Self {
         let mut properties = vec![(
@@ -48,9 +100,47 @@ impl Panel {
         self.field(column, &properties)
     }
 
+    /// A cell for each pair of values of two labels: those of `row` at the left, those of `column` at
+    /// the top.
+    pub(crate) fn cross(title: &str, expression: &str, [row, column]: [&str; 2]) -> Self {
+        let corner = format!(r"{row}\{column}");
+        Self::new("table", title, options())
+            .custom(plain_cells())
+            .with("mappings", NUMBER.cells())
+            .field(&corner, &[
+                ("displayName", json!(row)),
+                ("custom.cellOptions", json!({ "type": "auto" })),
+            ])
+            .query(Query::rows(expression))
+            // Both: rows come in the order of their first appearance, and so do columns.
+            .transform("sortBy", json!({ "sort": [{ "field": column }] }))
+            .transform(
+                "groupingToMatrix",
+                json!({ "columnField": column, "emptyValue": "null", "rowField": row, "valueField": "Value" }),
+            )
+            .transform("sortBy", json!({ "sort": [{ "field": corner }] }))
+    }
+
+    /// A [`Panel::cross`] in which each cell is a word in its colour.
+    pub(crate) fn in_words(self, look: &Look) -> Self {
+        let background = json!({ "mode": "basic", "type": "color-background" });
+        self.with("mappings", look.cells())
+            .thresholds(&Thresholds::WORDS)
+            .custom(json!({ "align": "center", "cellOptions": background }))
+    }
+
     /// From every region (rows) to every region (columns), with the way to the pair's own dashboard.
     pub(crate) fn matrix(title: &str, expression: &str) -> Self {
         let corner = r"source_region\target_region";
+        let pair = link::to(
+            "From ${__data.fields[0]} to ${__field.name}",
+            "hotspare-region-pair",
+            &[
+                ("source_region", "${__data.fields[0]}"),
+                ("target_region", "${__field.name}"),
+                ("kind", "${kind}"),
+            ],
+        );
         Self::new("table", title, options())
             .custom(json!({
                 "align": "center",
@@ -68,13 +158,9 @@ impl Panel {
                 ("displayName", json!("from \\ to")),
                 ("custom.align", json!("left")),
                 ("custom.cellOptions", json!({ "type": "auto" })),
-                ("links", json!([])),
             ])
-            .leads_to("From ${__data.fields[0]} to ${__field.name}", "hotspare-region-pair", &[
-                ("source_region", "${__data.fields[0]}"),
-                ("target_region", "${__field.name}"),
-                ("kind", "${kind}"),
-            ])
+            // All columns but the first: an override cannot take links away.
+            .fields(r"^[^\\]+$", &[("links", json!([pair]))])
             .query(Query::rows(expression))
             // Both: rows come in the order of their first appearance, and so do columns.
             .transform("sortBy", json!({ "sort": [{ "field": "target_region" }] }))
@@ -84,6 +170,11 @@ impl Panel {
             )
             .transform("sortBy", json!({ "sort": [{ "field": corner }] }))
     }
+}
+
+fn plain_cells() -> Value {
+    // Without a width, each column takes at least 150 pixels, and the last ones are off the edge.
+    json!({ "align": "auto", "cellOptions": { "type": "auto" }, "inspect": false, "minWidth": 70 })
 }
 
 fn options() -> Value {
