@@ -11,7 +11,9 @@ fn prometheus_takes_every_example() {
     for example in files("prometheus/scrape", "yaml") {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // What is to be there on the host of Prometheus.
-        let list = folder.path().join("hotspare.json");
+        let lists = folder.path().join("hotspare");
+        std::fs::create_dir(&lists).expect("writable");
+        let list = lists.join("daemons.json");
         std::fs::write(&list, r#"[{"targets":["10.1.0.5:9887"]}]"#).expect("writable");
         let config = read(&example)
             .replace("/etc/prometheus/rules", &rules.display().to_string())
