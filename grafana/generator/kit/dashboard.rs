@@ -24,7 +24,6 @@ pub(crate) struct Dashboard {
     uid: &'static str,
     title: &'static str,
     description: &'static str,
-    since: &'static str,
     variables: Vec<Variable>,
     annotations: Vec<Annotation>,
     rows: Vec<Row>,
@@ -61,17 +60,10 @@ impl Dashboard {
             uid,
             title,
             description,
-            since: "now-6h",
             variables: Variable::common(),
             annotations: vec![Annotation::alerts()],
             rows: Vec::new(),
         }
-    }
-
-    /// Since when it shows at first: `now-6h` if nothing else is said.
-    pub(crate) fn since(mut self, since: &'static str) -> Self {
-        self.since = since;
-        self
     }
 
     /// One more choice; it may build on those before it.
@@ -120,7 +112,7 @@ impl Dashboard {
             "schemaVersion": SCHEMA,
             "tags": ["hotspare"],
             "templating": { "list": variables },
-            "time": { "from": self.since, "to": "now" },
+            "time": { "from": "now-6h", "to": "now" },
             "timepicker": {},
             // Who looks at several regions has several clocks.
             "timezone": "utc",
