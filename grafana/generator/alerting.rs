@@ -25,8 +25,6 @@ const SOON_IS_GOOD: Thresholds =
 const OUTBOX: &str = "instance, receiver";
 const OUTBOX_NAME: &str = "{{receiver}} from {{instance}}";
 
-const RUNBOOKS: &str = "https://github.com/hotspare/hotspare/blob/main/docs/runbooks";
-
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "hotspare-alerting",
@@ -154,11 +152,6 @@ fn of_prometheus() -> Panel {
         ("reason", "Reason"),
         ("instance", "Instance"),
     ];
-    let runbook = json!([{
-        "targetBlank": true,
-        "title": "Runbook of ${__value.text}",
-        "url": format!("{RUNBOOKS}/${{__value.text}}.md"),
-    }]);
     let state = json!([
         { "options": {
             "firing": { "color": Colour::Bad.name(), "index": 0, "text": "FIRING" },
@@ -170,7 +163,7 @@ fn of_prometheus() -> Panel {
         .size(24, 9)
         .sorted("State", false)
         .coloured("State", &[("mappings", state)])
-        .field("Alert", &[("links", runbook), ("custom.minWidth", json!(240))])
+        .runbooks("Alert")
         .or_says("none, or no rules")
 }
 

@@ -15,8 +15,8 @@ mod timeline;
 mod variable;
 
 pub(crate) use annotation::Annotation;
-pub(crate) use dashboard::{Dashboard, row};
+pub(crate) use dashboard::{Dashboard, collapsed_row, row};
 pub(crate) use look::{Colour, FLAG, Look, Thresholds};
 pub(crate) use panel::Panel;
-pub(crate) use query::{Query, among, expand};
+pub(crate) use query::{Query, among};
 pub(crate) use variable::Variable;

@@ -44,7 +44,7 @@ pub(super) fn dashboard() -> Dashboard {
         "label_values(hotspare_probe_up{DAEMON}, kind)",
     ))
     .marks(failovers())
-    .has(row("Now", now()))
+    .has(row("Now", failover().into_iter().chain(reach()).collect()))
     .has(row("What fires", vec![alerts()]))
     .has(row(
         "Could a standby take over?",
@@ -73,18 +73,19 @@ pub(super) fn failovers() -> Annotation {
     )
 }
 
-fn now() -> Vec<Panel> {
+fn count(title: &str, series: &str, comparison: &str) -> Panel {
+    figure(title, &among(series, comparison))
+}
+
+fn figure(title: &str, expression: &str) -> Panel {
+    Panel::stat(title)
+        .size(6, 3)
+        .query(Query::now(expression, title))
+}
+
+/// Whether anybody has to get up.
+fn failover() -> Vec<Panel> {
     let ready = states::ready();
-    let count = |title: &str, series: &str, comparison: &str| {
-        Panel::stat(title)
-            .size(6, 3)
-            .query(Query::now(&among(series, comparison), title))
-    };
-    let other = |title: &str, expression: &str| {
-        Panel::stat(title)
-            .size(6, 3)
-            .query(Query::now(expression, title))
-    };
     vec![
         count(
             "Groups that cannot fail over",
@@ -113,14 +114,19 @@ fn now() -> Vec<Panel> {
         .thresholds(&NONE_IS_GOOD)
         .or_says("no group")
         .leads_to("Readiness", "hotspare-readiness", &[]),
-        other(
-            "Alerts that fire",
-            r#"sum(hotspare_alerts{DAEMON,state="firing"})"#,
-        )
-        .says("Alerts of the daemons' own rules, counted at each daemon. Those of Prometheus are below.")
-        .thresholds(&NONE_IS_BETTER)
-        .or_says("no daemon")
-        .leads_to("Alerting", "hotspare-alerting", &[]),
+        figure("Alerts that fire", FIRING)
+            .says("Critical and warning ones of the rules of Prometheus, which are below, and those of the daemons' own rules, at each daemon. None is not green: there may be no rules.")
+            .thresholds(&Thresholds(Colour::Plain, &[(1.0, Colour::Warn)]))
+            .or_says("no daemon")
+            .leads_to("Alerting", "hotspare-alerting", &[]),
+    ]
+}
+
+const FIRING: &str = r#"sum(hotspare_alerts{DAEMON,state="firing"}) + (count(ALERTS{alertname=~"Hotspare.+",alertstate="firing",severity=~"critical|warning"}) or vector(0))"#;
+
+/// What is not reached.
+fn reach() -> Vec<Panel> {
+    vec![
         count(
             "Targets down",
             r#"max by (probe, target_region, target) (hotspare_probe_up{DAEMON,target_region=~"$target_region"})"#,
@@ -137,7 +143,7 @@ fn now() -> Vec<Panel> {
         .says("Pairs of regions where the last run of every target of the one from the other failed, or told nothing.")
         .thresholds(&NONE_IS_GOOD)
         .or_says("no pair"),
-        other(
+        figure(
             "Runs that failed",
             "sum(increase(hotspare_probe_failures_total{PAIRS}[$__range])) / sum(increase(hotspare_probe_attempts_total{PAIRS}[$__range]))",
         )
@@ -146,7 +152,7 @@ fn now() -> Vec<Panel> {
         .decimals(2)
         .thresholds(&FAILED_RUNS)
         .or_says("no runs"),
-        other("Regions without a daemon", SILENT)
+        figure("Regions without a daemon", SILENT)
             .says("Regions of the configuration whose daemon does not judge: it is not scraped, or stands still. It sees nothing, and counts against every standby. A Prometheus that scrapes the daemon of one region only knows of no other.")
             .thresholds(&NONE_IS_BETTER)
             .or_says("no daemon")
@@ -156,7 +162,7 @@ fn now() -> Vec<Panel> {
 
 /// A daemon that stands still leaves its last word on its page; movement tells, and no clock has to be
 /// right.
-const SILENT: &str = "max(hotspare_configured_regions{DAEMON}) - (count(max by (source_region) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[2m])) > 0) or vector(0))";
+const SILENT: &str = "max(hotspare_configured_regions{DAEMON}) - (count(max by (source_region) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[$__rate_interval])) > 0) or vector(0))";
 
 const SEVERITY: Look = Look(&[
     (3, "critical", Colour::Bad),
@@ -183,12 +189,12 @@ fn alerts() -> Panel {
     ];
     let all = [of("critical", 3), of("warning", 2), of("info", 1)].join(" or ");
     Panel::table("Alerts of Prometheus", &columns, vec![Query::rows(&all)])
-        .says("What fires by the shipped rules: all of it, whatever is chosen above. Each has a page in docs/runbooks. Nothing here: nothing fires, or this Prometheus does not have the rules.")
+        .says("What fires by the shipped rules: all of it, whatever is chosen above. The name leads to the runbook. Nothing here: nothing fires, or this Prometheus does not have the rules.")
         .size(24, 7)
         .words("Severity", &SEVERITY)
         .sorted("Severity", true)
+        .runbooks("Alert")
         .or_says("nothing fires, or the rules are not loaded")
-        .leads_to("Alerting", "hotspare-alerting", &[])
 }
 
 /// What would be lost with a standby, by group, standby and probe: the least of the bounds of the
@@ -204,9 +210,13 @@ const TAKES: &str =
 /// and then the best score.
 fn best() -> String {
     let (ready, could) = (states::ready(), states::could_take_over());
-    format!(
-        "topk by (group) (1, (min by (group, standby) (hotspare_readiness_score_ratio{{STANDBY}} >= 0) or 0 * {ready}) - 1000 * (avg by (group, standby) (hotspare_standby_rank{{STANDBY}} >= 0) or 99 + 0 * {ready}) and on (group, standby) {could})"
-    )
+    let score = format!(
+        "(min by (group, standby) (hotspare_readiness_score_ratio{{STANDBY}} >= 0) or 0 * {ready})"
+    );
+    let rank = format!(
+        "(avg by (group, standby) (hotspare_standby_rank{{STANDBY}} >= 0) or 99 + 0 * {ready})"
+    );
+    format!("topk by (group) (1, {score} - 1000 * {rank} and on (group, standby) {could})")
 }
 
 /// A row for each group: who serves, who would take over, and at what cost.
@@ -223,25 +233,27 @@ fn groups() -> Panel {
         ("Value #D", "Would be lost"),
         ("Value #E", "Would take"),
     ];
+    // The region under another name: two columns that are both named for it would be one.
     let region = |label: &str, members: &str| {
         Query::rows(&format!(
-            r#"max by (group, {label}) (label_replace({members}, "{label}", "$1", "target_region", "(.+)"))"#
+            r#"label_replace(label_replace(max by (group, target_region) ({members}), "{label}", "$1", "target_region", "(.+)"), "target_region", "", "group", ".*")"#
         ))
     };
     Panel::table("Groups", &columns, vec![
         Query::rows(&format!("sum by (group) ({ready})")),
         Query::rows(&format!("count by (group) ({ready})")),
-        Query::rows(&best),
+        Query::rows(&format!(r#"{best} or on (group) label_replace(count by (group) ({ready}), "standby", "NONE", "group", ".*")"#)),
         Query::rows(&format!("max by (group, standby) ({LOST}) and on (group, standby) {best}")),
         Query::rows(&format!("{TAKES} and on (group, standby) {best}")),
         region("primary", r#"hotspare_group_member{GROUP,role="primary"}"#),
         region("writable", "hotspare_group_member{GROUP} * on (probe, source_region, target_region, target) group_left () max by (probe, source_region, target_region, target) (hotspare_db_writable{DAEMON}) == 1"),
     ])
-    .says("The best standby is the one to take if the primary died now: of those that are ready (or may be promoted, once the primary is lost) the best ranked, or for the first two hours the one with the best score; what would be lost at most, and how long it would take. Primary: as configured. Writable now: the region in which a vantage finds a database of the group writable; two rows for a group are two of them. A dash under best standby: none could take over.")
+    .says("The best standby is the one to take if the primary died now: of those that are ready (or may be promoted, once the primary is lost) the best ranked, or for the first two hours the one with the best score; what would be lost at most, and how long it would take. Primary: as configured. Writable now: the region in which a vantage finds a database of the group writable; two rows for a group are two of them. NONE: none could take over.")
     .size(24, 6)
     .coloured("Ready", &[
         ("thresholds", Thresholds(Colour::Bad, &[(1.0, Colour::Good)]).json()),
         ("color", json!({ "mode": "thresholds" })),
+        ("custom.align", json!("center")),
     ])
     .measured("Would be lost", "s")
     .measured("Would take", "s")
@@ -263,7 +275,7 @@ fn standbys() -> Panel {
         ("Value #D", "Would be lost"),
         ("Value #E", "Would take"),
         ("Value #F", "Score"),
-        ("Value #G", "May be promoted"),
+        ("Value #G", "Promotable"),
     ];
     Panel::table("Standbys", &columns, vec![
         Query::rows(&states::agreed()),
@@ -274,9 +286,9 @@ fn standbys() -> Panel {
         Query::rows("min by (group, standby) (hotspare_readiness_score_ratio{STANDBY})"),
         Query::rows(&states::of_promotions("group, standby")),
     ])
-    .says("Agreed: by the rules of the global set; a dash where they are not loaded. Worst: what the least content vantage says. Rank: the mean of all vantages; a dash for the first two hours. Would be lost: the least bound of the vantages whose canary is acknowledged, of the database with the most. Would take: the longest that any vantage says, by stages that were measured or are assumed. May be promoted: a question once the primary is lost.")
+    .says("Agreed: by the rules of the global set; a dash where they are not loaded. Worst: what the least content vantage says. Rank: the mean of all vantages; a dash for the first two hours. Would be lost: the least bound of the vantages whose canary is acknowledged, of the database with the most. Would take: the longest that any vantage says, by stages that were measured or are assumed. Promotable: a question once the primary is lost.")
     .size(15, 9)
-    .words("May be promoted", &states::PROMOTION)
+    .words("Promotable", &states::PROMOTION)
     .words("Agreed", &states::STANDBY)
     .words("Worst", &states::STANDBY)
     .field("Rank", &[("decimals", json!(1))])
@@ -339,7 +351,7 @@ fn failures() -> Panel {
 fn quantile(name: &str, of: &str) -> Panel {
     Panel::time_series(&format!("{name}, $kind"))
         .says("From each region to each, of successful runs. A gap: nothing succeeded. Choose regions if these are too many lines.")
-        .size(12, 10)
+        .size(12, 12)
         .unit("s")
         .query(Query::range(
             &format!(

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::kit::{Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, Variable, row};
+use super::kit::{
+    Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, Variable, collapsed_row, row,
+};
 use super::{overview, states};
 
 /// Records of the global set know no daemon: they are what all say.
@@ -43,9 +45,9 @@ pub(super) fn dashboard() -> Dashboard {
     .has(row("When the primary is lost, and holds", vec![promotion(), holds()]))
     .has(row(
         "Failovers and drills",
-        vec![last_failovers(), last_drills()],
+        vec![last_failovers(), failovers(), last_drills()],
     ))
-    .has(row("All checks", vec![checks()]))
+    .has(collapsed_row("All checks", vec![checks()]))
 }
 
 /// The time in which a drill is announced anywhere.
@@ -85,7 +87,7 @@ fn verdicts() -> Panel {
         Query::rows(&states::of_standbys("group, standby")),
     ])
     .says("Agreed: ready if as many vantages as needed say so. Silent vantages count against it: heard are those whose judgement goes on, expected those of the configuration. Worst: what the least content vantage says. All but expected and worst need the rules of the global set; an empty cell is not ready. Was ready: by agreement, of the recorded part of the time range.")
-    .size(14, 7)
+    .size(16, 7)
     .words("Agreed", &states::STANDBY)
     .words("Worst", &states::STANDBY)
     .field("Was ready", &[("unit", json!("percentunit")), ("decimals", json!(2))])
@@ -101,7 +103,7 @@ fn vantages() -> Panel {
         ["Standby", "source_region"],
     )
     .says("A row for each standby, a column for the region of each vantage. One that differs from the others is most often cut off. An empty cell: this vantage says nothing, which is not ready.")
-    .size(10, 7)
+    .size(8, 7)
     .in_words(&states::STANDBY)
     .or_says("no vantage")
 }
@@ -160,6 +162,9 @@ fn failing() -> Panel {
     .measured("Limit", "short")
     .moments("Last answer")
     .field("Changes", &[("decimals", json!(0))])
+    .narrow("Gate", 75)
+    .narrow("Changes", 85)
+    .narrow("Limit", 90)
     .sorted("State", true)
     .or_says("every check passes, or nothing is known: see the verdict")
 }
@@ -168,7 +173,7 @@ fn failing_over_time() -> Panel {
     let by = "group, standby, probe, check";
     Panel::timeline("Checks that did not always pass", &states::CHECK)
         .says("The worst that any vantage says, of the checks that some vantage did not see pass at some time in the range. Choose a standby if these are too many rows; all checks are at the bottom.")
-        .size(24, 9)
+        .size(24, 14)
         .query(Query::range(
             &format!(
                 r#"{} and on ({by}) min by ({by}) (min_over_time(hotspare_readiness_check{{STANDBY,state="pass"}}[$__range] @ end())) == 0"#,
@@ -193,7 +198,7 @@ fn lost_seconds() -> Panel {
             "objective of {{group}}",
         ))
         .limit("^objective of .*$")
-        .or_says("no canary")
+        .or_says("no canary, or not known")
 }
 
 fn lost_bytes() -> Panel {
@@ -237,7 +242,7 @@ fn lag() -> Panel {
 fn stages_over_time() -> Panel {
     Panel::time_series("Stages of a failover (RTO)")
         .says("Stage by stage, each measured or assumed, the longest of all chosen standbys and vantages: choose one standby for its own. Dashed: the objective. A stage that was to be measured and is not is not there: look at the table.")
-        .size(12, 9)
+        .size(12, 11)
         .unit("s")
         .query(Query::range(
             r#"max by (stage, basis) (hotspare_rto_estimate_seconds{STANDBY,stage!="total"})"#,
@@ -256,7 +261,7 @@ fn stages_over_time() -> Panel {
 fn totals() -> Panel {
     Panel::time_series("How long a failover would take, in all")
         .says("The longest that any vantage says, for each standby. Dashed: the objective.")
-        .size(12, 9)
+        .size(12, 11)
         .unit("s")
         .query(Query::range(
             r#"max by (group, standby) (hotspare_rto_estimate_seconds{STANDBY,stage="total"})"#,
@@ -286,19 +291,24 @@ fn stages() -> Panel {
     .or_says("no estimate")
 }
 
+/// Ranks: only the first is better than all others.
+const RANK: Look = Look(&[
+    (1, "1", Colour::Good),
+    (2, "2", Colour::Plain),
+    (3, "3", Colour::Other),
+    (4, "4", Colour::Plain),
+    (5, "5", Colour::Other),
+]);
+
 fn ranks() -> Panel {
-    Panel::time_series("Rank")
-        .says("From 1, the best, as each vantage has it; equal ones share a rank. Nothing here: not ranked yet, which takes two hours of measurements.")
+    Panel::timeline("Rank", &RANK)
+        .says("1 is the best, as each vantage has it; equal ones share a rank. Not known: not ranked yet, which takes two hours of measurements.")
         .size(12, 8)
-        .unit("none")
-        .decimals(0)
         .query(Query::range(
             "max by (group, standby, source_region) (hotspare_standby_rank{STANDBY})",
             "{{group}} {{standby}} from {{source_region}}",
         ))
-        .steps()
-        .legend_below()
-        .or_says("not ranked yet")
+        .or_says("no standby")
 }
 
 fn scores() -> Panel {
@@ -316,7 +326,7 @@ fn scores() -> Panel {
             "{{group}} {{standby}} known",
         ))
         .legend_below()
-        .or_says("no scored check")
+        .or_says("not known")
 }
 
 fn comparisons() -> Panel {
@@ -347,7 +357,7 @@ fn comparisons() -> Panel {
     let panel = Panel::table("Latency, compared", &columns, ["median", "low", "high"].map(bound).into())
         .says("How much longer the one takes than the other, batch by batch, over six hours: the median, and the bounds between which it lies with a confidence of 99 %. Orange: slower for sure. Blue: faster for sure. If at least is below 0 and at most above it, they are equal. Not known: not enough was measured yet, or too many runs failed.")
         .size(24, 7)
-        .measured("Takes longer by", "s")
+        .coloured("Takes longer by", &[("unit", json!("s")), ("thresholds", Thresholds(Colour::None, &[]).json()), ("color", json!({ "mode": "thresholds" }))])
         .or_says("one standby, or no latency to compare");
     let panel = sure(
         "At least",
@@ -367,7 +377,7 @@ fn promotion() -> Panel {
         ("group", "Group"),
         ("standby", "Standby"),
         ("source_region", "From"),
-        ("Value #A", "May be promoted"),
+        ("Value #A", "Promotable"),
         ("Value #B", "Both last seen"),
         ("Value #C", "Lost then"),
         ("Value #D", "Objective"),
@@ -380,12 +390,12 @@ fn promotion() -> Panel {
         most("hotspare_rpo_objective_seconds"),
     ])
     .says("Once a vantage sees that the primary is lost: whether all that can still be asked of the standby passes, and what would have been lost when both were last seen (lost then) is within the objective. What was written after that moment is not in the figure. hotspare promotes nothing: it is your decision.")
-    .size(14, 8)
-    .words("May be promoted", &states::PROMOTION)
+    .size(15, 8)
+    .words("Promotable", &states::PROMOTION)
     .moments("Both last seen")
     .measured("Lost then", "s")
     .measured("Objective", "s")
-    .sorted("May be promoted", true)
+    .sorted("Promotable", true)
     .or_says("no standby")
 }
 
@@ -403,7 +413,7 @@ fn holds() -> Panel {
         Query::rows(&format!("max by ({by}) (hotspare_hold_expiry_timestamp_seconds{{STANDBY}} and on ({by}, source_region) hotspare_hold{{STANDBY}} == 1) * 1000")),
     ])
     .says("A standby that is held is not ready, whatever else is measured, and that pages nobody. maintenance: the configuration holds it. recent_failover: the group has just failed over.")
-    .size(10, 8)
+    .size(9, 8)
     .moments("Ends")
     .or_says("nothing is held, or nothing is known")
 }
@@ -432,12 +442,28 @@ fn last_failovers() -> Panel {
         Query::rows("count by (group) (hotspare_failover_last_timestamp_seconds{GROUP} > 0)"),
     ])
     .says("When the new primary was first seen writable, and what it cost: the largest figure that any vantage has. Not known: see `hotspare events` for the reason. The failovers of the time range are marked in all panels.")
-    .size(12, 7)
+    .size(24, 5)
     .moments("Last failover")
     .measured("No writes for", "s")
     .measured("Users cut off for", "s")
     .measured("Lost, in time", "s")
     .or_says("no failover was seen")
+}
+
+fn failovers() -> Panel {
+    let columns = [
+        ("group", "Group"),
+        ("planned", "Planned"),
+        ("drill", "In a drill"),
+        ("Value", "Failovers"),
+    ];
+    Panel::table("Failovers in the time range", &columns, vec![Query::rows(
+        "round(max by (group, planned, drill) (increase(hotspare_failover_events_total{GROUP}[$__range]))) > 0",
+    )])
+    .says("As many as any one vantage saw since it was started: there may have been more while none ran.")
+    .size(10, 7)
+    .sorted("Failovers", true)
+    .or_says("none was seen, or nothing is known")
 }
 
 /// Whether a drill is announced.
@@ -463,7 +489,7 @@ fn last_drills() -> Panel {
         moment("last_success"),
     ])
     .says("A drill has succeeded once it was finished with every standby ready. An empty last success: none was. One that is under way and was to be over counts as unfinished.")
-    .size(12, 7)
+    .size(14, 7)
     .words("Under way", &UNDER_WAY)
     .moments("To be over")
     .moments("Last success")

@@ -3,7 +3,9 @@
 
 use serde_json::json;
 
-use super::kit::{Annotation, Colour, Dashboard, FLAG, Panel, Query, Thresholds, Variable, row};
+use super::kit::{
+    Annotation, Colour, Dashboard, FLAG, Panel, Query, Thresholds, Variable, collapsed_row, row,
+};
 use super::states;
 
 const RUNS: Thresholds = Thresholds(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]);
@@ -50,12 +52,12 @@ pub(super) fn dashboard() -> Dashboard {
         "Why it fails",
         vec![reasons(), burn(), blind()],
     ))
-    .has(row("Ping only", vec![packets(), jitter(), odd_packets()]))
-    .has(row(
+    .has(collapsed_row("Ping only", vec![packets(), jitter(), odd_packets()]))
+    .has(collapsed_row(
         "HTTP and TLS only",
         vec![statuses(), bodies(), certificates(), sessions()],
     ))
-    .has(row("DNS only", vec![rcodes(), time_to_live()]))
+    .has(collapsed_row("DNS only", vec![rcodes(), time_to_live()]))
 }
 
 fn address_changes() -> Annotation {
@@ -271,13 +273,14 @@ fn reasons() -> Panel {
 }
 
 fn burn() -> Panel {
+    // Records know no daemon.
     let over = |range: &str| {
         format!(
-            "max(sum by (probe, target) (increase(hotspare_probe_failures_total{{TARGETS}}[{range}])) / sum by (probe, target) (increase(hotspare_probe_attempts_total{{TARGETS}}[{range}])) / (1 - max by (probe, target) (hotspare_probe_objective_ratio{{TARGETS}})))"
+            r#"max(max by (probe, target) (probe_target:hotspare_probe_failures_per_attempts:ratio_rate{range}{{source_region="$source_region",target_region="$target_region",kind="$kind",probe=~"$probe",target=~"$target"}}) / (1 - max by (probe, target) (hotspare_probe_objective_ratio{{TARGETS}})))"#
         )
     };
     Panel::time_series("Failures per allowed failure")
-        .says("How fast the objective's budget is used, by the target that uses it the fastest: at 1 it is used up just when the objective's time is over, at 14.4 an hour takes 2 % of the budget of 30 days. Nothing here: no objective is configured.")
+        .says("How fast the objective's budget is used, by the target that uses it the fastest: at 1 it is used up just when the objective's time is over, at 14.4 an hour takes 2 % of the budget of 30 days. Nothing here: no objective is configured, or the rules of the regional set are not loaded.")
         .size(12, 8)
         .unit("short")
         .query(Query::range(&over("5m"), "over 5 minutes"))
@@ -289,7 +292,7 @@ fn burn() -> Panel {
         ))
         .limit("^as much as is allowed$")
         .legend_below()
-        .or_says("no objective")
+        .or_says("no objective, or no rules")
 }
 
 fn blind() -> Panel {
@@ -440,7 +443,7 @@ fn certificates() -> Panel {
             "{{probe}} {{target}} {{position}}",
         ))
         .query(Query::range(
-            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="certificate"})"#,
+            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="certificate"} and on (probe) hotspare_tls_cert_not_after_timestamp_seconds{TARGETS})"#,
             "limit of {{probe}}",
         ))
         .limit("^limit of .*$");
@@ -468,6 +471,8 @@ fn sessions() -> Panel {
     ])
     .says("Of the certificate and the session last seen. Empty unless the kind is http or tcp with TLS.")
     .size(24, 6)
+    // A version is no number.
+    .measured("TLS", "string")
     .words("Certificate valid", &FLAG)
     .words("Verification off", &DISABLED)
     .or_says("no TLS")
@@ -506,7 +511,7 @@ fn time_to_live() -> Panel {
             "{{probe}} {{target}}",
         ))
         .query(Query::range(
-            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="ttl"})"#,
+            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="ttl"} and on (probe) hotspare_dns_ttl_seconds{TARGETS})"#,
             "limit of {{probe}}",
         ))
         .limit("^limit of .*$");

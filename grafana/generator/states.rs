@@ -1,8 +1,6 @@
 //! The states of standbys and checks as numbers, so that a timeline can show them: the worse, the
 //! higher.
 
-use serde_json::Value;
-
 use super::kit::{Colour, Look};
 
 /// Whether a standby could take over.
@@ -34,11 +32,6 @@ pub(super) const PROMOTION: Look = Look(&[
     (0, "NO", Colour::Bad),
     (-1, "not lost", Colour::Plain),
 ]);
-
-/// What makes a column of a table one of [`STANDBY`].
-pub(super) fn column() -> [(&'static str, Value); 1] {
-    [("mappings", STANDBY.json())]
-}
 
 /// The state of standbys by these labels, as numbers of [`STANDBY`].
 pub(super) fn of_standbys(by: &str) -> String {

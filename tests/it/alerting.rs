@@ -30,8 +30,14 @@ const A_WHILE: Duration = Duration::from_secs(5);
 /// Only a guard against waiting for ever.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Alerts about the machine that the daemons run on, which is as busy as it is here.
-const OF_THE_MACHINE: [&str; 3] = ["HotspareSlotsMissed", "HotspareOwnFaults", "HotspareTilt"];
+/// Alerts about the machine that the daemons run on, which is as busy as it is here, and the one that
+/// always fires.
+const NO_NEWS: [&str; 4] = [
+    "HotspareSlotsMissed",
+    "HotspareOwnFaults",
+    "HotspareTilt",
+    "HotspareRulesWatchdog",
+];
 
 /// A Prometheus that has seen nothing before, and its Alertmanager.
 pub(crate) struct Watch {
@@ -156,7 +162,7 @@ impl Watch {
             }
         });
         alerts
-            .filter(|alert| !OF_THE_MACHINE.iter().any(|own| alert.name.contains(own)))
+            .filter(|alert| !NO_NEWS.iter().any(|other| alert.name.contains(other)))
             .collect()
     }
 }
@@ -200,9 +206,13 @@ pub(crate) struct Alertmanager {
 impl Alertmanager {
     pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let inhibit = include_str!("../../prometheus/alertmanager-inhibit.yaml");
-        let config =
-            format!("route: {{ receiver: none }}\nreceivers: [{{ name: none }}]\n{inhibit}");
+        let shipped = include_str!("../../alertmanager/alertmanager.yaml");
+        let (_, inhibit) = shipped
+            .split_once("\ninhibit_rules:\n")
+            .expect("its last section");
+        let config = format!(
+            "route: {{ receiver: none }}\nreceivers: [{{ name: none }}]\ninhibit_rules:\n{inhibit}"
+        );
         let file = folder.path().join("alertmanager.yml");
         std::fs::write(&file, config).expect("writable");
         let mut command = Command::new("prometheus-alertmanager");
@@ -227,7 +237,10 @@ impl Alertmanager {
         let response = get(self.address, "/api/v2/alerts?active=true&inhibited=false");
         let alerts: Value = serde_json::from_slice(&response.body).expect("JSON");
         let alerts = alerts.as_array().expect("a list").iter();
-        alerts.map(|alert| name(&alert["labels"])).collect()
+        alerts
+            .map(|alert| name(&alert["labels"]))
+            .filter(|name| !name.contains("HotspareRulesWatchdog"))
+            .collect()
     }
 }
 
@@ -263,10 +276,15 @@ fn write_rules(folder: &Path) {
 }
 
 fn faster(rules: &str) -> String {
-    let times = r"((?:for|keep_firing_for|interval): |\[)([0-9]+)(s|m)\b";
+    let times = r"((?:for|keep_firing_for|interval): |\[)([0-9]+)([smhd])\b";
     let times = Regex::new(times).expect("an expression");
     let scaled = times.replace_all(rules, |found: &Captures<'_>| {
-        let unit = if &found[3] == "m" { 60_000 } else { 1000 };
+        let unit = match &found[3] {
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => 86_400_000,
+        };
         let millis = found[2].parse::<u32>().expect("a number") * unit;
         format!("{}{}ms", &found[1], millis / FASTER)
     });
@@ -278,11 +296,14 @@ mod tests {
 
     #[test]
     fn every_time_of_the_rules_is_shorter_and_nothing_else_is_changed() {
-        let rules = "interval: 15s\nfor: 1m\nkeep_firing_for: 5m\nexpr: rate(x[2m]) > 45\n";
-        let expected =
-            "interval: 1000ms\nfor: 4000ms\nkeep_firing_for: 20000ms\nexpr: rate(x[8000ms]) > 45\n";
+        let rules = "interval: 15s\nfor: 1m\nkeep_firing_for: 5m\nexpr: rate(x[2h]) > 45 * y[1d]\n";
+        let expected = "interval: 1000ms\nfor: 4000ms\nkeep_firing_for: 20000ms\n\
+                        expr: rate(x[480000ms]) > 45 * y[5760000ms]\n";
         assert_eq!(faster(rules), expected);
-        let shipped = include_str!("../../prometheus/rules/hotspare-alerts.yaml");
+        let shipped = concat!(
+            include_str!("../../prometheus/rules/hotspare-alerts.yaml"),
+            include_str!("../../prometheus/rules/hotspare-regional.yaml")
+        );
         let left = Regex::new(r"(for: |interval: |\[)[0-9]+[smhd]\b").expect("an expression");
         let left: Vec<_> = left
             .find_iter(shipped)

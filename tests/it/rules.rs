@@ -1,7 +1,12 @@
-//! The shipped Prometheus rules: right by `promtool` and `amtool`, of series that exist, and with a
-//! runbook for every alert.
+//! The shipped Prometheus rules: right by `promtool`, of series that exist, with a firing and a silent
+//! case for every alert. Beside them, what belongs to them: runbooks, examples for Alertmanager and for
+//! scraping.
 
-use std::collections::BTreeSet;
+mod alertmanager;
+mod runbooks;
+mod scrape;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +14,12 @@ use regex::Regex;
 use yaml_rust2::{Yaml, YamlLoader};
 
 const METRICS: &str = include_str!("../../docs/metrics.md");
+
+/// The alert that the daemons themselves always send. The rules have none of this name.
+const OF_THE_DAEMON: &str = "HotspareWatchdog";
+
+/// The alert that always fires.
+const WATCHDOG: &str = "HotspareRulesWatchdog";
 
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -31,8 +42,19 @@ pub(crate) fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     files
 }
 
+fn yaml(path: &Path) -> Yaml {
+    let documents = YamlLoader::load_from_str(&read(path));
+    documents.expect("YAML").swap_remove(0)
+}
+
+fn list(yaml: &Yaml) -> &[Yaml] {
+    yaml.as_vec().map_or(&[], Vec::as_slice)
+}
+
 /// One rule as it is in its file.
 struct Rule {
+    /// The name of the file without what all have in common: `alerts`, `recording`, `regional`.
+    file: String,
     yaml: Yaml,
 }
 
@@ -44,15 +66,24 @@ impl Rule {
     fn annotation(&self, key: &str) -> &str {
         self.yaml["annotations"][key].as_str().unwrap_or_default()
     }
+
+    /// What it asks for: its query, and those of its description.
+    fn everything(&self) -> String {
+        let query = self.text("expr").expect("a query");
+        format!("{query}\n{}", self.annotation("description"))
+    }
 }
 
 fn rules() -> Vec<Rule> {
     let mut rules = Vec::new();
-    for file in files("prometheus/rules", "yaml") {
-        let documents = YamlLoader::load_from_str(&read(&file)).expect("YAML");
-        for group in documents[0]["groups"].as_vec().expect("groups") {
-            let of_group = group["rules"].as_vec().expect("rules");
-            rules.extend(of_group.iter().cloned().map(|yaml| Rule { yaml }));
+    for path in files("prometheus/rules", "yaml") {
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        let file = name.trim_start_matches("hotspare-").to_owned();
+        for group in list(&yaml(&path)["groups"]) {
+            rules.extend(list(&group["rules"]).iter().map(|yaml| Rule {
+                file: file.clone(),
+                yaml: yaml.clone(),
+            }));
         }
     }
     rules
@@ -68,20 +99,34 @@ pub(crate) fn names(key: &str) -> BTreeSet<String> {
     names
 }
 
-pub(crate) fn succeeds(command: &mut Command) {
+/// The series of hotspare that are named in a text, recorded ones among them.
+fn series(text: &str) -> BTreeSet<String> {
+    // The names of labels that service discovery hands over are none.
+    let name = Regex::new(r"\b[a-z_:]*hotspare_[a-z0-9_:]+").expect("an expression");
+    let found = name.find_iter(text).map(|found| found.as_str());
+    found
+        .filter(|name| !name.starts_with("__meta_"))
+        .map(|name| name.trim_end_matches(':').to_owned())
+        .collect()
+}
+
+/// What a program says that has to succeed.
+pub(crate) fn succeeds(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
+    let said = String::from_utf8_lossy(&said).into_owned();
     assert!(output.status.success(), "{command:?}: {said}");
+    said
 }
 
 /// What the rules, their tests and their documentation say, each with its file.
 fn texts() -> Vec<(PathBuf, String)> {
     let mut paths = files("prometheus/rules", "yaml");
     paths.extend(files("prometheus/tests", "yaml"));
-    paths.extend(files("prometheus", "yaml"));
+    paths.extend(files("prometheus/scrape", "yaml"));
+    paths.extend(files("alertmanager", "yaml"));
     paths.extend(files("prometheus", "md"));
     paths.extend(files("docs/runbooks", "md"));
     let text = |path: PathBuf| {
@@ -109,24 +154,71 @@ fn the_rules_do_what_their_tests_say() {
     );
 }
 
+/// What a case of the rules' tests finds firing at one moment, of all alerts: the labels of each.
+type Moment = Vec<BTreeMap<String, String>>;
+
+/// The labels in `ALERTS{a="1",b="2"}`.
+fn labels(series: &str) -> BTreeMap<String, String> {
+    let label = Regex::new(r#"(\w+)="([^"]*)""#).expect("an expression");
+    let found = label.captures_iter(series);
+    found
+        .map(|found| (found[1].to_owned(), found[2].to_owned()))
+        .collect()
+}
+
+/// The moments of each case at which all alerts are looked at.
+fn cases() -> Vec<Vec<Moment>> {
+    let all = [
+        r#"ALERTS{alertstate="firing",severity!="none"}"#,
+        r#"ALERTS{alertstate="firing"}"#,
+        "ALERTS",
+    ];
+    let mut cases = Vec::new();
+    for path in files("prometheus/tests", "yaml") {
+        for case in list(&yaml(&path)["tests"]) {
+            let looks = list(&case["promql_expr_test"]).iter();
+            let looks =
+                looks.filter(|look| look["expr"].as_str().is_some_and(|e| all.contains(&e)));
+            let moment = |look: &Yaml| {
+                let found = list(&look["exp_samples"]).iter();
+                found
+                    .map(|sample| labels(sample["labels"].as_str().expect("labels")))
+                    .collect()
+            };
+            cases.push(looks.map(moment).collect());
+        }
+    }
+    cases
+}
+
+fn fires(alert: &str, moment: &Moment) -> bool {
+    moment.iter().any(|labels| labels["alertname"] == alert)
+}
+
 #[test]
-fn every_alert_and_every_record_has_a_case() {
+fn every_alert_has_a_case_in_which_it_fires_and_is_silent_at_another_moment() {
+    let cases = cases();
+    let mut missing = names("alert");
+    missing.retain(|alert| {
+        !cases.iter().any(|case| {
+            let fires = |moment| fires(alert, moment);
+            case.iter().any(fires) && (alert == WATCHDOG || !case.iter().all(fires))
+        })
+    });
+    assert!(missing.is_empty(), "no such case of {missing:?}");
+}
+
+#[test]
+fn every_record_has_a_case() {
     let tests: String = files("prometheus/tests", "yaml")
         .iter()
         .map(|file| read(file))
         .collect();
-    let missing: Vec<_> = names("alert")
-        .into_iter()
-        .filter(|alert| {
-            let fires = format!("ALERTS{{alertname=\"{alert}\",alertstate=\"firing\"");
-            !tests.contains(&fires)
-        })
-        .chain(
-            names("record")
-                .into_iter()
-                .filter(|record| !tests.contains(&format!("{record}{{"))),
-        )
-        .collect();
+    let mut missing = names("record");
+    missing.retain(|record| {
+        let asked = Regex::new(&format!(r"expr: .*\b{record}\b")).expect("an expression");
+        !asked.is_match(&tests)
+    });
     assert!(missing.is_empty(), "no case of {missing:?}");
 }
 
@@ -139,18 +231,16 @@ pub(crate) fn unknown_series(text: &str) -> BTreeSet<String> {
         .collect();
     assert!(documented.contains("hotspare_probe_up"));
     let records = names("record");
-    let is_known = |series: &str| {
+    let is_known = |series: &String| {
         let parts = ["_bucket", "_sum", "_count"];
         let mut families = parts.iter().filter_map(|part| series.strip_suffix(part));
         records.contains(series)
-            || documented.contains(series)
+            || documented.contains(series.as_str())
             || families.any(|family| documented.contains(family))
     };
-    let name = Regex::new(r"[a-z_:]*hotspare_[a-z0-9_:]+").expect("an expression");
-    name.find_iter(text)
-        .map(|found| found.as_str().trim_end_matches(':'))
+    series(text)
+        .into_iter()
         .filter(|series| !is_known(series))
-        .map(str::to_owned)
         .collect()
 }
 
@@ -166,18 +256,18 @@ fn every_series_that_is_named_exists() {
 }
 
 #[test]
-fn every_alert_says_what_it_is_and_has_a_runbook() {
-    let mut runbooks: BTreeSet<_> = files("docs/runbooks", "md").into_iter().collect();
-    let mut wanted = BTreeSet::new();
+fn every_alert_says_what_it_is() {
     for rule in rules() {
         let Some(alert) = rule.text("alert") else {
             continue;
         };
         let severity = rule.yaml["labels"]["severity"].as_str();
-        assert!(
-            matches!(severity, Some("critical" | "warning" | "info")),
-            "{alert}: severity {severity:?}"
-        );
+        let right = match severity {
+            Some("critical" | "warning" | "info") => alert != WATCHDOG,
+            Some("none") => alert == WATCHDOG,
+            _ => false,
+        };
+        assert!(right, "{alert}: severity {severity:?}");
         for key in ["summary", "description"] {
             assert!(!rule.annotation(key).is_empty(), "{alert} has no {key}");
         }
@@ -186,15 +276,7 @@ fn every_alert_says_what_it_is_and_has_a_runbook() {
             env!("CARGO_PKG_REPOSITORY")
         );
         assert_eq!(rule.annotation("runbook_url"), url, "{alert}");
-        let path = root().join(format!("docs/runbooks/{alert}.md"));
-        assert!(
-            read(&path).starts_with(&format!("# {alert}\n")),
-            "{alert}: the runbook's title"
-        );
-        wanted.insert(path);
     }
-    runbooks.retain(|path| !wanted.contains(path));
-    assert!(runbooks.is_empty(), "of no alert: {runbooks:?}");
 }
 
 #[test]
@@ -204,40 +286,39 @@ fn every_alert_that_is_named_exists() {
     for (path, text) in texts() {
         for found in name.find_iter(&text) {
             let found = found.as_str();
-            assert!(alerts.contains(found), "{}: {found}", path.display());
+            let known = found == OF_THE_DAEMON || alerts.contains(found);
+            assert!(known, "{}: {found}", path.display());
         }
     }
 }
 
+/// Either set is loaded where the other is not, and both are loaded by one Prometheus.
 #[test]
-fn the_queries_of_the_runbooks_can_be_asked() {
-    let mut records = Vec::new();
-    for file in files("docs/runbooks", "md") {
-        let text = read(&file);
-        let before = records.len();
-        for query in text.split("```promql\n").skip(1) {
-            let (query, _) = query.split_once("```").expect("the end of the block");
-            let query = query.trim().replace('\'', "''");
-            let number = records.len();
-            records.push(format!(
-                "  - {{ record: 'query:number_{number}', expr: '{query}' }}\n"
-            ));
+fn neither_set_needs_or_repeats_the_other() {
+    let (regional, global): (Vec<_>, Vec<_>) = rules()
+        .into_iter()
+        .partition(|rule| rule.file == "regional");
+    let records = |rules: &[Rule]| -> BTreeSet<String> {
+        let names = rules.iter().filter_map(|rule| rule.text("record"));
+        names.map(str::to_owned).collect()
+    };
+    for (set, other) in [(&regional, &global), (&global, &regional)] {
+        let foreign = records(other);
+        for rule in set {
+            let name = rule.text("record").or(rule.text("alert")).expect("a name");
+            assert!(!foreign.contains(name), "{name} is in both");
+            let needed = series(&rule.everything());
+            let needed: Vec<_> = needed.intersection(&foreign).collect();
+            assert!(needed.is_empty(), "{name} needs {needed:?}");
         }
-        assert!(records.len() > before, "{} asks nothing", file.display());
     }
-    let wrapped = format!("groups:\n- name: runbooks\n  rules:\n{}", records.concat());
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("queries.yaml");
-    std::fs::write(&file, wrapped).expect("writable");
-    succeeds(Command::new("promtool").args(["check", "rules"]).arg(&file));
-}
-
-#[test]
-fn alertmanager_takes_the_inhibitions() {
-    let inhibit = read(&root().join("prometheus/alertmanager-inhibit.yaml"));
-    let config = format!("route: {{ receiver: none }}\nreceivers: [{{ name: none }}]\n{inhibit}");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("alertmanager.yml");
-    std::fs::write(&file, config).expect("writable");
-    succeeds(Command::new("amtool").arg("check-config").arg(&file));
+    let alerts = |rules: &[Rule]| -> BTreeSet<String> {
+        let names = rules.iter().filter_map(|rule| rule.text("alert"));
+        names.map(str::to_owned).collect()
+    };
+    let both: Vec<_> = alerts(&regional)
+        .intersection(&alerts(&global))
+        .cloned()
+        .collect();
+    assert_eq!(both, [WATCHDOG]);
 }

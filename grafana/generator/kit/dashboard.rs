@@ -24,7 +24,6 @@ pub(crate) struct Dashboard {
     uid: &'static str,
     title: &'static str,
     description: &'static str,
-    since: &'static str,
     variables: Vec<Variable>,
     annotations: Vec<Annotation>,
     rows: Vec<Row>,
@@ -34,11 +33,24 @@ pub(crate) struct Dashboard {
 pub(crate) struct Row {
     title: &'static str,
     panels: Vec<Panel>,
+    collapsed: bool,
 }
 
 /// Panels under a heading, from left to right and on the next line where there is no more room.
 pub(crate) fn row(title: &'static str, panels: Vec<Panel>) -> Row {
-    Row { title, panels }
+    Row {
+        title,
+        panels,
+        collapsed: false,
+    }
+}
+
+/// The same, of which only the heading is seen until it is opened, and which asks nothing until then.
+pub(crate) fn collapsed_row(title: &'static str, panels: Vec<Panel>) -> Row {
+    Row {
+        collapsed: true,
+        ..row(title, panels)
+    }
 }
 
 impl Dashboard {
@@ -48,17 +60,10 @@ impl Dashboard {
             uid,
             title,
             description,
-            since: "now-6h",
             variables: Variable::common(),
             annotations: vec![Annotation::alerts()],
             rows: Vec::new(),
         }
-    }
-
-    /// Since when it shows at first: `now-6h` if nothing else is said.
-    pub(crate) fn since(mut self, since: &'static str) -> Self {
-        self.since = since;
-        self
     }
 
     /// One more choice; it may build on those before it.
@@ -107,7 +112,7 @@ impl Dashboard {
             "schemaVersion": SCHEMA,
             "tags": ["hotspare"],
             "templating": { "list": variables },
-            "time": { "from": self.since, "to": "now" },
+            "time": { "from": "now-6h", "to": "now" },
             "timepicker": {},
             // Who looks at several regions has several clocks.
             "timezone": "utc",
@@ -120,34 +125,50 @@ impl Dashboard {
 
     fn panels(&self) -> Vec<Value> {
         let mut panels = Vec::new();
-        let mut y = 0;
+        let (mut id, mut y) = (1, 0);
         for row in &self.rows {
-            panels.push(heading(row.title, panels.len() + 1, y));
-            y += 1;
-            let (mut x, mut tallest) = (0, 0);
-            for panel in &row.panels {
-                let (width, height) = panel.extent();
-                if x + width > COLUMNS {
-                    y += tallest;
-                    (x, tallest) = (0, 0);
-                }
-                panels.push(panel.json(panels.len() + 1, (x, y)));
-                x += width;
-                tallest = tallest.max(height);
+            let (placed, below) = row.place(id + 1, y + 1);
+            let heading = (id, y);
+            id += 1 + placed.len();
+            if row.collapsed {
+                panels.push(row.heading(heading, &placed));
+                y += 1;
+            } else {
+                panels.push(row.heading(heading, &[]));
+                panels.extend(placed);
+                y = below;
             }
-            y += tallest;
         }
         panels
     }
 }
 
-fn heading(title: &str, id: usize, y: u32) -> Value {
-    json!({
-        "collapsed": false,
-        "gridPos": { "h": 1, "w": COLUMNS, "x": 0, "y": y },
-        "id": id,
-        "panels": [],
-        "title": title,
-        "type": "row",
-    })
+impl Row {
+    /// The panels, numbered from `id` and placed from the line `y` on; and the line below them.
+    fn place(&self, id: usize, mut y: u32) -> (Vec<Value>, u32) {
+        let (mut x, mut tallest) = (0, 0);
+        let mut placed = Vec::new();
+        for (id, panel) in (id..).zip(&self.panels) {
+            let (width, height) = panel.extent();
+            if x + width > COLUMNS {
+                y += tallest;
+                (x, tallest) = (0, 0);
+            }
+            placed.push(panel.json(id, (x, y)));
+            x += width;
+            tallest = tallest.max(height);
+        }
+        (placed, y + tallest)
+    }
+
+    fn heading(&self, (id, y): (usize, u32), hidden: &[Value]) -> Value {
+        json!({
+            "collapsed": self.collapsed,
+            "gridPos": { "h": 1, "w": COLUMNS, "x": 0, "y": y },
+            "id": id,
+            "panels": hidden,
+            "title": self.title,
+            "type": "row",
+        })
+    }
 }

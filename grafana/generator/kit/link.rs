@@ -20,13 +20,23 @@ pub(super) fn others() -> Value {
 
 /// From a value to a dashboard; `choices` are the variables there, each with what it is to be.
 pub(super) fn to(title: &str, dashboard: &str, choices: &[(&str, &str)]) -> Value {
-    let choices: String = choices
+    let choices = choices
         .iter()
-        .map(|(name, value)| format!("var-{name}={value}&"))
-        .collect();
+        .fold(String::new(), |choices, (name, value)| {
+            choices + "var-" + name + "=" + value + "&"
+        });
     json!({
         "targetBlank": false,
         "title": title,
         "url": format!("/d/{dashboard}?${{datasource:queryparam}}&{choices}${{__url_time_range}}"),
+    })
+}
+
+/// From the name of an alert to what to do about it.
+pub(super) fn runbook() -> Value {
+    json!({
+        "targetBlank": true,
+        "title": "Runbook of ${__value.text}",
+        "url": "https://github.com/hotspare/hotspare/blob/main/docs/runbooks/${__value.text}.md",
     })
 }

@@ -87,6 +87,9 @@ pub(super) const NUMBER: Look = Look(&[]);
 pub(crate) struct Thresholds(pub(crate) Colour, pub(crate) &'static [(f64, Colour)]);
 
 impl Thresholds {
+    /// For values of which each has a word, so that one that has none is not green for it.
+    pub(super) const WORDS: Self = Self(Colour::Unknown, &[]);
+
     pub(crate) fn json(&self) -> Value {
         let mut steps = vec![json!({ "color": self.0.name(), "value": null })];
         let more = self.1.iter();

@@ -158,8 +158,9 @@ impl Panel {
     }
 
     pub(super) fn transform(mut self, id: &str, options: Value) -> Self {
-        self.transformations
-            .push(json!({ "id": id, "options": options }));
+        let mut step = json!({ "id": id });
+        step["options"] = options;
+        self.transformations.push(step);
         self
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::dashboard::source;
 
-/// What words in capitals stand for in expressions: matchers, so that PromQL stays readable.
+/// What words in capitals stand for in expressions: matchers, so that `PromQL` stays readable.
 const MATCHERS: [(&str, &str); 10] = [
     // Databases that are chosen, each looked at by itself.
     (

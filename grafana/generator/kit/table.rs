@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::look::{Colour, Look, NUMBER};
+use super::link;
+use super::look::{Colour, Look, NUMBER, Thresholds};
 use super::panel::Panel;
 use super::query::Query;
 
@@ -49,10 +50,23 @@ impl Panel {
     pub(crate) fn words(self, column: &str, look: &Look) -> Self {
         let properties = [
             ("mappings", look.cells()),
+            ("thresholds", Thresholds::WORDS.json()),
+            ("color", json!({ "mode": "thresholds" })),
             ("custom.align", json!("center")),
             ("custom.minWidth", json!(115)),
         ];
         self.coloured(column, &properties)
+    }
+
+    /// A column of names of alerts, which lead to their runbooks.
+    pub(crate) fn runbooks(self, column: &str) -> Self {
+        self.field(
+            column,
+            &[
+                ("links", json!([link::runbook()])),
+                ("custom.minWidth", json!(240)),
+            ],
+        )
     }
 
     /// A column of moments, in milliseconds since 1970: how long ago, or in how long.
@@ -61,9 +75,14 @@ impl Panel {
             column,
             &[
                 ("unit", json!("dateTimeFromNow")),
-                ("custom.minWidth", json!(125)),
+                ("custom.minWidth", json!(140)),
             ],
         )
+    }
+
+    /// A column of so many pixels; the others share what is left.
+    pub(crate) fn narrow(self, column: &str, width: u32) -> Self {
+        self.field(column, &[("custom.width", json!(width))])
     }
 
     /// A column with a unit.
@@ -78,14 +97,6 @@ impl Panel {
             json!({ "mode": "basic", "type": "color-background" }),
         )];
         properties.extend_from_slice(more);
-        let nothing = json!({ "color": Colour::None.name(), "index": 100, "text": "—" });
-        let nothing =
-            json!({ "options": { "match": "null", "result": nothing }, "type": "special" });
-        for (_, mappings) in properties.iter_mut().filter(|(key, _)| *key == "mappings") {
-            if let Some(mappings) = mappings.as_array_mut() {
-                mappings.push(nothing.clone());
-            }
-        }
         self.field(column, &properties)
     }
 
@@ -114,12 +125,22 @@ impl Panel {
     pub(crate) fn in_words(self, look: &Look) -> Self {
         let background = json!({ "mode": "basic", "type": "color-background" });
         self.with("mappings", look.cells())
-            .custom(json!({ "cellOptions": background }))
+            .thresholds(&Thresholds::WORDS)
+            .custom(json!({ "align": "center", "cellOptions": background }))
     }
 
     /// From every region (rows) to every region (columns), with the way to the pair's own dashboard.
     pub(crate) fn matrix(title: &str, expression: &str) -> Self {
         let corner = r"source_region\target_region";
+        let pair = link::to(
+            "From ${__data.fields[0]} to ${__field.name}",
+            "hotspare-region-pair",
+            &[
+                ("source_region", "${__data.fields[0]}"),
+                ("target_region", "${__field.name}"),
+                ("kind", "${kind}"),
+            ],
+        );
         Self::new("table", title, options())
             .custom(json!({
                 "align": "center",
@@ -137,13 +158,9 @@ impl Panel {
                 ("displayName", json!("from \\ to")),
                 ("custom.align", json!("left")),
                 ("custom.cellOptions", json!({ "type": "auto" })),
-                ("links", json!([])),
             ])
-            .leads_to("From ${__data.fields[0]} to ${__field.name}", "hotspare-region-pair", &[
-                ("source_region", "${__data.fields[0]}"),
-                ("target_region", "${__field.name}"),
-                ("kind", "${kind}"),
-            ])
+            // All columns but the first: an override cannot take links away.
+            .fields(r"^[^\\]+$", &[("links", json!([pair]))])
             .query(Query::rows(expression))
             // Both: rows come in the order of their first appearance, and so do columns.
             .transform("sortBy", json!({ "sort": [{ "field": "target_region" }] }))

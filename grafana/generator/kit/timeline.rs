@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::look::Look;
+use super::look::{Look, Thresholds};
 use super::panel::Panel;
 
 impl Panel {
@@ -12,13 +12,15 @@ impl Panel {
             "alignValue": "left",
             "legend": { "calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": true },
             "mergeValues": true,
+            // Grafana 11 and later turn pages where there are more rows.
+            "perPage": 20,
             "rowHeight": 0.9,
             "showValue": "auto",
             "tooltip": { "hideZeros": false, "mode": "single", "sort": "none" },
         });
         Self::new("state-timeline", title, options)
-            .with("color", json!({ "mode": "thresholds" }))
             .look(look)
+            .thresholds(&Thresholds::WORDS)
             .custom(json!({ "fillOpacity": 80, "lineWidth": 0 }))
     }
 }

@@ -1,7 +1,7 @@
 //! What takes as long as a standby needs to miss its primary: `scripts/soak` runs it.
 
 use super::shop::Shop;
-use super::vantage::{DOWN, STANDBYS};
+use super::vantage::{DARK, DOWN, STANDBYS};
 use crate::alerting::Expected;
 
 /// Nothing is refused and nothing answers: for three quarters of a minute a standby may still hear
@@ -34,9 +34,12 @@ fn a_region_that_is_swallowed_is_lost_once_its_standbys_have_heard_nothing_for_l
         });
     }
     watch.hears_only(Expected {
-        told: &[DOWN],
+        told: &[DOWN, DARK[0], DARK[1]],
         may: &[
             "ticket HotspareVantageBlind shop",
+            "ticket HotspareRegionMissing eu-west",
+            "ticket HotspareRegionPairUnreachable eu-central eu-west",
+            "ticket HotspareRegionPairUnreachable us-east eu-west",
             "ticket HotspareReplicationLinkDown shop orders eu-central",
             "ticket HotspareReplicationLinkDown shop orders us-east",
             "page HotspareStandbyNotReady shop eu-central",
@@ -44,7 +47,7 @@ fn a_region_that_is_swallowed_is_lost_once_its_standbys_have_heard_nothing_for_l
         ],
         ..Expected::default()
     });
-    watch.tells_only(&[DOWN]);
+    watch.tells_only(&[DOWN, DARK[0], DARK[1]]);
     let viable = ["eu-central (by 2 vantages)", "us-east (by 2 vantages)"];
     watch.describes(DOWN, &viable);
 }

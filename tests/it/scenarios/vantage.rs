@@ -7,6 +7,13 @@ use crate::vantages::wait_until;
 /// The place of the vantage that things happen to.
 const EAST: usize = 2;
 pub(super) const DOWN: &str = "page HotsparePrimaryDown shop";
+/// What tells of a region that is dark beside [`DOWN`]: tickets, whose ends tell that it is back.
+pub(super) const DARK: [&str; 2] = [
+    "ticket HotspareDown eu-west",
+    "ticket HotspareRegionUnreachable eu-west",
+];
+const PAIR: &str = "ticket HotspareRegionPairUnreachable us-east eu-west";
+const ONE_VANTAGE: &str = "ticket HotsparePrimaryUnreachableFromOneVantage shop us-east eu-west";
 pub(super) const STANDBYS: [&str; 2] = ["eu-central", "us-east"];
 
 #[test]
@@ -19,7 +26,7 @@ fn what_a_vantage_does_not_see_is_no_fact_about_the_standbys() {
     primary_region_is_dark(&mut shop);
 }
 
-/// The standbys hear the primary: it lives.
+/// The standbys hear the primary: it lives. What is told is the way that is broken.
 fn primary_is_cut_off_from_one_vantage(shop: &Shop) {
     let watch = shop.watch();
     shop.ways[EAST].cut();
@@ -33,7 +40,8 @@ fn primary_is_cut_off_from_one_vantage(shop: &Shop) {
         });
     }
     let expected = Expected {
-        told: &["ticket HotsparePrimaryUnreachableFromOneVantage shop us-east"],
+        told: &[PAIR],
+        inhibited: &[ONE_VANTAGE],
         ..Expected::default()
     };
     watch.hears_only(expected);
@@ -46,10 +54,10 @@ fn primary_is_cut_off_from_one_vantage(shop: &Shop) {
     shop.standbys[0].stream.black_hole();
     let expected = Expected {
         told: &[
-            "ticket HotsparePrimaryUnreachableFromOneVantage shop us-east",
+            PAIR,
             "page HotspareRpoObjectiveBreached shop orders eu-central",
         ],
-        inhibited: &["page HotspareStandbyNotReady shop eu-central"],
+        inhibited: &[ONE_VANTAGE, "page HotspareStandbyNotReady shop eu-central"],
         follows: &["ticket HotspareReplicationLagHigh shop orders eu-central"],
         ..Expected::default()
     };
@@ -63,7 +71,11 @@ fn daemon_is_killed(shop: &mut Shop) {
     let watch = shop.watch();
     shop.vantages.kill(EAST);
     let expected = Expected {
-        told: &["ticket HotspareVantageBlind shop"],
+        told: &["ticket HotspareDown us-east"],
+        inhibited: &[
+            "ticket HotspareVantageBlind shop",
+            "ticket HotspareRegionMissing us-east",
+        ],
         ..Expected::default()
     };
     watch.hears_only(expected);
@@ -138,11 +150,14 @@ fn primary_region_is_dark(shop: &mut Shop) {
     }
     let before = last_seen(shop);
     let expected = Expected {
-        told: &[DOWN],
+        told: &[DOWN, DARK[0], DARK[1]],
         inhibited: &[
             "ticket HotspareReplicationLinkDown shop orders eu-central",
             "ticket HotspareReplicationLinkDown shop orders us-east",
             "ticket HotspareVantageBlind shop",
+            "ticket HotspareRegionMissing eu-west",
+            "ticket HotspareRegionPairUnreachable eu-central eu-west",
+            "ticket HotspareRegionPairUnreachable us-east eu-west",
         ],
         // As long as it is not known that the primary is lost.
         may: &[
@@ -152,7 +167,7 @@ fn primary_region_is_dark(shop: &mut Shop) {
         ..Expected::default()
     };
     watch.hears_only(expected);
-    watch.tells_only(&[DOWN]);
+    watch.tells_only(&[DOWN, DARK[0], DARK[1]]);
     let viable = ["eu-central (by 2 vantages)", "us-east (by 2 vantages)"];
     watch.describes(DOWN, &viable);
     assert_eq!(last_seen(shop), before, "frozen");
