@@ -201,7 +201,7 @@ fn rules_are_healthy(stage: &Stage) {
 const STANDBYS: [&str; 2] = [REGIONS[1], REGIONS[2]];
 
 /// The alerts that must fire, each with labels that it has.
-const ALERTS: [(&str, &[(&str, &str)]); 3] = [
+const ALERTS: [(&str, &[(&str, &str)]); 6] = [
     (
         "HotspareStandbyNotReady",
         &[("group", "shop"), ("standby", "eu-central")],
@@ -211,6 +211,12 @@ const ALERTS: [(&str, &[(&str, &str)]); 3] = [
         &[("group", "shop"), ("standby", "us-east")],
     ),
     ("HotspareVantageBlind", &[("group", "shop")]),
+    (
+        "HotspareRegionUnreachable",
+        &[("target_region", "eu-central")],
+    ),
+    ("HotspareDown", &[("source_region", "us-east")]),
+    ("HotspareRegionMissing", &[("source_region", "us-east")]),
 ];
 
 /// One standby's region cannot be reached, the other standby stands still, and the daemon beside it
@@ -303,7 +309,11 @@ fn is_verdict(target: Target<'_>) -> bool {
         let is_verdict = verdicts.iter().any(|name| selector.name.contains(name));
         is_verdict && selector.range.is_none() && !selector.in_subquery
     });
-    of_verdicts && !selectors.is_empty()
+    // A primary that is there says nothing of its standbys.
+    let mut states = selectors.iter().flat_map(|selector| &selector.matchers);
+    let of_primary = states.any(|(label, _, value)| label == "state" && value == "primary_lost")
+        && !target.expr().contains("\"ready\"");
+    of_verdicts && !of_primary && !selectors.is_empty()
 }
 
 /// What a query comes to at this moment, for the first choice of the variables.
