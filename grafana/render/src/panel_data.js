@@ -1,0 +1,98 @@
+// What one panel shows: its queries' frames after the transformations and the field options.
+import { applyFieldOverrides, cacheFieldDisplayNames, rangeUtil, transformDataFrame } from '@grafana/data';
+import { lastValueFrom } from 'rxjs';
+import { builtIn, interpolateQuery, interpolateText } from './interpolate.js';
+import { ownDefaults } from './panels/index.js';
+import { query } from './prometheus.js';
+import { optionsOf } from './registries.js';
+
+/** The built-in variables of a query, as Grafana's Prometheus data source computes them. */
+function builtIns(time, stepMs) {
+  const rateMs = Math.max(stepMs + time.scrapeMs, 4 * time.scrapeMs);
+  const rangeMs = time.to - time.from;
+  const text = (ms) => (ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`);
+  return {
+    __interval: builtIn(text(stepMs)),
+    __interval_ms: builtIn(stepMs),
+    __rate_interval: builtIn(text(rateMs)),
+    __range: builtIn(`${Math.round(rangeMs / 1000)}s`),
+    __range_s: builtIn(Math.round(rangeMs / 1000)),
+    __range_ms: builtIn(rangeMs),
+  };
+}
+
+function stepOf(panel, target, time) {
+  const lowest = target.interval || panel.interval;
+  const lowestMs = lowest ? rangeUtil.intervalToMs(lowest) : time.scrapeMs;
+  const points = panel.maxDataPoints ?? panel.box.width;
+  const { intervalMs } = rangeUtil.calculateInterval(time.range, points, `${lowestMs}ms`);
+  return Math.max(intervalMs, lowestMs) * (target.intervalFactor || 1);
+}
+
+function targetsOf(panel, { time, variables }) {
+  const asked = (panel.targets ?? []).filter(({ hide }) => !hide);
+  const steps = asked.map((target) => stepOf(panel, target, time));
+  const stepMs = Math.max(...steps, time.scrapeMs);
+  const known = { ...variables, ...builtIns(time, stepMs) };
+  const targets = asked.map((target) => ({
+    ...target,
+    expr: interpolateQuery(target.expr, known),
+    legendFormat: target.legendFormat && interpolateText(target.legendFormat, known),
+  }));
+  return { targets, stepMs, known };
+}
+
+async function framesOf(panel, { time, variables, theme }) {
+  const { targets, stepMs, known } = targetsOf(panel, { time, variables });
+  const raw = targets.length === 0 ? [] : await query(targets, { ...time, stepMs });
+  const replace = (text) => interpolateText(text, known);
+  const shaped = await lastValueFrom(transformDataFrame(panel.transformations ?? [], raw, { interpolate: replace }));
+  const fieldConfig = {
+    defaults: panel.fieldConfig?.defaults ?? {},
+    overrides: panel.fieldConfig?.overrides ?? [],
+  };
+  const frames = applyFieldOverrides({
+    data: shaped,
+    fieldConfig,
+    fieldConfigRegistry: optionsOf(fieldConfig, ownDefaults(panel.type)),
+    replaceVariables: replace,
+    theme,
+    timeZone: 'utc',
+  });
+  cacheFieldDisplayNames(frames);
+  return { frames, fieldConfig, replace, stepMs };
+}
+
+const isEmpty = (frames) => frames.every(({ length, fields }) => !length || fields.length === 0);
+
+/** The panel with its data; what goes wrong is reported and drawn as an empty panel. */
+export async function panelData(panel, context) {
+  const { variables, report } = context;
+  const known = { ...panel, title: interpolateText(panel.title ?? '', variables) };
+  if (panel.type === 'row') {
+    return known;
+  }
+  if (panel.repeat) {
+    report.error(`panel "${known.title}" repeats, which is not done here`);
+  }
+  if (!panel.targets) {
+    return { ...known, frames: [], text: interpolateText(panel.options?.content ?? '', variables) };
+  }
+  try {
+    const data = await framesOf(withDefaults(panel), context);
+    if (isEmpty(data.frames)) {
+      report.none(known.title);
+    }
+    return { ...known, ...data };
+  } catch (error) {
+    report.error(`panel "${known.title}": ${error.message}`);
+    return { ...known, frames: [], broken: error.message };
+  }
+}
+
+/** With the panel type's own field options where the dashboard does not set them. */
+function withDefaults(panel) {
+  const defaults = panel.fieldConfig?.defaults ?? {};
+  const custom = { ...ownDefaults(panel.type), ...defaults.custom };
+  return { ...panel, fieldConfig: { ...panel.fieldConfig, defaults: { ...defaults, custom } } };
+}
