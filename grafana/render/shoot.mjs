@@ -3,8 +3,8 @@
 //   node shoot.mjs --prometheus http://127.0.0.1:9090 --dashboards DIR --out DIR
 //     [--range 5m] [--scrape 15s] [--width 1600] [--var [UID:]NAME=VALUE]... [--only UID]...
 //
-// Ends with 1 where a query errs, a panel throws, or React or the page logs an error; panels
-// without data are listed.
+// Ends with 1 where a query errs, a panel throws, or React or the page logs an error. Panels without
+// data, and overrides that no field has, are listed.
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -74,7 +74,7 @@ async function shoot(browser, address, dashboard) {
   await page.screenshot({ path: join(options.out, `${dashboard.uid}.png`) });
   const late = await page.evaluate(() => window.thrown());
   await page.close();
-  return { empty: drawn.empty, errors: [...drawn.errors, ...late, ...errors] };
+  return { notes: drawn.notes, errors: [...drawn.errors, ...late, ...errors] };
 }
 
 await mkdir(options.out, { recursive: true });
@@ -87,10 +87,10 @@ const browser = await puppeteer.launch({
 let failed = false;
 try {
   for (const dashboard of await readDashboards()) {
-    const { empty, errors } = await shoot(browser, server.address, dashboard);
+    const { notes, errors } = await shoot(browser, server.address, dashboard);
     console.log(`${dashboard.uid}: ${errors.length === 0 ? 'drawn' : 'FAILED'}`);
     errors.forEach((error) => console.log(`  error: ${error}`));
-    empty.forEach((title) => console.log(`  no data: ${title}`));
+    notes.forEach((note) => console.log(`  ${note}`));
     failed ||= errors.length > 0;
   }
 } finally {

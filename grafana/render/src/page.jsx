@@ -17,8 +17,8 @@ const thrown = [];
 
 function complaints() {
   const errors = [];
-  const empty = [];
-  return { errors, empty, error: (text) => errors.push(text), none: (title) => empty.push(title) };
+  const notes = [];
+  return { errors, notes, error: (text) => errors.push(text), note: (text) => notes.push(text) };
 }
 
 function timeOf(settings) {
@@ -66,5 +66,5 @@ window.draw = async (dashboard, settings) => {
   const annotations = await occurrences(dashboard, { time, variables, report });
   draw(dashboard, time, variables, panels, annotations);
   await window.settle();
-  return { height, errors: report.errors, empty: report.empty };
+  return { height, errors: report.errors, notes: report.notes };
 };

@@ -1,5 +1,12 @@
 // What one panel shows: its queries' frames after the transformations and the field options.
-import { applyFieldOverrides, cacheFieldDisplayNames, rangeUtil, transformDataFrame } from '@grafana/data';
+import {
+  applyFieldOverrides,
+  cacheFieldDisplayNames,
+  fieldMatchers,
+  rangeUtil,
+  standardTransformersRegistry,
+  transformDataFrame,
+} from '@grafana/data';
 import { lastValueFrom } from 'rxjs';
 import { builtIn, interpolateQuery, interpolateText } from './interpolate.js';
 import { ownDefaults } from './panels/index.js';
@@ -42,15 +49,36 @@ function targetsOf(panel, { time, variables }) {
   return { targets, stepMs, known };
 }
 
+/** What Grafana's code leaves out without a word, as it knows nothing of that name. */
+function refuseUnknown({ transformations = [], fieldConfig }) {
+  for (const { id } of transformations) {
+    if (!standardTransformersRegistry.getIfExists(id)) {
+      throw new Error(`the transformation "${id}" is not among the published ones`);
+    }
+  }
+  for (const { matcher } of fieldConfig.overrides) {
+    if (!fieldMatchers.getIfExists(matcher.id)) {
+      throw new Error(`an override's matcher is "${matcher.id}", which is not known`);
+    }
+  }
+}
+
+/** The overrides that match no field, by what they look for. */
+function unmatched(frames, { overrides }) {
+  const matches = ({ id, options }) => {
+    const matcher = fieldMatchers.get(id).get(options);
+    return frames.some((frame) => frame.fields.some((field) => matcher(field, frame, frames)));
+  };
+  return overrides.filter(({ matcher }) => !matches(matcher)).map(({ matcher }) => matcher.options ?? matcher.id);
+}
+
 async function framesOf(panel, { time, variables, theme }) {
+  refuseUnknown(panel);
   const { targets, stepMs, known } = targetsOf(panel, { time, variables });
   const raw = targets.length === 0 ? [] : await query(targets, { ...time, stepMs });
   const replace = (text) => interpolateText(text, known);
   const shaped = await lastValueFrom(transformDataFrame(panel.transformations ?? [], raw, { interpolate: replace }));
-  const fieldConfig = {
-    defaults: panel.fieldConfig?.defaults ?? {},
-    overrides: panel.fieldConfig?.overrides ?? [],
-  };
+  const { fieldConfig } = panel;
   const frames = applyFieldOverrides({
     data: shaped,
     fieldConfig,
@@ -60,7 +88,7 @@ async function framesOf(panel, { time, variables, theme }) {
     timeZone: 'utc',
   });
   cacheFieldDisplayNames(frames);
-  return { frames, fieldConfig, replace, stepMs };
+  return { frames, fieldConfig, replace, stepMs, unmatched: unmatched(shaped, fieldConfig) };
 }
 
 const isEmpty = (frames) => frames.every(({ length, fields }) => !length || fields.length === 0);
@@ -81,8 +109,9 @@ export async function panelData(panel, context) {
   try {
     const data = await framesOf(withDefaults(panel), context);
     if (isEmpty(data.frames)) {
-      report.none(known.title);
+      report.note(`no data: ${known.title}`);
     }
+    data.unmatched.forEach((what) => report.note(`no field for an override: ${known.title}: ${JSON.stringify(what)}`));
     return { ...known, ...data };
   } catch (error) {
     report.error(`panel "${known.title}": ${error.message}`);
@@ -94,5 +123,6 @@ export async function panelData(panel, context) {
 function withDefaults(panel) {
   const defaults = panel.fieldConfig?.defaults ?? {};
   const custom = { ...ownDefaults(panel.type), ...defaults.custom };
-  return { ...panel, fieldConfig: { ...panel.fieldConfig, defaults: { ...defaults, custom } } };
+  const overrides = panel.fieldConfig?.overrides ?? [];
+  return { ...panel, fieldConfig: { defaults: { ...defaults, custom }, overrides } };
 }
