@@ -35,7 +35,7 @@ const OF_THE_MACHINE: [&str; 3] = ["HotspareSlotsMissed", "HotspareOwnFaults", "
 
 /// A Prometheus that has seen nothing before, and its Alertmanager.
 pub(crate) struct Watch {
-    prometheus: Prometheus,
+    pub(crate) prometheus: Prometheus,
     alertmanager: Alertmanager,
 }
 
@@ -64,7 +64,11 @@ struct Alert {
 impl Watch {
     /// Watches the daemons.
     pub(crate) fn over(daemons: &[SocketAddr]) -> Self {
-        let alertmanager = Alertmanager::start();
+        Self::with(Alertmanager::start(), daemons)
+    }
+
+    /// The same with an Alertmanager that somebody knew before.
+    pub(crate) fn with(alertmanager: Alertmanager, daemons: &[SocketAddr]) -> Self {
         let more = format!(
             "global: {{ evaluation_interval: 1s }}\n\
              rule_files: [rules-*.yaml]\n\
@@ -187,14 +191,14 @@ impl Expected<'_> {
     }
 }
 
-struct Alertmanager {
-    address: SocketAddr,
+pub(crate) struct Alertmanager {
+    pub(crate) address: SocketAddr,
     _process: Process,
     _folder: tempfile::TempDir,
 }
 
 impl Alertmanager {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let inhibit = include_str!("../../prometheus/alertmanager-inhibit.yaml");
         let config =

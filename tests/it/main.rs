@@ -16,6 +16,7 @@ mod api;
 mod authority;
 mod config;
 mod daemon;
+mod dashboards;
 mod database_series;
 mod delivery;
 mod dns;

@@ -1,5 +1,6 @@
 //! A real Prometheus that scrapes the daemon.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -10,9 +11,14 @@ use tokio::time::Instant;
 use crate::daemon::get;
 use crate::process::{PATIENCE, Process};
 
+/// That of this machine, or another version of it.
+fn program() -> OsString {
+    std::env::var_os("HOTSPARE_PROMETHEUS").unwrap_or_else(|| "prometheus".into())
+}
+
 /// A Prometheus with one job that scrapes every second.
 pub(crate) struct Prometheus {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _process: Process,
     _folder: tempfile::TempDir,
 }
@@ -38,7 +44,7 @@ impl Prometheus {
         );
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config).expect("writable");
-        let mut command = Command::new("prometheus");
+        let mut command = Command::new(program());
         command
             .arg(format!("--config.file={}", file.display()))
             .arg(format!(

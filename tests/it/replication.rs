@@ -4,9 +4,9 @@
 
 mod campaign;
 mod drill;
-mod mariadb;
+pub(crate) mod mariadb;
 pub(crate) mod postgres;
-mod redis;
+pub(crate) mod redis;
 
 use std::net::SocketAddr;
 

@@ -28,6 +28,22 @@ fn started(id: u32) -> MariadbServer {
     server
 }
 
+/// A primary and its replica, for the account `hotspare_probe` with the password `right`, and what
+/// the replica receives through.
+pub(crate) fn pair_of_servers() -> (MariadbServer, MariadbServer, Link) {
+    let (primary, replica) = (started(1), started(2));
+    primary.sql(&setup("mysql"));
+    primary.sql(
+        "ALTER USER hotspare_probe IDENTIFIED BY 'right' ACCOUNT UNLOCK;
+         CREATE DATABASE shop; CREATE TABLE shop.orders (text TEXT)",
+    );
+    let stream = Link::to(primary.address());
+    replica.replicate_from(stream.address());
+    replica.catch_up_with(&primary);
+    replica.sql("SET GLOBAL read_only = 1");
+    (primary, replica, stream)
+}
+
 impl Stage {
     pub(super) fn set() -> Self {
         let stage = Self::unwaited(&check("canary: true"));
@@ -41,16 +57,7 @@ impl Stage {
     }
 
     fn unwaited(check: &str) -> Self {
-        let (primary, replica) = (started(1), started(2));
-        primary.sql(&setup("mysql"));
-        primary.sql(
-            "ALTER USER hotspare_probe IDENTIFIED BY 'right' ACCOUNT UNLOCK;
-             CREATE DATABASE shop; CREATE TABLE shop.orders (text TEXT)",
-        );
-        let stream = Link::to(primary.address());
-        replica.replicate_from(stream.address());
-        replica.catch_up_with(&primary);
-        replica.sql("SET GLOBAL read_only = 1");
+        let (primary, replica, stream) = pair_of_servers();
         let members = [("north", primary.address()), ("south", replica.address())];
         let daemon = Daemon::start_with(
             &config(check, &members),

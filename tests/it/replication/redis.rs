@@ -32,6 +32,16 @@ fn started() -> RedisServer {
     server
 }
 
+/// A primary and its replica, for the account `hotspare_probe` with the password `right`, and what
+/// the replica receives through.
+pub(crate) fn pair_of_servers() -> (RedisServer, RedisServer, Link) {
+    let (primary, replica) = (started(), started());
+    let stream = Link::to(primary.address());
+    replica.replicate_from(stream.address());
+    replica.catch_up_with(&primary);
+    (primary, replica, stream)
+}
+
 impl Stage {
     pub(super) fn set() -> Self {
         let stage = Self::unwaited(&check("canary: true"));
@@ -45,10 +55,7 @@ impl Stage {
     }
 
     fn unwaited(check: &str) -> Self {
-        let (primary, replica) = (started(), started());
-        let stream = Link::to(primary.address());
-        replica.replicate_from(stream.address());
-        replica.catch_up_with(&primary);
+        let (primary, replica, stream) = pair_of_servers();
         let members = [("north", primary.address()), ("south", replica.address())];
         let daemon = Daemon::start_with(
             &config(check, &members),

@@ -1,0 +1,3 @@
+//! The shipped dashboards of Grafana.
+
+mod stage;
