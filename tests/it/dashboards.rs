@@ -1,3 +1,4 @@
 //! The shipped dashboards of Grafana.
 
+mod render;
 mod stage;
