@@ -11,7 +11,9 @@ const WEIGHTS = { 'Inter-Regular': '400-normal', 'Inter-Medium': '500-normal', '
 const TYPES = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', woff2: 'font/woff2' };
 const PAGE = `<!doctype html><html><head><meta charset="utf-8"><link rel="icon" href="data:,">
 <link rel="stylesheet" href="/page.css"></head>
-<body class="theme-dark"><div id="root"></div><script src="/page.js"></script></body></html>`;
+<body class="theme-dark"><div id="root"></div>
+<script>window.grafanaBootData = { settings: {}, user: {}, navTree: [] };</script>
+<script src="/page.js"></script></body></html>`;
 
 function fileOf(path) {
   if (path === '/page.js' || path === '/page.css') {

@@ -1,7 +1,8 @@
 // Takes a picture of every dashboard, drawn from what a Prometheus has.
 //
 //   node shoot.mjs --prometheus http://127.0.0.1:9090 --dashboards DIR --out DIR
-//     [--range 5m] [--scrape 15s] [--width 1600] [--var [UID:]NAME=VALUE]... [--only UID]...
+//     [--range 5m] [--to 2026-01-31T12:00:00Z] [--scrape 15s] [--width 1600]
+//     [--var [UID:]NAME=VALUE]... [--only UID]...
 //
 // Ends with 1 where a query errs, a panel throws, or React or the page logs an error. Panels without
 // data, and overrides that no field has, are listed.
@@ -19,6 +20,7 @@ const { values: options } = parseArgs({
     dashboards: { type: 'string' },
     out: { type: 'string' },
     range: { type: 'string', default: '5m' },
+    to: { type: 'string' },
     scrape: { type: 'string', default: '15s' },
     width: { type: 'string', default: '1600' },
     chromium: { type: 'string', default: '/usr/bin/chromium' },
@@ -36,7 +38,15 @@ async function readDashboards() {
   const names = (await readdir(options.dashboards)).filter((name) => name.endsWith('.json')).sort();
   const read = names.map(async (name) => JSON.parse(await readFile(join(options.dashboards, name), 'utf8')));
   const all = await Promise.all(read);
-  return all.filter((dashboard) => options.only.length === 0 || options.only.includes(dashboard.uid));
+  return all;
+}
+
+const wanted = ({ uid }) => options.only.length === 0 || options.only.includes(uid);
+
+/** The names of each dashboard's variables, for the links that set them. */
+function variablesOf(dashboards) {
+  const names = ({ templating }) => (templating?.list ?? []).map(({ name }) => name);
+  return Object.fromEntries(dashboards.map((dashboard) => [dashboard.uid, names(dashboard)]));
 }
 
 /** The values that the command line gives to a dashboard's variables. */
@@ -55,7 +65,7 @@ function chosenFor(uid) {
 }
 
 /** Draws a dashboard in a page of its own and says what went wrong. */
-async function shoot(browser, address, dashboard) {
+async function shoot(browser, address, dashboard, dashboards) {
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   const errors = [];
@@ -67,7 +77,8 @@ async function shoot(browser, address, dashboard) {
   });
   await page.setViewport({ width: Number(options.width), height: 1000 });
   await page.goto(address);
-  const settings = { range: options.range, scrape: options.scrape, chosen: chosenFor(dashboard.uid) };
+  const { range, to, scrape } = options;
+  const settings = { range, to, scrape, chosen: chosenFor(dashboard.uid), dashboards };
   const drawn = await page.evaluate((...given) => window.draw(...given), dashboard, settings);
   await page.setViewport({ width: Number(options.width), height: drawn.height });
   await page.evaluate(() => window.settle());
@@ -86,8 +97,9 @@ const browser = await puppeteer.launch({
 });
 let failed = false;
 try {
-  for (const dashboard of await readDashboards()) {
-    const { notes, errors } = await shoot(browser, server.address, dashboard);
+  const dashboards = await readDashboards();
+  for (const dashboard of dashboards.filter(wanted)) {
+    const { notes, errors } = await shoot(browser, server.address, dashboard, variablesOf(dashboards));
     console.log(`${dashboard.uid}: ${errors.length === 0 ? 'drawn' : 'FAILED'}`);
     errors.forEach((error) => console.log(`  error: ${error}`));
     notes.forEach((note) => console.log(`  ${note}`));

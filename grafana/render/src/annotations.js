@@ -1,8 +1,8 @@
 // When the dashboard's annotations happened. Grafana draws them in its application core, so that the
 // lines here are a stand-in.
-import { builtIn, interpolateQuery } from './interpolate.js';
-import { api } from './prometheus.js';
 import { rangeUtil } from '@grafana/data';
+import { interpolator } from './interpolate.js';
+import { api } from './prometheus.js';
 
 /** The starts of each run of samples that are not 0, or the values where these are the times. */
 function starts(annotation, values, stepMs) {
@@ -16,9 +16,9 @@ function starts(annotation, values, stepMs) {
 async function found(annotation, { time, variables }) {
   const { expr, interval } = annotation.target;
   const stepMs = Math.max(time.scrapeMs, Math.ceil((time.to - time.from) / 500));
-  const known = { ...variables, __interval: builtIn(interval ?? `${stepMs}ms`) };
+  const { query } = interpolator(variables, time, { __interval: interval ?? `${stepMs}ms` });
   const { result } = await api('query_range', {
-    query: interpolateQuery(expr, known),
+    query: query(expr),
     start: time.from / 1000,
     end: time.to / 1000,
     step: Math.max(stepMs, interval ? Math.min(rangeUtil.intervalToMs(interval), 1000) : 0) / 1000,

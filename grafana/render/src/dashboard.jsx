@@ -34,7 +34,7 @@ function Header({ model, variables, time, theme }) {
       <div style={{ display: 'flex', justifyContent: 'space-between', padding: '12px 0 8px', fontSize: 18 }}>
         <span>{model.title}</span>
         <span style={{ fontSize: 12, color: theme.colors.text.secondary }}>
-          {time.range.raw.from} to now, UTC {time.range.to.utc().format('YYYY-MM-DD HH:mm:ss')}
+          {time.range.from.utc().format('YYYY-MM-DD HH:mm:ss')} to {time.range.to.utc().format('HH:mm:ss')}, UTC
         </span>
       </div>
       <div style={{ display: 'flex', gap: 8, fontSize: 12 }}>

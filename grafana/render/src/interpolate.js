@@ -1,68 +1,48 @@
-// Puts the variables' values into queries, titles and legends, as Grafana's template service does.
+// Puts the variables' values into queries, titles, legends and links, by the code that Grafana's
+// dashboards have for it.
+import { CustomVariable, EmbeddedScene, SceneFlexLayout, sceneGraph, SceneTimeRange, SceneVariableSet } from '@grafana/scenes';
+import { prometheusRegularEscape, prometheusSpecialRegexEscape } from '../node_modules/@grafana/prometheus/dist/esm/escaping.mjs';
 
-const ALL = '$__all';
-const REFERENCE = /\$(\w+)|\[\[(\w+)(?::(\w+))?\]\]|\$\{(\w+)(?::(\w+))?\}/g;
-
-const regexEscape = (value) => value.replace(/[\\^$*+?.()|[\]{}/]/g, '\\$&');
-const queryEscape = (value) => regexEscape(value).replace(/\\/g, '\\\\').replace(/"/g, '\\"');
-
-function alternatives(values, escape) {
-  const escaped = values.map(escape);
-  return escaped.length === 1 ? escaped[0] : `(${escaped.join('|')})`;
-}
-
-const FORMATS = {
-  raw: (values) => values.join(','),
-  text: (values) => values.join(' + '),
-  regex: (values) => alternatives(values, regexEscape),
-  pipe: (values) => values.join('|'),
-  csv: (values) => values.join(','),
-  queryparam: (values, name) => values.map((value) => `var-${name}=${encodeURIComponent(value)}`).join('&'),
-};
+export const ALL = '$__all';
 
 /** The text to show for a variable. */
-export function shown(variable) {
-  return variable.all ? 'All' : variable.values.join(' + ');
-}
+export const shown = (variable) => (variable.all ? 'All' : variable.values.join(' + '));
 
-function inQuery(variable) {
-  if (variable.all && variable.allValue) {
-    return variable.allValue;
-  }
-  if (!variable.multi && !variable.includeAll) {
-    return variable.values.join(',').replace(/\\/g, '\\\\').replace(/"/g, '\\"');
-  }
-  return alternatives(variable.values, queryEscape);
-}
-
-function format(variable, name, as, bare) {
-  if (as === undefined) {
-    return bare(variable);
-  }
-  if (!FORMATS[as]) {
-    throw new Error(`the format of \${${name}:${as}} is not known here`);
-  }
-  if (variable.all && variable.allValue && as !== 'text') {
-    return variable.allValue;
-  }
-  return FORMATS[as](variable.all && as === 'text' ? ['All'] : variable.values, name);
-}
-
-function replace(text, variables, bare) {
-  return text.replace(REFERENCE, (whole, plain, square, squareAs, braced, bracedAs) => {
-    const name = plain ?? square ?? braced;
-    const variable = variables[name];
-    return variable ? format(variable, name, squareAs ?? bracedAs, bare) : whole;
+function sceneVariable({ name, multi, includeAll, allValue, all, values, type }) {
+  const value = multi ? (all ? [ALL] : values) : values[0];
+  return new CustomVariable({
+    name,
+    isMulti: multi,
+    includeAll,
+    allValue,
+    value,
+    text: multi && all ? ['All'] : value,
+    options: values.map((each) => ({ value: each, label: each })),
+    skipUrlSync: type === 'constant',
   });
 }
 
-/** A query with the variables' values, escaped for PromQL. */
-export const interpolateQuery = (text, variables) => replace(text, variables, inQuery);
+/** As Grafana's Prometheus data source escapes a variable's value in a query. */
+function escaped(value, { multi, includeAll }) {
+  if (!multi && !includeAll) {
+    return prometheusRegularEscape(value);
+  }
+  if (typeof value === 'string') {
+    return prometheusSpecialRegexEscape(value);
+  }
+  const each = value.map(prometheusSpecialRegexEscape);
+  return each.length === 1 ? each[0] : `(${each.join('|')})`;
+}
 
-/** A title or legend with the variables' values. */
-export const interpolateText = (text, variables) => replace(text, variables, shown);
-
-/** A variable with one value, such as `$__interval`. */
-export const builtIn = (value) => ({ values: [String(value)] });
-
-export { ALL };
+/** Replaces what these variables, by name, stand for; `builtIns` are `$__interval` and its like. */
+export function interpolator(variables, time, builtIns = {}) {
+  const scene = new EmbeddedScene({
+    $timeRange: new SceneTimeRange({ ...time.range.raw, timeZone: 'utc' }),
+    $variables: new SceneVariableSet({ variables: Object.values(variables).map(sceneVariable) }),
+    body: new SceneFlexLayout({ children: [] }),
+  });
+  const known = Object.entries(builtIns).map(([name, value]) => [name, { value, text: value }]);
+  const scoped = Object.fromEntries(known);
+  const text = (given, more, format) => sceneGraph.interpolate(scene, given, { ...scoped, ...more }, format);
+  return { text, query: (given) => text(given, {}, escaped) };
+}

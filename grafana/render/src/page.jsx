@@ -22,11 +22,12 @@ function complaints() {
 }
 
 function timeOf(settings) {
-  const to = Math.floor(Date.now() / 1000) * 1000;
+  const asked = settings.to ? Date.parse(settings.to) : Date.now();
+  const to = Math.floor(asked / 1000) * 1000;
   const from = to - rangeUtil.intervalToMs(settings.range);
   const scrapeMs = rangeUtil.intervalToMs(settings.scrape);
-  const raw = { from: `now-${settings.range}`, to: 'now' };
-  return { from, to, scrapeMs, range: { from: dateTime(from), to: dateTime(to), raw } };
+  const range = { from: dateTime(from), to: dateTime(to) };
+  return { from, to, scrapeMs, range: { ...range, raw: { from: range.from.toISOString(), to: range.to.toISOString() } } };
 }
 
 function draw(model, time, variables, panels, annotations) {
@@ -61,7 +62,7 @@ window.draw = async (dashboard, settings) => {
   const { placed, height } = layOut(dashboard.panels, window.innerWidth);
   const panels = [];
   for (const panel of placed) {
-    panels.push(await panelData(panel, { time, variables, theme, report }));
+    panels.push(await panelData(panel, { time, variables, theme, report, dashboards: settings.dashboards }));
   }
   const annotations = await occurrences(dashboard, { time, variables, report });
   draw(dashboard, time, variables, panels, annotations);

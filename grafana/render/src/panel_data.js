@@ -8,7 +8,8 @@ import {
   transformDataFrame,
 } from '@grafana/data';
 import { lastValueFrom } from 'rxjs';
-import { builtIn, interpolateQuery, interpolateText } from './interpolate.js';
+import { interpolator } from './interpolate.js';
+import { broken } from './links.js';
 import { ownDefaults } from './panels/index.js';
 import { query } from './prometheus.js';
 import { optionsOf } from './registries.js';
@@ -19,12 +20,12 @@ function builtIns(time, stepMs) {
   const rangeMs = time.to - time.from;
   const text = (ms) => (ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`);
   return {
-    __interval: builtIn(text(stepMs)),
-    __interval_ms: builtIn(stepMs),
-    __rate_interval: builtIn(text(rateMs)),
-    __range: builtIn(`${Math.round(rangeMs / 1000)}s`),
-    __range_s: builtIn(Math.round(rangeMs / 1000)),
-    __range_ms: builtIn(rangeMs),
+    __interval: text(stepMs),
+    __interval_ms: stepMs,
+    __rate_interval: text(rateMs),
+    __range: `${Math.round(rangeMs / 1000)}s`,
+    __range_s: Math.round(rangeMs / 1000),
+    __range_ms: rangeMs,
   };
 }
 
@@ -40,13 +41,13 @@ function targetsOf(panel, { time, variables }) {
   const asked = (panel.targets ?? []).filter(({ hide }) => !hide);
   const steps = asked.map((target) => stepOf(panel, target, time));
   const stepMs = Math.max(...steps, time.scrapeMs);
-  const known = { ...variables, ...builtIns(time, stepMs) };
+  const { query, text } = interpolator(variables, time, builtIns(time, stepMs));
   const targets = asked.map((target) => ({
     ...target,
-    expr: interpolateQuery(target.expr, known),
-    legendFormat: target.legendFormat && interpolateText(target.legendFormat, known),
+    expr: query(target.expr),
+    legendFormat: target.legendFormat && text(target.legendFormat),
   }));
-  return { targets, stepMs, known };
+  return { targets, stepMs, replace: text };
 }
 
 /** What Grafana's code leaves out without a word, as it knows nothing of that name. */
@@ -74,9 +75,8 @@ function unmatched(frames, { overrides }) {
 
 async function framesOf(panel, { time, variables, theme }) {
   refuseUnknown(panel);
-  const { targets, stepMs, known } = targetsOf(panel, { time, variables });
+  const { targets, stepMs, replace } = targetsOf(panel, { time, variables });
   const raw = targets.length === 0 ? [] : await query(targets, { ...time, stepMs });
-  const replace = (text) => interpolateText(text, known);
   const shaped = await lastValueFrom(transformDataFrame(panel.transformations ?? [], raw, { interpolate: replace }));
   const { fieldConfig } = panel;
   const frames = applyFieldOverrides({
@@ -95,8 +95,9 @@ const isEmpty = (frames) => frames.every(({ length, fields }) => !length || fiel
 
 /** The panel with its data; what goes wrong is reported and drawn as an empty panel. */
 export async function panelData(panel, context) {
-  const { variables, report } = context;
-  const known = { ...panel, title: interpolateText(panel.title ?? '', variables) };
+  const { variables, time, report, dashboards } = context;
+  const { text } = interpolator(variables, time);
+  const known = { ...panel, title: text(panel.title ?? '') };
   if (panel.type === 'row') {
     return known;
   }
@@ -104,7 +105,7 @@ export async function panelData(panel, context) {
     report.error(`panel "${known.title}" repeats, which is not done here`);
   }
   if (!panel.targets) {
-    return { ...known, frames: [], text: interpolateText(panel.options?.content ?? '', variables) };
+    return { ...known, frames: [], content: text(panel.options?.content ?? '') };
   }
   try {
     const data = await framesOf(withDefaults(panel), context);
@@ -112,6 +113,7 @@ export async function panelData(panel, context) {
       report.note(`no data: ${known.title}`);
     }
     data.unmatched.forEach((what) => report.note(`no field for an override: ${known.title}: ${JSON.stringify(what)}`));
+    broken({ ...known, ...data }, data.replace, dashboards).forEach((fault) => report.error(`${known.title}: ${fault}`));
     return { ...known, ...data };
   } catch (error) {
     report.error(`panel "${known.title}": ${error.message}`);

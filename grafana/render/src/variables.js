@@ -1,6 +1,6 @@
 // Chooses the values of a dashboard's variables, one after another, as a visitor's first look does.
 import { api } from './prometheus.js';
-import { ALL, interpolateQuery } from './interpolate.js';
+import { ALL, interpolator } from './interpolate.js';
 
 const LABEL_VALUES = /^label_values\((?:(.+),\s*)?([a-zA-Z_]\w*)\)$/;
 const QUERY_RESULT = /^query_result\((.+)\)$/;
@@ -40,7 +40,7 @@ async function candidates(variable, known, time) {
       return ['Prometheus'];
     case 'query': {
       const text = typeof variable.query === 'string' ? variable.query : variable.query.query;
-      const values = filtered(await asked(interpolateQuery(text, known), time), variable.regex);
+      const values = filtered(await asked(interpolator(known, time).query(text), time), variable.regex);
       return variable.sort ? [...new Set(values)].sort() : [...new Set(values)];
     }
     case 'custom':
