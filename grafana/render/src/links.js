@@ -1,10 +1,13 @@
 // Follows the links of cells, values, panels and dashboards as far as their address.
+import { FieldType } from '@grafana/data';
 
 /** The links of a few rows of every field, as a visitor would click them. */
 function ofFields(frames) {
   const rows = ({ length }) => [0, length - 1].filter((row) => row >= 0);
   return frames.flatMap((frame) =>
-    frame.fields.flatMap((field) => rows(frame).flatMap((valueRowIndex) => field.getLinks?.({ valueRowIndex }) ?? []))
+    frame.fields
+      .filter(({ type }) => type !== FieldType.time)
+      .flatMap((field) => rows(frame).flatMap((valueRowIndex) => field.getLinks?.({ valueRowIndex }) ?? []))
   );
 }
 
@@ -26,11 +29,12 @@ function fault(href, dashboards) {
   return unknown.length > 0 ? `${uid} has no variable ${unknown.join(', ')}` : undefined;
 }
 
-/** The links of a panel that lead nowhere; `dashboards` has the variables of each. */
+/** The first link of a panel that leads nowhere, if any; `dashboards` has the variables of each. */
 export function broken(panel, replace, dashboards) {
   const own = (panel.links ?? []).map(({ title, url }) => ({ title, href: replace(url) }));
   return [...own, ...ofFields(panel.frames)]
     .map(({ title, href }) => ({ title, href, fault: fault(href, dashboards) }))
     .filter(({ fault }) => fault)
+    .slice(0, 1)
     .map(({ title, href, fault }) => `link "${title}" to ${href}: ${fault}`);
 }

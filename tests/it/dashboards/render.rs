@@ -20,18 +20,18 @@ const CHOSEN: [&str; 4] = [
 /// Long enough for the shortened rules to see it.
 const A_WHILE: Duration = Duration::from_secs(30);
 
-/// A slow way, then a standby that applies nothing, then a region that is gone, for as long as the
+/// A slow way, then a standby that hears nothing, then a region that is gone, for as long as the
 /// pictures are taken.
 fn have_trouble(stage: &Stage) {
     let wait = || std::thread::sleep(A_WHILE);
-    let (central, _) = &stage.standbys[0];
+    let (_, stream) = &stage.standbys[0];
     wait();
     stage.regions[0].slow("app", Duration::from_millis(60));
     wait();
     stage.regions[0].slow("app", Duration::ZERO);
-    central.sql("SELECT pg_wal_replay_pause()");
+    stream.black_hole();
     wait();
-    central.sql("SELECT pg_wal_replay_resume()");
+    stream.pass();
     wait();
     stage.regions[2].cut();
     wait();

@@ -1,10 +1,12 @@
 import { FieldType } from '@grafana/data';
 import { TimeSeries } from '@grafana/ui';
+import { applyNullInsertThreshold } from '../../node_modules/@grafana/ui/dist/esm/graveyard/GraphNG/nullInsertThreshold.mjs';
 
 const LEGEND = { displayMode: 'list', placement: 'bottom', showLegend: true, calcs: [] };
 
-/** The fields that can be drawn; what is not finite is a gap. */
-function drawable(frame) {
+/** The fields that can be drawn; what is not finite is a gap, and so is what is not there. */
+function drawable(given, { from, to }) {
+  const frame = applyNullInsertThreshold({ frame: given, refFieldPseudoMin: from, refFieldPseudoMax: to });
   const fields = frame.fields.flatMap((field) => {
     if (field.type === FieldType.number) {
       return [{ ...field, values: field.values.map((value) => (Number.isFinite(value) ? value : null)) }];
@@ -35,7 +37,7 @@ function mark(builder, annotations, theme) {
 export function TimeSeriesPanel({ panel, width, height, time, annotations, theme }) {
   return (
     <TimeSeries
-      frames={panel.frames.map(drawable)}
+      frames={panel.frames.map((frame) => drawable(frame, time))}
       structureRev={1}
       timeRange={time.range}
       timeZone="utc"

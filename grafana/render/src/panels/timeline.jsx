@@ -5,6 +5,9 @@ import { VizLegend } from '@grafana/ui';
 
 const AXIS = 24;
 const LEGEND = 28;
+/** Grafana shows so many lanes at once, and the others on further pages. */
+const PER_PAGE = 20;
+const LINE = 12;
 
 /** The stretches of equal value of one field; a gap ends a stretch. */
 function stretches(time, field, until, stepMs) {
@@ -59,7 +62,7 @@ function Bar({ field, stretch, place, theme, showValue, opacity }) {
     display: 'flex',
     alignItems: 'center',
   };
-  const fits = display.text.length * 7 + 8 < place.width;
+  const fits = display.text.length * 7 + 8 < place.width && place.height >= LINE;
   return <div style={style}>{showValue === 'always' || (showValue !== 'never' && fits) ? display.text : ''}</div>;
 }
 
@@ -75,10 +78,11 @@ function legendOf(lanes) {
 }
 
 export function TimelinePanel({ panel, width, height, time, theme }) {
-  const lanes = lanesOf(panel, time);
-  const { showValue, rowHeight = 0.9, legend } = panel.options;
+  const { showValue, rowHeight = 0.9, legend, perPage = PER_PAGE } = panel.options;
+  const all = lanesOf(panel, time);
+  const lanes = all.slice(0, perPage);
   const longest = Math.max(...lanes.map(({ name }) => name.length));
-  const left = Math.min(longest * 7 + 12, width * 0.4);
+  const left = Math.min(longest * 6.4 + 12, width * 0.4);
   const below = AXIS + (legend?.showLegend ? LEGEND : 0);
   const lane = (height - below) / lanes.length;
   const at = (ms) => ((Math.max(ms, time.from) - time.from) / (time.to - time.from)) * (width - left);
@@ -109,7 +113,8 @@ export function TimelinePanel({ panel, width, height, time, theme }) {
       ))}
       <Axis {...{ time, left, theme }} width={width - left} top={height - below + 4} />
       {legend?.showLegend && (
-        <div style={{ position: 'absolute', bottom: 0, left: 0, right: 0 }}>
+        <div style={{ position: 'absolute', bottom: 0, left: 0, right: 0, display: 'flex', gap: 16 }}>
+          {all.length > lanes.length && <span>{`page 1 of ${Math.ceil(all.length / perPage)}`}</span>}
           <VizLegend items={legendOf(lanes)} displayMode="list" placement="bottom" />
         </div>
       )}
