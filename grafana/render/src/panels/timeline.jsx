@@ -114,7 +114,7 @@ export function TimelinePanel({ panel, width, height, time, theme }) {
       <Axis {...{ time, left, theme }} width={width - left} top={height - below + 4} />
       {legend?.showLegend && (
         <div style={{ position: 'absolute', bottom: 0, left: 0, right: 0, display: 'flex', gap: 16 }}>
-          {all.length > lanes.length && <span>{`page 1 of ${Math.ceil(all.length / perPage)}`}</span>}
+          {all.length > lanes.length && <span style={{ whiteSpace: 'nowrap', fontSize: 12 }}>{`page 1 of ${Math.ceil(all.length / perPage)}`}</span>}
           <VizLegend items={legendOf(lanes)} displayMode="list" placement="bottom" />
         </div>
       )}
