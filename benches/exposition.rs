@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use divan::Bencher;
 use hotspare::config::buckets::{DURATION, PHASE};
-use hotspare::metrics::{Buckets, Format, Own, Store, encode};
+use hotspare::metrics::{Buckets, Format, Own, Store, Terms, encode};
 use hotspare::model::{
     FactSet, Facts, HttpFacts, Laps, Phase, PhaseSet, Reason, ReasonSet, Reply, Sample, Shape,
     Target, TargetKey,
@@ -90,10 +90,14 @@ fn store(shape: &Shape) -> Store {
             address: format!("https://10.3.{}.{}/healthz", i / 250, i % 250).into(),
             labels: BTreeMap::new(),
         };
-        let second = Duration::from_secs(1);
+        let terms = Terms {
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            objective: None,
+        };
         let (durations, phases) = (Arc::clone(&durations), Arc::clone(&phases));
         let key = store
-            .insert(&target, shape, durations, phases, 10 * second, second)
+            .insert(&target, shape, durations, phases, terms)
             .expect("inserted");
         for micros in [80, 950, 40_000, 41_000, 120_000] {
             assert!(store.observe_sample(&sample(key, shape, micros)));

@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use crate::config::{Plan, Shared};
 use crate::evaluate::{Board, Evaluation, Progress};
-use crate::metrics::{Buckets, Exposition, Own, Store};
+use crate::metrics::{Buckets, Exposition, Own, Store, Terms};
 use crate::model::{Beat, Observation};
 use crate::schedule::Outlet;
 use crate::server;
@@ -154,6 +154,7 @@ impl Daemon {
         supervisor.task("evaluation", evaluate(evaluation, observed));
         let outlet = outlet(observations, &own);
         let region = plan.region.to_string();
+        let daemons = plan.daemons.clone();
         let heartbeat = heartbeat::Planned::of(&plan);
         let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         beats.append(&mut alarm.beats);
@@ -165,6 +166,7 @@ impl Daemon {
             own,
             version: crate::VERSION.to_owned(),
             region,
+            daemons,
             healthy: healthy(beats),
             ready: ready(progress),
             events: Box::new(Events(Arc::clone(&board))),
@@ -288,8 +290,11 @@ fn series(plan: &Plan) -> Result<Store, String> {
             &planned.probe.shape(),
             buckets(&planned.buckets)?,
             buckets(&planned.phase_buckets)?,
-            planned.interval,
-            planned.timeout,
+            Terms {
+                interval: planned.interval,
+                timeout: planned.timeout,
+                objective: planned.objective,
+            },
         )?;
     }
     Ok(store)

@@ -14,6 +14,7 @@ mod gate;
 mod logs;
 mod notify;
 mod rank;
+mod sd;
 mod silence;
 mod sql;
 
@@ -54,6 +55,8 @@ enum Command {
     /// Print what to run in a database before it is probed: the user, its grants, the canary's
     /// table.
     Sql(sql::Arguments),
+    /// Tell Prometheus where the daemons of all regions are, as a file for `file_sd_configs`.
+    Sd(sd::Arguments),
     /// Ask daemons whether a standby can take over: exit code 0 all say ready, 1 not ready, 2
     /// unknown.
     Gate(gate::Arguments),
@@ -73,7 +76,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-struct ConfigArguments {
+struct ConfigFile {
     /// The configuration file (YAML).
     #[arg(
         long = "config.file",
@@ -81,7 +84,13 @@ struct ConfigArguments {
         value_name = "FILE",
         default_value = "/etc/hotspare/hotspare.yaml"
     )]
-    config_file: PathBuf,
+    path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArguments {
+    #[command(flatten)]
+    file: ConfigFile,
 
     /// The region in which this daemon runs; overrides `HOTSPARE_REGION` and the file.
     #[arg(long, value_name = "NAME")]
@@ -141,6 +150,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
+        Command::Sd(arguments) => sd::write(&arguments),
         Command::Gate(arguments) => gate::gate(&arguments),
         Command::Events(arguments) => events::print(&arguments),
         Command::Drill(command) => drill::drill(&command),
@@ -155,7 +165,7 @@ fn plan(arguments: &ConfigArguments) -> Result<(Plan, Shared), ExitCode> {
     let shared = Shared::from_system().map_err(|why| fail(&why))?;
     let overrides = Overrides::new(arguments.region.clone(), std::env::vars_os())
         .map_err(|problems| refuse(&problems))?;
-    let plan = config::load_and_plan(&arguments.config_file, &overrides, &shared)
+    let plan = config::load_and_plan(&arguments.file.path, &overrides, &shared)
         .map_err(|problems| refuse(&problems))?;
     Ok((plan, shared))
 }

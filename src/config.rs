@@ -11,6 +11,7 @@
 
 pub mod buckets;
 pub mod checks;
+mod discovery;
 mod document;
 mod environment;
 pub mod host;
@@ -29,10 +30,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use discovery::target_groups;
 pub use environment::{Overrides, RESERVED};
 pub use place::Place;
 pub use plan::{Plan, PlannedProbe, PlannedReceiver, PlannedSet, PlannedTarget, Shared};
 pub use problem::{Problem, Problems};
+
+use url::Url;
 
 use crate::model::ranking::Quantile;
 use crate::model::{Assumed, Hold, Objectives, PlannedCheck};
@@ -80,6 +84,8 @@ pub struct Region {
     pub name: Arc<str>,
     /// Whose law holds there.
     pub jurisdiction: Option<Arc<str>>,
+    /// Where its daemon is: http or https, at most with a path that the daemon's own pages are below.
+    pub daemon: Option<Url>,
 }
 
 /// What the daemon may use.
@@ -112,6 +118,8 @@ pub struct Probe {
     pub interval: Duration,
     /// The deadline of a run; not longer than the interval.
     pub timeout: Duration,
+    /// Which part of the attempts is to succeed, above 0 and below 1, if anything is said of it.
+    pub objective: Option<f64>,
     /// The regions it runs from.
     pub from: Vec<Arc<str>>,
     /// Bounds of the histogram of durations, in seconds.
@@ -240,6 +248,13 @@ pub struct GroupProbe {
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Problems> {
     let (config, problems) = load::read(path, overrides);
     problems.or(config)
+}
+
+/// The regions of the configuration in `path`, in the files' order. Nothing else of it is checked, and
+/// neither the environment nor a region of this host's own is needed.
+pub fn regions(path: &Path) -> Result<Vec<Region>, Problems> {
+    let (regions, problems) = load::regions(path);
+    problems.or(regions)
 }
 
 /// Prepares every probe, wherever it runs, and makes the probes of the targets that are measured

@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
-pub use self::alertmanager::{Endpoint, Timing, tell_all};
+pub use self::alertmanager::{Endpoint, Standing, Timing, tell_all};
 pub use self::heartbeat::{Check, Heart};
 use crate::metrics::Own;
 use crate::model::Beat;
@@ -81,9 +81,6 @@ pub struct Settings {
     pub repeat_interval: Duration,
     /// A delivery that is not taken for so long is given up.
     pub max_age: Duration,
-    /// From the start of the daemon to the first look at the book, so that what mutes an alert is
-    /// found anew before.
-    pub start_wait: Duration,
     /// The region of this daemon.
     pub source_region: Arc<str>,
     /// Where people find this daemon.
@@ -98,7 +95,6 @@ impl Settings {
             group_interval: Duration::from_mins(5),
             repeat_interval: Duration::from_hours(4),
             max_age: Duration::from_hours(24),
-            start_wait: Duration::from_secs(2),
             source_region,
             external_url: None,
         }
@@ -151,7 +147,6 @@ impl Deliver {
                     .notification_duration_seconds
                     .with_label_values(&[&*name]),
                 changes: book.changes(),
-                start_wait: settings.start_wait,
                 beat: beat(),
                 name,
             })

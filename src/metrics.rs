@@ -31,4 +31,5 @@ pub use buckets::{Buckets, VISIBILITY};
 pub use exposition::{Exposition, Refresh, Refusal, Snapshot, encode};
 pub use own::{Own, Rejection, raise_to};
 pub use page::Format;
+pub use series::Terms;
 pub use store::{Store, check_label};

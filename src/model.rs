@@ -6,6 +6,7 @@ mod canary;
 mod cause;
 mod check;
 mod database;
+mod discovery;
 mod drill;
 pub mod duration;
 mod facts;
@@ -39,6 +40,7 @@ pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,
     Withheld,
 };
+pub use discovery::TargetGroup;
 pub use drill::{Drill, DrillKind, DrillOrder, DrillRefusal, DrillStart, DrillState, PastFigures};
 pub use facts::{
     DnsFacts, FactSet, Facts, HttpFacts, NoValue, PingFacts, TlsFacts, TlsVersion, ValueFacts,

@@ -34,6 +34,7 @@ use self::admission::{Admission, Pass};
 use self::orders::Peer;
 use self::patience::Watched;
 use crate::metrics::{Exposition, Own, Rejection};
+use crate::model::TargetGroup;
 
 pub use self::alerts::{Alerting, Receivers};
 pub use self::events::Events;
@@ -57,6 +58,8 @@ pub struct State {
     pub healthy: Check,
     /// Whether every target has been probed once: `/-/ready`.
     pub ready: Check,
+    /// Where the daemons of all regions are: `/sd`.
+    pub daemons: Vec<TargetGroup>,
     /// What is said of the groups.
     pub readiness: Arc<Readiness>,
     /// What happened to them, and the drills.

@@ -2,10 +2,14 @@
 
 use serde_json::json;
 
-use super::kit::{Annotation, Colour, Dashboard, Panel, Query, Thresholds, Variable, among, row};
+use super::kit::{
+    Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, Variable, among, row,
+};
 use super::states;
 
 const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
+const FAILED_RUNS: Thresholds =
+    Thresholds(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]);
 const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
 
 pub(super) fn dashboard() -> Dashboard {
@@ -41,9 +45,10 @@ pub(super) fn dashboard() -> Dashboard {
     ))
     .marks(failovers())
     .has(row("Now", now()))
+    .has(row("What fires", vec![alerts()]))
     .has(row(
-        "Could the standby take over?",
-        vec![standbys(), readiness()],
+        "Could a standby take over?",
+        vec![groups(), standbys(), readiness()],
     ))
     .has(row(
         "Between the regions, by $kind",
@@ -51,7 +56,7 @@ pub(super) fn dashboard() -> Dashboard {
     ))
     .has(row(
         "Latency over time, by $kind",
-        vec![quantiles(), spread()],
+        vec![quantile("p99", "0.99"), quantile("p50", "0.5"), spread()],
     ))
 }
 
@@ -60,7 +65,7 @@ pub(super) fn failovers() -> Annotation {
     Annotation::at(
         "Failovers",
         "orange",
-        "max by (group) (hotspare_failover_last_timestamp_seconds{GROUP}) * 1000",
+        "(max by (group) (hotspare_failover_last_timestamp_seconds{GROUP}) > 0) * 1000",
         (
             "Failover of {{group}}",
             "hotspare events tells what it cost.",
@@ -69,95 +74,232 @@ pub(super) fn failovers() -> Annotation {
 }
 
 fn now() -> Vec<Panel> {
-    let ready = "min by (group, standby) (hotspare_failover_ready{STANDBY})";
-    let best = format!("max by (group) ({ready})");
-    let pairs = "max by (source_region, target_region) (hotspare_probe_up{PAIRS})";
+    let ready = states::ready();
     let count = |title: &str, series: &str, comparison: &str| {
-        Panel::stat(title).query(Query::now(&among(series, comparison), title))
+        Panel::stat(title)
+            .size(6, 3)
+            .query(Query::now(&among(series, comparison), title))
+    };
+    let other = |title: &str, expression: &str| {
+        Panel::stat(title)
+            .size(6, 3)
+            .query(Query::now(expression, title))
     };
     vec![
-        count("Groups without a ready standby", &best, "== 0")
-            .says("Groups in which no standby is called ready by every vantage. If the primary died now, a failover would be a guess.")
-            .thresholds(&NONE_IS_GOOD)
-            .or_says("no group"),
-        count("Standbys not ready", ready, "== 0")
-            .says("Standbys that at least one vantage does not call ready: a check fails, or too little is known.")
-            .thresholds(&NONE_IS_BETTER)
-            .or_says("no standby")
-            .leads_to("Readiness", "hotspare-readiness", &[]),
-        count("Region pairs that fail", pairs, "== 0")
-            .says("Pairs of regions where the last run of every target of the one failed from the other.")
-            .thresholds(&NONE_IS_GOOD)
-            .or_says("no pair"),
-        Panel::stat("Regions without a daemon")
-            .says("Regions of the configuration whose daemon is not heard of. They see nothing, and count against every standby.")
-            .query(Query::now(
-                "max(hotspare_configured_regions{DAEMON}) - count(count by (source_region) (hotspare_evaluation_timestamp_seconds{DAEMON}))",
-                "silent",
-            ))
+        count(
+            "Groups that cannot fail over",
+            &format!("max by (group) ({ready})"),
+            "!= 1",
+        )
+        .says("Groups without a standby that is ready by agreement; where the rules of the global set are not loaded, for every vantage. If the primary died now, a failover would be a guess.")
+        .thresholds(&NONE_IS_GOOD)
+        .or_says("no group")
+        .leads_to("Readiness", "hotspare-readiness", &[]),
+        count(
+            "Standbys not ready",
+            "min by (group, standby) (hotspare_failover_ready{STANDBY})",
+            "!= 1",
+        )
+        .says("Standbys that at least one vantage does not call ready: a check fails, or too little is known.")
+        .thresholds(&NONE_IS_BETTER)
+        .or_says("no standby")
+        .leads_to("Readiness", "hotspare-readiness", &[]),
+        count(
+            "Groups whose primary is lost",
+            r#"max by (group) (hotspare_failover_state{STANDBY,state="primary_lost"})"#,
+            "== 1",
+        )
+        .says("Groups whose primary at least one vantage takes for lost, as its standbys hear nothing of it either.")
+        .thresholds(&NONE_IS_GOOD)
+        .or_says("no group")
+        .leads_to("Readiness", "hotspare-readiness", &[]),
+        other(
+            "Alerts that fire",
+            r#"sum(hotspare_alerts{DAEMON,state="firing"})"#,
+        )
+        .says("Alerts of the daemons' own rules, counted at each daemon. Those of Prometheus are below.")
+        .thresholds(&NONE_IS_BETTER)
+        .or_says("no daemon")
+        .leads_to("Alerting", "hotspare-alerting", &[]),
+        count(
+            "Targets down",
+            r#"max by (probe, target_region, target) (hotspare_probe_up{DAEMON,target_region=~"$target_region"})"#,
+            "!= 1",
+        )
+        .says("Targets of the chosen regions for which the last run from everywhere failed, or told nothing.")
+        .thresholds(&NONE_IS_BETTER)
+        .or_says("no target"),
+        count(
+            "Region pairs down",
+            "max by (source_region, target_region) (hotspare_probe_up{PAIRS})",
+            "!= 1",
+        )
+        .says("Pairs of regions where the last run of every target of the one from the other failed, or told nothing.")
+        .thresholds(&NONE_IS_GOOD)
+        .or_says("no pair"),
+        other(
+            "Runs that failed",
+            "sum(increase(hotspare_probe_failures_total{PAIRS}[$__range])) / sum(increase(hotspare_probe_attempts_total{PAIRS}[$__range]))",
+        )
+        .says("Per attempt, between the chosen regions, over the time range. Runs that a fault of a daemon itself ended are no attempts.")
+        .unit("percentunit")
+        .decimals(2)
+        .thresholds(&FAILED_RUNS)
+        .or_says("no runs"),
+        other("Regions without a daemon", SILENT)
+            .says("Regions of the configuration whose daemon does not judge: it is not scraped, or stands still. It sees nothing, and counts against every standby. A Prometheus that scrapes the daemon of one region only knows of no other.")
             .thresholds(&NONE_IS_BETTER)
             .or_says("no daemon")
             .leads_to("Daemons", "hotspare-daemon", &[]),
-        Panel::stat("Alerts that fire")
-            .says("Alerts of the daemons' own rules, counted at each daemon. Those of Prometheus are marked in the panels.")
-            .query(Query::now(r#"sum(hotspare_alerts{DAEMON,state="firing"})"#, "firing"))
-            .thresholds(&NONE_IS_BETTER)
-            .or_says("no daemon")
-            .leads_to("Alerting", "hotspare-alerting", &[]),
-        Panel::stat("Runs that failed")
-            .says("Failures per attempt between the chosen regions, over the time range.")
-            .query(Query::now(
-                "sum(increase(hotspare_probe_failures_total{PAIRS}[$__range])) / sum(increase(hotspare_probe_attempts_total{PAIRS}[$__range]))",
-                "failed",
-            ))
-            .unit("percentunit")
-            .decimals(2)
-            .thresholds(&Thresholds(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]))
-            .or_says("no runs"),
     ]
+}
+
+/// A daemon that stands still leaves its last word on its page; movement tells, and no clock has to be
+/// right.
+const SILENT: &str = "max(hotspare_configured_regions{DAEMON}) - (count(max by (source_region) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[2m])) > 0) or vector(0))";
+
+const SEVERITY: Look = Look(&[
+    (3, "critical", Colour::Bad),
+    (2, "warning", Colour::Warn),
+    (1, "info", Colour::Plain),
+]);
+
+fn alerts() -> Panel {
+    let of = |severity: &str, number: u32| {
+        format!(
+            r#"{number} * max by (alertname, severity, group, standby, probe, target, source_region, target_region, instance) (ALERTS{{alertname=~"Hotspare.+",alertstate="firing",severity="{severity}"}})"#
+        )
+    };
+    let columns = [
+        ("Value", "Severity"),
+        ("alertname", "Alert"),
+        ("group", "Group"),
+        ("standby", "Standby"),
+        ("probe", "Probe"),
+        ("target", "Target"),
+        ("source_region", "From"),
+        ("target_region", "To"),
+        ("instance", "Daemon"),
+    ];
+    let all = [of("critical", 3), of("warning", 2), of("info", 1)].join(" or ");
+    Panel::table("Alerts of Prometheus", &columns, vec![Query::rows(&all)])
+        .says("What fires by the shipped rules: all of it, whatever is chosen above. Each has a page in docs/runbooks. Nothing here: nothing fires, or this Prometheus does not have the rules.")
+        .size(24, 7)
+        .words("Severity", &SEVERITY)
+        .sorted("Severity", true)
+        .or_says("nothing fires, or the rules are not loaded")
+        .leads_to("Alerting", "hotspare-alerting", &[])
+}
+
+/// What would be lost with a standby, by group, standby and probe: the least of the bounds of the
+/// vantages whose canary is acknowledged (its lag is a number then). The others tell what they last
+/// knew; where no canary is acknowledged, that is all there is.
+const LOST: &str = r#"(min by (group, standby, probe) (hotspare_rpo_estimate_seconds{STANDBY} unless on (group, standby, probe, source_region) (hotspare_replication_lag_seconds{STANDBY,method="canary"} != hotspare_replication_lag_seconds{STANDBY,method="canary"})) or min by (group, standby, probe) (hotspare_rpo_estimate_seconds{STANDBY}))"#;
+
+/// How long a failover to a standby would take.
+const TAKES: &str =
+    r#"max by (group, standby) (hotspare_rto_estimate_seconds{STANDBY,stage="total"})"#;
+
+/// The best standby of each group: of those that could take over, the one with the least mean rank,
+/// and then the best score.
+fn best() -> String {
+    let (ready, could) = (states::ready(), states::could_take_over());
+    format!(
+        "topk by (group) (1, (min by (group, standby) (hotspare_readiness_score_ratio{{STANDBY}} >= 0) or 0 * {ready}) - 1000 * (avg by (group, standby) (hotspare_standby_rank{{STANDBY}} >= 0) or 99 + 0 * {ready}) and on (group, standby) {could})"
+    )
+}
+
+/// A row for each group: who serves, who would take over, and at what cost.
+fn groups() -> Panel {
+    let ready = states::ready();
+    let best = best();
+    let columns = [
+        ("group", "Group"),
+        ("primary", "Primary"),
+        ("writable", "Writable now"),
+        ("Value #A", "Ready"),
+        ("Value #B", "Standbys"),
+        ("standby", "Best standby"),
+        ("Value #D", "Would be lost"),
+        ("Value #E", "Would take"),
+    ];
+    let region = |label: &str, members: &str| {
+        Query::rows(&format!(
+            r#"max by (group, {label}) (label_replace({members}, "{label}", "$1", "target_region", "(.+)"))"#
+        ))
+    };
+    Panel::table("Groups", &columns, vec![
+        Query::rows(&format!("sum by (group) ({ready})")),
+        Query::rows(&format!("count by (group) ({ready})")),
+        Query::rows(&best),
+        Query::rows(&format!("max by (group, standby) ({LOST}) and on (group, standby) {best}")),
+        Query::rows(&format!("{TAKES} and on (group, standby) {best}")),
+        region("primary", r#"hotspare_group_member{GROUP,role="primary"}"#),
+        region("writable", "hotspare_group_member{GROUP} * on (probe, source_region, target_region, target) group_left () max by (probe, source_region, target_region, target) (hotspare_db_writable{DAEMON}) == 1"),
+    ])
+    .says("The best standby is the one to take if the primary died now: of those that are ready (or may be promoted, once the primary is lost) the best ranked, or for the first two hours the one with the best score; what would be lost at most, and how long it would take. Primary: as configured. Writable now: the region in which a vantage finds a database of the group writable; two rows for a group are two of them. A dash under best standby: none could take over.")
+    .size(24, 6)
+    .coloured("Ready", &[
+        ("thresholds", Thresholds(Colour::Bad, &[(1.0, Colour::Good)]).json()),
+        ("color", json!({ "mode": "thresholds" })),
+    ])
+    .measured("Would be lost", "s")
+    .measured("Would take", "s")
+    .sorted("Ready", false)
+    .or_says("no group")
+    .leads_to("Readiness of ${__data.fields.Group}", "hotspare-readiness", &[
+        ("group", "${__data.fields.Group}"),
+    ])
 }
 
 /// The answer: a row for each standby.
 fn standbys() -> Panel {
-    let least = |series: &str| Query::rows(&format!("min by (group, standby) ({series})"));
-    let most = |series: &str| Query::rows(&format!("max by (group, standby) ({series})"));
     let columns = [
         ("group", "Group"),
         ("standby", "Standby"),
-        ("Value #A", "State"),
-        ("Value #B", "Rank"),
-        ("Value #C", "Would be lost"),
-        ("Value #D", "Would take"),
-        ("Value #E", "Score"),
+        ("Value #A", "Agreed"),
+        ("Value #B", "Worst"),
+        ("Value #C", "Rank"),
+        ("Value #D", "Would be lost"),
+        ("Value #E", "Would take"),
+        ("Value #F", "Score"),
+        ("Value #G", "May be promoted"),
     ];
-    let state = Query::rows(&states::of_standbys("group, standby"));
-    let lost = least("hotspare_rpo_estimate_seconds{STANDBY}");
-    let take = Query::rows(
-        "max by (group, standby) (sum by (group, standby, source_region, instance) (hotspare_rto_estimate_seconds{STANDBY}))",
-    );
-    let rank = most("hotspare_standby_rank{STANDBY}");
-    let score = least("hotspare_readiness_score_ratio{STANDBY}");
-    Panel::table("Standbys", &columns, vec![state, rank, lost, take, score])
-        .says("The worst that any vantage says of each standby; the least of what would be lost, as each figure is an upper bound; the longest that a failover would take, by stages that were measured or are assumed.")
-        .size(12, 9)
-        .coloured("State", &states::column())
-        .field("Would be lost", &[("unit", json!("s"))])
-        .field("Would take", &[("unit", json!("s"))])
-        .field("Score", &[("unit", json!("percentunit"))])
-        .leads_to("Readiness of ${__data.fields.Standby}", "hotspare-readiness", &[
-            ("group", "${__data.fields.Group}"),
-            ("standby", "${__data.fields.Standby}"),
-        ])
+    Panel::table("Standbys", &columns, vec![
+        Query::rows(&states::agreed()),
+        Query::rows(&states::of_standbys("group, standby")),
+        Query::rows("avg by (group, standby) (hotspare_standby_rank{STANDBY} >= 0)"),
+        Query::rows(&format!("max by (group, standby) ({LOST})")),
+        Query::rows(TAKES),
+        Query::rows("min by (group, standby) (hotspare_readiness_score_ratio{STANDBY})"),
+        Query::rows(&states::of_promotions("group, standby")),
+    ])
+    .says("Agreed: by the rules of the global set; a dash where they are not loaded. Worst: what the least content vantage says. Rank: the mean of all vantages; a dash for the first two hours. Would be lost: the least bound of the vantages whose canary is acknowledged, of the database with the most. Would take: the longest that any vantage says, by stages that were measured or are assumed. May be promoted: a question once the primary is lost.")
+    .size(15, 9)
+    .words("May be promoted", &states::PROMOTION)
+    .words("Agreed", &states::STANDBY)
+    .words("Worst", &states::STANDBY)
+    .field("Rank", &[("decimals", json!(1))])
+    .measured("Would be lost", "s")
+    .measured("Would take", "s")
+    .measured("Score", "percentunit")
+    .sorted("Worst", true)
+    .or_says("no standby")
+    .leads_to("Readiness of ${__data.fields.Standby}", "hotspare-readiness", &[
+        ("group", "${__data.fields.Group}"),
+        ("standby", "${__data.fields.Standby}"),
+    ])
 }
 
 fn readiness() -> Panel {
     Panel::timeline("Readiness", &states::STANDBY)
-        .says("The worst that any vantage says. Unknown is never ready.")
-        .size(12, 9)
+        .says("The worst that any vantage says. Unknown is never ready; a gap is nobody. Choose a group if these are too many rows.")
+        .size(9, 9)
         .query(Query::range(
             &states::of_standbys("group, standby"),
             "{{group}} {{standby}}",
         ))
+        .or_says("no standby")
         .leads_to(
             "Readiness of ${__field.labels.standby}",
             "hotspare-readiness",
@@ -178,6 +320,7 @@ fn latency() -> Panel {
     .unit("s")
     .decimals(1)
     .with("color", json!({ "mode": "continuous-BlPu" }))
+    .or_says("nothing succeeded, or nothing is measured")
 }
 
 fn failures() -> Panel {
@@ -185,31 +328,36 @@ fn failures() -> Panel {
         "Failures per attempt, $kind",
         r#"sum by (source_region, target_region) (rate(hotspare_probe_failures_total{PAIRS,kind="$kind"}[$__rate_interval])) / sum by (source_region, target_region) (rate(hotspare_probe_attempts_total{PAIRS,kind="$kind"}[$__rate_interval]))"#,
     )
-    .says("Lately. Runs that a fault of the daemon itself made unknown are not among them.")
+    .says("Lately. A dash: no runs. Runs that a fault of the daemon itself made unknown are not among them.")
     .size(12, 7)
     .unit("percentunit")
     .decimals(1)
-    .thresholds(&Thresholds(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]))
+    .thresholds(&FAILED_RUNS)
+    .or_says("no runs")
 }
 
-fn quantiles() -> Panel {
-    let quantile = |q: &str| {
-        format!(
-            r#"histogram_quantile({q}, sum by (source_region, target_region, le) (rate(hotspare_probe_duration_seconds_bucket{{PAIRS,kind="$kind"}}[$__rate_interval])))"#
-        )
-    };
-    Panel::time_series("p50 and p99, $kind")
-        .says("From each region to each, of successful runs.")
-        .size(12, 9)
+fn quantile(name: &str, of: &str) -> Panel {
+    Panel::time_series(&format!("{name}, $kind"))
+        .says("From each region to each, of successful runs. A gap: nothing succeeded. Choose regions if these are too many lines.")
+        .size(12, 10)
         .unit("s")
         .query(Query::range(
-            &quantile("0.5"),
-            "{{source_region}} → {{target_region}} p50",
+            &format!(
+                r#"histogram_quantile({of}, sum by (source_region, target_region, le) (rate(hotspare_probe_duration_seconds_bucket{{PAIRS,kind="$kind"}}[$__rate_interval])))"#
+            ),
+            "{{source_region}} → {{target_region}}",
         ))
-        .query(Query::range(
-            &quantile("0.99"),
-            "{{source_region}} → {{target_region}} p99",
-        ))
+        .legend_below()
+        .or_says("nothing succeeded, or nothing is measured")
+        .leads_to(
+            "From ${__field.labels.source_region} to ${__field.labels.target_region}",
+            "hotspare-region-pair",
+            &[
+                ("source_region", "${__field.labels.source_region}"),
+                ("target_region", "${__field.labels.target_region}"),
+                ("kind", "${kind}"),
+            ],
+        )
 }
 
 fn spread() -> Panel {
@@ -218,5 +366,6 @@ fn spread() -> Panel {
         r#"sum by (le) (rate(hotspare_probe_duration_seconds_bucket{PAIRS,kind="$kind"}[$__rate_interval]))"#,
     )
     .says("How many successful runs took how long. Two bands are two paths.")
-    .size(12, 9)
+    .size(24, 8)
+    .or_says("nothing succeeded, or nothing is measured")
 }

@@ -21,6 +21,20 @@ pub(super) const CHECK: Look = Look(&[
     (4, "FAIL", Colour::Bad),
 ]);
 
+/// Whether the last runs succeeded.
+pub(super) const TARGET: Look = Look(&[
+    (1, "up", Colour::Good),
+    (2, "not known", Colour::Unknown),
+    (3, "DOWN", Colour::Bad),
+]);
+
+/// Whether a standby may be promoted, which is a question only once the primary is lost.
+pub(super) const PROMOTION: Look = Look(&[
+    (1, "yes", Colour::Good),
+    (0, "NO", Colour::Bad),
+    (-1, "not lost", Colour::Plain),
+]);
+
 /// What makes a column of a table one of [`STANDBY`].
 pub(super) fn column() -> [(&'static str, Value); 1] {
     [("mappings", STANDBY.json())]
@@ -35,12 +49,68 @@ pub(super) fn of_standbys(by: &str) -> String {
     )
 }
 
+/// 1 for each standby that is ready: by agreement, or without the rules of the global set for every
+/// vantage; else 0.
+pub(super) fn ready() -> String {
+    format!(
+        "({} or min by (group, standby) (hotspare_failover_ready{{STANDBY}}))",
+        quorum()
+    )
+}
+
+/// 1 for each standby that could take over now: one that is ready; and one that may be promoted, the
+/// primary being lost, by every vantage that can tell.
+pub(super) fn could_take_over() -> String {
+    format!(
+        "({} == 1 or min by (group, standby) (hotspare_promotion_viable{{STANDBY}}) == 1)",
+        ready()
+    )
+}
+
+/// Whether standbys may be promoted, the worst of several, as numbers of [`PROMOTION`]. Of a primary
+/// that is not lost, NaN is not "not known".
+pub(super) fn of_promotions(by: &str) -> String {
+    let at = "group, standby, source_region";
+    format!(
+        r#"min by ({by}) (hotspare_promotion_viable{{STANDBY}} and on ({at}) hotspare_failover_state{{STANDBY,state="primary_lost"}} == 1) or -1 + 0 * max by ({by}) (hotspare_failover_ready{{STANDBY}})"#
+    )
+}
+
+/// What the vantages agree on. A record knows no daemon.
+fn quorum() -> String {
+    r#"max by (group, standby) (group_standby:hotspare_failover_ready:quorum{group=~"$group",standby=~"$standby"})"#.to_owned()
+}
+
 /// The state of checks by these labels, as numbers of [`CHECK`].
 pub(super) fn of_checks(by: &str) -> String {
     number(
         "hotspare_readiness_check{STANDBY",
         by,
         &["pass", "unknown", "stale", "fail"],
+    )
+}
+
+/// The state of targets by these labels, the worst of several, as numbers of [`TARGET`]: NaN, which
+/// is not equal to itself, is not known.
+pub(super) fn of_targets(targets: &str, by: &str) -> String {
+    let up = format!("hotspare_probe_up{{{targets}}}");
+    format!("max by ({by}) (3 - 2 * ({up} == bool 1) - ({up} != bool {up}))")
+}
+
+/// What the vantages agree on, by the rules of the global set, as numbers of [`STANDBY`]. It says
+/// ready where the quorum does; else the worst that a fresh vantage sees.
+pub(super) fn agreed() -> String {
+    let standby = r#"group=~"$group",standby=~"$standby""#;
+    let quorum = quorum();
+    let seen = |state: &str, number: u32| {
+        format!(
+            r#"{number} * max by (group, standby) (group_standby_state:hotspare_failover_state:max{{{standby},state="{state}"}} == 1)"#
+        )
+    };
+    format!(
+        "{quorum} == 1 or {lost} or {failed} or 2 + 0 * {quorum}",
+        lost = seen("primary_lost", 4),
+        failed = seen("not_ready", 3),
     )
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::supervise::Supervisor;
 use super::{alertmanagers, alerts, delivery, stopped};
 use crate::config::Plan;
-use crate::deliver::Outbox;
+use crate::deliver::{Outbox, Standing};
 use crate::evaluate::{Alerting, Board};
 use crate::metrics::{Own, Store};
 use crate::model::Beat;
@@ -20,6 +20,7 @@ pub(super) struct Alarm {
     pub(super) book: Alerts,
     pub(super) silences: Silences,
     pub(super) outbox: Outbox,
+    alertmanagers: Vec<Standing>,
     /// What the evaluation runs.
     pub(super) alerting: Alerting,
     pub(super) beats: Vec<(String, Arc<Beat>)>,
@@ -39,12 +40,16 @@ impl Alarm {
         let silences = Silences::kept_in(state);
         // Before anything is delivered: every alert is muted or not from here on.
         let alerting = alerts::alerting(plan, board, &book, state, &silences, own);
-        let (outbox, beats) = delivery::start(plan, &book, (state, series), own, stop, supervisor)?;
-        alertmanagers::start(plan, &book, series, stopped(stop.clone()), supervisor)?;
+        let (outbox, mut beats) =
+            delivery::start(plan, &book, (state, series), own, stop, supervisor)?;
+        let stop = stopped(stop.clone());
+        let (alertmanagers, more) = alertmanagers::start(plan, &book, series, stop, supervisor)?;
+        beats.extend(more);
         Ok(Self {
             book,
             silences,
             outbox,
+            alertmanagers,
             alerting,
             beats,
         })
@@ -58,11 +63,16 @@ impl Alarm {
 
     /// What the server shows of it.
     pub(super) fn shown(&self) -> server::Alerting {
-        let outbox = self.outbox.clone();
+        let (outbox, alertmanagers) = (self.outbox.clone(), self.alertmanagers.clone());
+        let receivers = move || {
+            let mut receivers = outbox.receivers();
+            receivers.extend(alertmanagers.iter().map(Standing::status));
+            receivers
+        };
         server::Alerting {
             alerts: self.book.clone(),
             silences: self.silences.clone(),
-            receivers: Box::new(move || outbox.receivers()),
+            receivers: Box::new(receivers),
         }
     }
 }

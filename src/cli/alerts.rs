@@ -93,14 +93,22 @@ fn place(alert: &Alert) -> u8 {
 }
 
 /// The receivers that do not know of the alert what they are to know.
-fn untold<'a>(alert: &Alert, told: &'a Told) -> Vec<&'a str> {
+fn untold(alert: &Alert, told: &Told) -> Vec<String> {
     let fingerprint: Fingerprint = alert.fingerprint();
     let receivers = told.receivers.iter();
     let untold = receivers.filter(|of| of.undelivered.contains(&fingerprint));
-    untold.map(|of| &*of.receiver).collect()
+    untold.map(name).collect()
 }
 
-fn line(alert: &Alert, untold: &[&str]) -> String {
+/// A receiver by its name, one of several Alertmanagers also by where it is.
+fn name(of: &ReceiverStatus) -> String {
+    match &of.endpoint {
+        None => of.receiver.to_string(),
+        Some(endpoint) => format!("{} ({endpoint})", of.receiver),
+    }
+}
+
+fn line(alert: &Alert, untold: &[String]) -> String {
     let state = alert.state.as_str();
     let own = ["alertname", "severity"];
     let labels = alert
@@ -137,10 +145,7 @@ fn line(alert: &Alert, untold: &[&str]) -> String {
 /// What keeps a receiver from being told, if anything does.
 fn trouble(receiver: &ReceiverStatus) -> Option<String> {
     let error = receiver.last_error.as_deref()?;
-    let mut line = format!(
-        "the receiver {} does not take it: {error}",
-        receiver.receiver
-    );
+    let mut line = format!("the receiver {} does not take it: {error}", name(receiver));
     if let Some(oldest) = receiver.oldest_timestamp_seconds {
         let _ = write!(
             line,
@@ -173,6 +178,23 @@ mod tests {
         };
         assert!(text.contains("http://a: no answer"), "{text}");
         assert!(text.contains("http://b: firing    RegionLost"), "{text}");
+        let of_b = told().map(|told| Told {
+            receivers: vec![ReceiverStatus {
+                receiver: "am".into(),
+                endpoint: Some("http://am-1:9093".into()),
+                last_error: Some("connect: refused".to_owned()),
+                undelivered: told.alerts.iter().map(Alert::fingerprint).collect(),
+                ..ReceiverStatus::default()
+            }],
+            ..told
+        });
+        let text = page("http://b", &of_b.expect("good"));
+        for said in [
+            ", not told yet: am (http://am-1:9093)\n",
+            "the receiver am (http://am-1:9093) does not take it: connect: refused\n",
+        ] {
+            assert!(text.contains(said), "{text}");
+        }
         let text = pages(&[("http://b".to_owned(), told())]);
         assert!(text.is_ok_and(|text| text.contains("RegionLost")));
     }

@@ -12,10 +12,11 @@ use super::problem::{Problem, Problems, nearest};
 const PREFIX: &str = "HOTSPARE_";
 
 /// Every variable that sets something of the file.
-pub(super) const VARIABLES: [&str; 9] = [
+pub(super) const VARIABLES: [&str; 10] = [
     "HOTSPARE_REGION",
     "HOTSPARE_DEFAULTS__INTERVAL",
     "HOTSPARE_DEFAULTS__TIMEOUT",
+    "HOTSPARE_DEFAULTS__OBJECTIVE",
     "HOTSPARE_DEFAULTS__BUCKETS",
     "HOTSPARE_DEFAULTS__PHASE_BUCKETS",
     "HOTSPARE_LIMITS__MAX_IN_FLIGHT",

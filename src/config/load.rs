@@ -9,7 +9,7 @@ use ::config::{Map, Source as _, Value, ValueKind};
 use super::environment::{Layer, Overrides, variables};
 use super::place::{Lines, Path, Places, Source, Spot};
 use super::problem::{Problem, Problems, choices};
-use super::{Config, document, include, schema, strict, validate};
+use super::{Config, Region, document, include, schema, strict, validate};
 
 /// An element of one of the lists that the files have in common, and where it is from.
 #[derive(Clone, Debug)]
@@ -73,6 +73,15 @@ pub(super) fn read(path: &FilePath, overrides: &Overrides) -> (Config, Problems)
     let mut reader = Reader::default();
     let readable = reader.main_file(path).is_some();
     reader.finish(readable, overrides)
+}
+
+/// Reads the regions, whatever else the files say.
+pub(super) fn regions(path: &FilePath) -> (Vec<Region>, Problems) {
+    let mut reader = Reader::default();
+    reader.main_file(path);
+    let parts = std::mem::take(&mut reader.parts);
+    let regions = reader.check().regions(&parts.regions);
+    (regions, reader.problems)
 }
 
 #[derive(Default)]
@@ -234,12 +243,7 @@ impl Reader {
                     .push(Problem::new(main.clone(), &Path::root(key), message));
             }
         }
-        let mut check = validate::Check {
-            places: &self.places,
-            problems: &mut self.problems,
-            warnings: Problems::default(),
-            now: SystemTime::now(),
-        };
+        let mut check = self.check();
         let regions = check.regions(&parts.regions);
         let defaults = check.defaults(&settings);
         let limits = check.limits(&settings);
@@ -284,6 +288,16 @@ impl Reader {
             places: Arc::new(self.places),
         };
         (config, self.problems)
+    }
+
+    /// The checks of what was read.
+    fn check(&mut self) -> validate::Check<'_> {
+        validate::Check {
+            places: &self.places,
+            problems: &mut self.problems,
+            warnings: Problems::default(),
+            now: SystemTime::now(),
+        }
     }
 
     /// The main file's settings. A section that is none is told of now: a variable that sets a key

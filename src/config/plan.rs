@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::discovery::target_groups;
 use super::load::Element;
 use super::place::Path;
 use super::problem::Problem;
@@ -12,7 +13,7 @@ use super::{Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiv
 use crate::files::Files;
 use crate::model::{
     self, DatabaseSet, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking, Role,
-    TargetKey, Turn,
+    TargetGroup, TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::notify::{self, Prepared};
@@ -80,6 +81,8 @@ pub struct Plan {
     pub region: Arc<str>,
     /// How many regions there are.
     pub regions: usize,
+    /// Where the daemons of those are whose URL is known.
+    pub daemons: Vec<TargetGroup>,
     /// What it may use.
     pub limits: Limits,
     /// The folder of what it must not forget, an absolute path; none is set in most files, since
@@ -138,6 +141,8 @@ pub struct PlannedTarget {
     pub interval: Duration,
     /// The deadline of a run.
     pub timeout: Duration,
+    /// Which part of the attempts is to succeed, above 0 and below 1, if anything is said of it.
+    pub objective: Option<f64>,
     /// When in the interval the runs start.
     pub turn: Turn,
     /// Bounds of the histogram of durations, in seconds.
@@ -209,6 +214,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
         plan: Plan {
             region: Arc::clone(&config.region),
             regions: config.regions.len(),
+            daemons: target_groups(&config.regions),
             limits: config.limits,
             state_dir: config.state_dir.clone(),
             heartbeat: None,
@@ -327,6 +333,7 @@ impl Planner<'_> {
             target,
             interval: probe.interval,
             timeout: probe.timeout,
+            objective: probe.objective,
             buckets: Arc::clone(&probe.buckets),
             phase_buckets: Arc::clone(&probe.phase_buckets),
             probe: runner,

@@ -51,6 +51,7 @@ pub(super) struct Defaults {
     pub(super) interval: Option<Duration>,
     #[serde(deserialize_with = "duration::deserialize_option")]
     pub(super) timeout: Option<Duration>,
+    pub(super) objective: Option<String>,
     pub(super) buckets: Option<Vec<f64>>,
     pub(super) phase_buckets: Option<Vec<f64>>,
 }
@@ -83,6 +84,7 @@ pub(super) struct Alerting {
 pub(super) struct Region {
     pub(super) name: Option<String>,
     pub(super) jurisdiction: Option<String>,
+    pub(super) daemon: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,6 +96,7 @@ pub(super) struct Probe {
     pub(super) interval: Option<Duration>,
     #[serde(deserialize_with = "duration::deserialize_option")]
     pub(super) timeout: Option<Duration>,
+    pub(super) objective: Option<String>,
     pub(super) from: Option<Vec<String>>,
     pub(super) buckets: Option<Vec<f64>>,
     pub(super) phase_buckets: Option<Vec<f64>>,

@@ -43,8 +43,14 @@ fn of_engine(kind: &str) -> (usize, usize) {
 }
 
 /// How many series a target of the given kind and shape has, with so many bounds for its durations
-/// and its phases.
-pub fn series(kind: &str, shape: &Shape, buckets: usize, phase_buckets: usize) -> usize {
+/// and its phases, and with an objective or without.
+pub fn series(
+    kind: &str,
+    shape: &Shape,
+    buckets: usize,
+    phase_buckets: usize,
+    objective: bool,
+) -> usize {
     let facts = shape.facts;
     let of_facts = [
         (facts.addresses, 1),
@@ -66,6 +72,7 @@ pub fn series(kind: &str, shape: &Shape, buckets: usize, phase_buckets: usize) -
         .sum();
     let reasons = shape.reasons.iter().filter(|reason| !reason.is_own());
     FIXED
+        + usize::from(objective)
         + buckets
         + BESIDE
         + shape.phases.len() * (phase_buckets + BESIDE)
@@ -101,7 +108,9 @@ pub fn standby_series(checks: &[PlannedCheck]) -> usize {
 fn series_of(target: &PlannedTarget) -> usize {
     let (buckets, phase_buckets) = (target.buckets.len(), target.phase_buckets.len());
     let kind = target.target.kind;
-    series(kind, &target.probe.shape(), buckets, phase_buckets)
+    let objective = target.objective.is_some();
+    let shape = target.probe.shape();
+    series(kind, &shape, buckets, phase_buckets, objective)
 }
 
 fn series_of_set(planned: &PlannedSet) -> usize {
@@ -432,7 +441,8 @@ mod tests {
     #[test]
     fn series_are_counted_part_by_part() {
         let bare = Shape::default();
-        assert_eq!(series("tcp", &bare, 22, 8), 9 + 25);
+        assert_eq!(series("tcp", &bare, 22, 8, false), 9 + 25);
+        assert_eq!(series("tcp", &bare, 22, 8, true), 10 + 25);
         let full = Shape {
             phases: PhaseSet::of(&[Phase::Connect, Phase::Tls]),
             reasons: ReasonSet::of(&[Reason::Refused, Reason::NoPermission]),
@@ -441,6 +451,6 @@ mod tests {
                 ..FactSet::default()
             },
         };
-        assert_eq!(series("tcp", &full, 22, 8), 9 + 25 + 2 * 11 + 1 + 5);
+        assert_eq!(series("tcp", &full, 22, 8, false), 9 + 25 + 2 * 11 + 1 + 5);
     }
 }

@@ -1,6 +1,7 @@
 //! What must hold between values, beyond the type of each.
 
 mod checks;
+mod daemon;
 mod groups;
 mod maintenance;
 mod names;
@@ -40,6 +41,7 @@ const MAX_TARGETS: i64 = 200_000;
 pub(super) struct Defaults {
     interval: Duration,
     timeout: Option<Duration>,
+    objective: Option<f64>,
     buckets: Arc<[f64]>,
     phase_buckets: Arc<[f64]>,
 }
@@ -125,9 +127,15 @@ impl Check<'_> {
             if let Some(Err(why)) = region.jurisdiction.as_deref().map(valid_name) {
                 self.add(element, &Path::root("jurisdiction"), why);
             }
+            let daemon = region.daemon;
+            let daemon = daemon.and_then(|text| self.daemon(element, &text, &regions));
             if let Some(name) = self.name(element, region.name.as_deref(), &mut taken) {
                 let jurisdiction = region.jurisdiction.map(Into::into);
-                regions.push(Region { name, jurisdiction });
+                regions.push(Region {
+                    name,
+                    jurisdiction,
+                    daemon,
+                });
             }
         }
         regions
@@ -174,6 +182,7 @@ impl Check<'_> {
         Defaults {
             interval,
             timeout: read.timeout,
+            objective: self.objective(&element, read.objective.as_deref()),
             buckets: self.bounds(&element, "buckets", read.buckets, &buckets::DURATION.into()),
             phase_buckets: self.bounds(
                 &element,

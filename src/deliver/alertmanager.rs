@@ -4,10 +4,12 @@
 //! dead delays no other. Nothing of it is kept on disk: what was told before a restart is told again,
 //! which is no news to an Alertmanager.
 
+mod standing;
 mod told;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,10 +18,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
+pub use self::standing::Standing;
 pub use self::told::Timing;
 use self::told::{Moment, Told};
 use crate::metrics::AlertmanagerSeries;
-use crate::model::Fingerprint;
+use crate::model::{Beat, Fingerprint};
 use crate::notify::{Denial, Member, Refusal, RefusalReason, Stated};
 use crate::rule::Alerts;
 
@@ -33,14 +36,18 @@ pub struct Endpoint {
     pub external_url: Option<Arc<str>>,
     /// Where it is counted.
     pub series: Arc<AlertmanagerSeries>,
+    /// Where it is shown what it was not told, and why.
+    pub standing: Standing,
 }
 
 /// Tells every Alertmanager until `stop`, and at the end what it was not told yet. Each is told by
-/// a task of its own.
+/// a task of its own; `beat` is the sign of life of the thread that all of them share, which no
+/// Alertmanager that does not answer stops.
 pub async fn tell_all(
     endpoints: Vec<Endpoint>,
     alerts: Alerts,
     timing: Timing,
+    beat: Arc<Beat>,
     stop: impl Future<Output = ()>,
 ) {
     let (stop_tasks, stopped) = watch::channel(false);
@@ -51,10 +58,15 @@ pub async fn tell_all(
         let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
         tasks.spawn(tell(endpoint, alerts.clone(), timing, stop));
     }
-    tokio::select! {
-        () = stop => {}
-        // None ends by itself.
-        Some(ended) = tasks.join_next() => super::pass_on(ended),
+    let mut stop = pin!(stop);
+    loop {
+        beat.beat(Instant::now().into_std());
+        tokio::select! {
+            () = &mut stop => break,
+            // None ends by itself.
+            Some(ended) = tasks.join_next() => super::pass_on(ended),
+            () = sleep(super::BEAT) => {}
+        }
     }
     stop_tasks.send_replace(true);
     while let Some(ended) = tasks.join_next().await {
@@ -101,7 +113,6 @@ type Choose = fn(&mut Told, Option<Fingerprint>, Moment) -> Vec<Stated>;
 impl Teller {
     async fn tell_on(&mut self) -> Infallible {
         let mut changes = self.alerts.changes();
-        sleep(self.timing.start).await;
         loop {
             changes.mark_unchanged();
             self.look();
@@ -124,8 +135,10 @@ impl Teller {
 
     fn count_news(&self) -> usize {
         let news = self.told.news(moment());
-        self.endpoint.series.queue(news);
-        news
+        let count = news.len();
+        self.endpoint.series.queue(count);
+        self.endpoint.standing.untold(news);
+        count
     }
 
     /// Waits until something has to be told again, or has changed.
@@ -218,6 +231,7 @@ impl Teller {
             info!(receiver, endpoint, "the Alertmanager takes alerts again");
         }
         self.failures = 0;
+        self.endpoint.standing.came(None);
     }
 
     /// Notes a round that failed; how long to wait before the next.
@@ -226,6 +240,7 @@ impl Teller {
             let (receiver, endpoint) = self.names();
             warn!(receiver, endpoint, why = %refusal, "the Alertmanager takes no alerts");
         }
+        self.endpoint.standing.came(Some(refusal.to_string()));
         let wait = self.wait();
         self.failures = self.failures.saturating_add(1);
         let asked = refusal.retry_after.unwrap_or_default();
@@ -350,10 +365,45 @@ mod tests {
         let series = Series::new().insert_alertmanager("am", member.name());
         Endpoint {
             receiver: "am".into(),
-            member,
             external_url: None,
+            standing: Standing::of("am".into(), member.name()),
+            member,
             series: series.expect("good labels"),
         }
+    }
+
+    fn beat() -> Arc<Beat> {
+        Beat::new(Instant::now().into_std()).into()
+    }
+
+    /// A member that never answers.
+    struct Silent;
+
+    impl Member for Silent {
+        fn name(&self) -> &'static str {
+            "http://silent:9093"
+        }
+
+        fn state<'a>(&'a self, _: &'a [Stated], _: Option<&'a str>) -> Request<'a> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_thread_lives_on_while_no_member_answers() {
+        let alerts = Alerts::kept_in(&Store::in_memory());
+        alerts.put(firing("A"));
+        let beat = beat();
+        let watched = Arc::clone(&beat);
+        let stop = async move {
+            for _ in 0..60 {
+                sleep(Duration::from_secs(1)).await;
+                let silence = watched.silence(Instant::now().into_std());
+                assert!(silence <= super::super::BEAT, "{silence:?}");
+            }
+        };
+        let endpoints = vec![endpoint(Arc::new(Silent))];
+        tell_all(endpoints, alerts, Timing::default(), beat, stop).await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -365,7 +415,7 @@ mod tests {
         let member = Arc::new(Filtered::default());
         let endpoint = endpoint(Arc::clone(&member) as Arc<dyn Member>);
         let stop = sleep(Duration::from_mins(5));
-        tell_all(vec![endpoint], alerts, Timing::default(), stop).await;
+        tell_all(vec![endpoint], alerts, Timing::default(), beat(), stop).await;
         let taken = member.taken.lock().expect("not poisoned");
         // All but those of the batch with it, of 256.
         assert_eq!(taken.len(), 744);
@@ -381,11 +431,17 @@ mod tests {
             asked: Mutex::default(),
         });
         let endpoint = endpoint(Arc::clone(&member) as Arc<dyn Member>);
+        let standing = endpoint.standing.clone();
         let stop = sleep(Duration::from_mins(10));
-        tell_all(vec![endpoint], alerts, Timing::default(), stop).await;
+        tell_all(vec![endpoint], alerts, Timing::default(), beat(), stop).await;
         let asked = member.asked.lock().expect("not poisoned");
         let pauses = asked.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
         let longest = pauses.max().expect("asked twice");
         assert!(longest <= Duration::from_mins(1), "{asked:?}");
+        let status = standing.status();
+        assert_eq!(status.endpoint.as_deref(), Some("http://busy:9093"));
+        assert_eq!(status.undelivered, [firing("A").fingerprint()]);
+        let error = status.last_error.expect("it never took anything");
+        assert!(error.ends_with("no"), "{error}");
     }
 }

@@ -52,7 +52,6 @@ pub(super) struct Courier {
     pub(super) lanes: Lanes,
     pub(super) notifier: Arc<dyn Notifier>,
     pub(super) duration: prometheus::Histogram,
-    pub(super) start_wait: Duration,
     pub(super) changes: watch::Receiver<u64>,
     pub(super) beat: Arc<Beat>,
 }
@@ -63,7 +62,7 @@ impl Courier {
         let mut attempts = FuturesUnordered::new();
         let mut said_memory = false;
         let mut end = None;
-        let mut look = Instant::now() + self.start_wait;
+        let mut look = Instant::now();
         loop {
             let now = Instant::now();
             self.beat.beat(now.into_std());

@@ -48,10 +48,15 @@ families! {
     Gauge probe_last_success_timestamp_seconds: |s, rows| rows.value(s.last_success);
 
     /// The time from one run to the next, as configured.
-    Gauge probe_interval_seconds: |s, rows| rows.value(s.interval);
+    Gauge probe_interval_seconds: |s, rows| rows.value(s.terms.interval.as_secs_f64());
 
     /// The time after which a run fails, as configured.
-    Gauge probe_timeout_seconds: |s, rows| rows.value(s.timeout);
+    Gauge probe_timeout_seconds: |s, rows| rows.value(s.terms.timeout.as_secs_f64());
+
+    /// Which part of the attempts is to succeed, as configured.
+    Gauge probe_objective_ratio: |s, rows| if let Some(objective) = s.terms.objective {
+        rows.value(objective);
+    };
 
     /// What a target is, with the address and labels of its configuration.
     Info probe: |s, rows| rows.more(&[&s.info], 1u64);

@@ -16,6 +16,17 @@ use crate::model::{
     ReasonSet, Reply, Sample, Shape, Target, TlsFacts, ValueFacts,
 };
 
+/// What the configuration says of a target's runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// From the start of one run to the start of the next.
+    pub interval: Duration,
+    /// The deadline of a run.
+    pub timeout: Duration,
+    /// Which part of the attempts is to succeed, above 0 and below 1, if anything is said of it.
+    pub objective: Option<f64>,
+}
+
 /// One target's numbers. They are written by one task; a scrape only reads.
 ///
 /// A fact, phase or reason that the shape did not announce joins the shape when it is first seen,
@@ -30,8 +41,7 @@ pub(super) struct Series {
     engine: Engine,
     pub(super) buckets: Arc<Buckets>,
     pub(super) phase_buckets: Arc<Buckets>,
-    pub(super) interval: f64,
-    pub(super) timeout: f64,
+    pub(super) terms: Terms,
 
     pub(super) attempts: u64,
     pub(super) unknown: u64,
@@ -103,8 +113,7 @@ impl Series {
         shape: &Shape,
         buckets: Arc<Buckets>,
         phase_buckets: Arc<Buckets>,
-        interval: Duration,
-        timeout: Duration,
+        terms: Terms,
     ) -> Self {
         let mut shape = *shape;
         shape.reasons = shape.reasons.without_own();
@@ -122,8 +131,7 @@ impl Series {
             engine: Engine::of(target.kind),
             buckets,
             phase_buckets,
-            interval: interval.as_secs_f64(),
-            timeout: timeout.as_secs_f64(),
+            terms,
             attempts: 0,
             unknown: 0,
             missed: 0,

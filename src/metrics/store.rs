@@ -12,7 +12,7 @@ use super::page::{Format, Page};
 use super::pairs::PairSeries;
 use super::receivers::ReceiverSeries;
 use super::rows::{Family, Subject};
-use super::series::Series;
+use super::series::{Series, Terms};
 use super::sets::SetSeries;
 use super::standbys::StandbySeries;
 use super::{alertmanagers, families, groups, members, pairs, receivers, sets, standbys};
@@ -79,13 +79,12 @@ impl Store {
         shape: &Shape,
         buckets: Arc<Buckets>,
         phase_buckets: Arc<Buckets>,
-        interval: Duration,
-        timeout: Duration,
+        terms: Terms,
     ) -> Result<TargetKey, String> {
         for name in target.labels.keys() {
             check_label(name).map_err(|why| format!("{target}: {why}"))?;
         }
-        let series = Series::new(target, shape, buckets, phase_buckets, interval, timeout);
+        let series = Series::new(target, shape, buckets, phase_buckets, terms);
         let mut inner = self.lock();
         let key = place(inner.series.len(), "targets")?;
         if !inner.labels.insert(Arc::clone(&series.labels)) {

@@ -250,12 +250,14 @@ impl fmt::Display for Bound {
 
 /// Reads a percentage from 0 to 100.
 fn ratio(text: &str) -> Result<f64, String> {
+    let expected = || "expected a percentage like 5% or 0.5%".to_owned();
     let percent = text
         .strip_suffix('%')
         .and_then(|number| number.parse().ok());
     let percent: Option<f64> = percent.filter(|percent| (0.0..=100.0).contains(percent));
-    let percent = percent.ok_or_else(|| "expected a percentage like 5% or 0.5%".to_owned())?;
-    Ok(percent / 100.0)
+    let percent = percent.ok_or_else(expected)?;
+    // Shifted as it is written: 99.9 / 100 is not 0.999.
+    format!("{percent}e-2").parse().map_err(|_| expected())
 }
 
 #[expect(
@@ -297,6 +299,16 @@ mod tests {
             let read = unit.parse(text).expect("good");
             assert!((read - value).abs() < 1e-12, "{text}: {read}");
             assert_eq!(unit.display(read), text);
+        }
+    }
+
+    #[test]
+    fn a_percentage_is_the_number_nearest_to_what_is_written() {
+        for (text, ratio) in [("99.9%", "0.999"), ("99.99%", "0.9999"), ("7%", "0.07")] {
+            assert_eq!(
+                Unit::Ratio.parse(text).map(|v| v.to_string()),
+                Ok(ratio.into())
+            );
         }
     }
 

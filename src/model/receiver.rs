@@ -11,6 +11,8 @@ use super::Fingerprint;
 pub struct ReceiverStatus {
     /// Its name.
     pub receiver: Arc<str>,
+    /// Which of its Alertmanagers it is, if it has any.
+    pub endpoint: Option<Arc<str>>,
     /// Deliveries that it has not taken yet.
     pub deliveries: usize,
     /// Since when the oldest of them waits, in seconds since 1970.

@@ -33,6 +33,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/", get(landing))
         .route("/metrics", get(metrics))
+        .route("/sd", get(daemons))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .merge(api::routes())
@@ -69,6 +70,11 @@ async fn metrics(Shown(state): Shown<Arc<State>>, headers: HeaderMap) -> Respons
     }
 }
 
+/// Where the daemons are, whole at every request, as `http_sd_configs` of Prometheus reads it.
+async fn daemons(Shown(state): Shown<Arc<State>>) -> Response {
+    api::json(StatusCode::OK, serde_json::to_vec(&state.daemons))
+}
+
 async fn healthy(Shown(state): Shown<Arc<State>>) -> Response {
     checked(&state.healthy, "healthy\n")
 }
@@ -94,6 +100,7 @@ async fn landing(Shown(state): Shown<Arc<State>>) -> Response {
          <title>hotspare in {region}</title></head>\n<body>\n<h1>hotspare</h1>\n\
          <p>Version {version} in region {region}; targets: {targets}.</p>\n{groups}<ul>\n\
          <li><a href=\"/metrics\">Metrics</a></li>\n\
+         <li><a href=\"/sd\">Daemons</a>: where those of all regions are, for Prometheus</li>\n\
          <li><a href=\"/-/healthy\">Healthy</a>: does the daemon make progress?</li>\n\
          <li><a href=\"/-/ready\">Ready</a>: has every target been probed?</li>\n\
          <li><a href=\"/api/v1/groups\">Groups</a>: all that is known of them, as JSON</li>\n\

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hotspare::deliver::{Endpoint, Timing, tell_all};
+use hotspare::deliver::{Endpoint, Standing, Timing, tell_all};
 use hotspare::files::Files;
 use hotspare::metrics::{Format, Own, Store as Series, encode};
-use hotspare::model::{Alert, AlertState, Labels, Mute};
+use hotspare::model::{Alert, AlertState, Beat, Labels, Mute};
 use hotspare::net::{Names, Resolver, Roots};
 use hotspare::notify::{AlertmanagerSettings, Context};
 use hotspare::rule::Alerts;
 use hotspare::store::Store;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::alertmanager_cluster::{Cluster, GROUP_INTERVAL, Hook, PEER_TIMEOUT};
 use crate::daemon::{Daemon, hotspare};
@@ -22,7 +23,6 @@ use crate::process::{run, wait_for};
 
 /// A second where hotspare waits for a minute.
 const TIMING: Timing = Timing {
-    start: Duration::ZERO,
     gather: Duration::from_millis(20),
     resend: Duration::from_secs(1),
     promise: Duration::from_secs(15),
@@ -81,15 +81,17 @@ impl Vantage {
                 receiver: "am".into(),
                 external_url: None,
                 series: series.expect("once"),
+                standing: Standing::of("am".into(), member.name()),
                 member,
             }
         });
+        let beat = Arc::new(Beat::new(Instant::now().into_std()));
         let (endpoints, alerts) = (endpoints.collect(), self.alerts.clone());
         let thread = std::thread::spawn(move || {
             let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().expect("a runtime");
-            runtime.block_on(tell_all(endpoints, alerts, timing, stop));
+            runtime.block_on(tell_all(endpoints, alerts, timing, beat, stop));
         });
         self.running = Some((stop, thread));
     }
@@ -363,12 +365,14 @@ fn what_was_not_told_is_told_at_an_orderly_end() {
     let hook = Hook::start();
     let cluster = Cluster::start(1, &hook);
     let mut vantage = Vantage::new();
-    vantage.put(firing("Last"));
+    vantage.put(firing("First"));
     let never = Timing {
-        start: Duration::from_hours(1),
+        gather: Duration::from_hours(1),
         ..TIMING
     };
     vantage.start(cluster.urls(), never);
+    wait_for(|| hook.heard("First"), |heard| *heard == ["firing"]);
+    vantage.put(firing("Last"));
     vantage.stop();
     wait_for(|| hook.heard("Last"), |heard| *heard == ["firing"]);
 }

@@ -375,6 +375,23 @@ async fn the_landing_page_shows_every_standby_and_takes_no_name_for_html() {
 }
 
 #[tokio::test]
+async fn the_daemons_are_told_as_documented() {
+    let page = include_str!("../../docs/api.md");
+    let (_, section) = page
+        .split_once("\n## Daemons for Prometheus\n")
+        .expect("a section");
+    let (_, block) = section.split_once("```json\n").expect("an example");
+    let (block, _) = block.split_once("```").expect("its end");
+    let shown: Value = serde_json::from_str(block).expect("JSON");
+    let served = served();
+    let answer = served.get("/sd", "").await;
+    assert_eq!(shown, parsed(&answer), "docs/api.md");
+    // Prometheus takes no other.
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn the_documentation_has_every_route_and_the_answer_that_it_gets() {
     let page = include_str!("../../docs/api.md");
     let (_, block) = page.split_once("```json\n").expect("an example");

@@ -19,10 +19,14 @@ mod daemon;
 mod dashboards;
 mod database_series;
 mod delivery;
+mod discovery;
 mod dns;
 mod drills;
 mod fault;
 mod gate;
+#[path = "../../grafana/generator/mod.rs"]
+mod generator;
+mod grafana_files;
 mod heartbeat;
 mod hook;
 mod http;

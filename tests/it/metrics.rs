@@ -9,7 +9,9 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotspare::metrics::{Exposition, Format, Own, Snapshot, Store, check_label, encode, raise_to};
+use hotspare::metrics::{
+    Exposition, Format, Own, Snapshot, Store, Terms, check_label, encode, raise_to,
+};
 use hotspare::model::{
     FactSet, Facts, Failure, HttpFacts, Observation, PhaseSet, Reason, ReasonSet, Shape, TargetKey,
     TlsFacts,
@@ -17,7 +19,8 @@ use hotspare::model::{
 use proptest::prelude::*;
 
 use crate::page::{
-    FULL, Labels, Parsed, facts, filled, insert, parse, promtool_accepts, reply, run, target,
+    FULL, Labels, Parsed, facts, filled, insert, insert_with, parse, promtool_accepts, reply, run,
+    target,
 };
 
 fn text(store: &Store, own: &Own, format: Format) -> String {
@@ -47,6 +50,7 @@ const FILLED: &[(&str, f64)] = &[
     ("hotspare_probe_last_success_timestamp_seconds", 1_000.0),
     ("hotspare_probe_interval_seconds", 10.0),
     ("hotspare_probe_timeout_seconds", 2.5),
+    ("hotspare_probe_objective_ratio", 0.999),
     ("hotspare_probe_info", 1.0),
     ("hotspare_probe_address_changes_total", 0.0),
     ("hotspare_ping_packets_sent_total", 10.0),
@@ -362,6 +366,19 @@ fn only_another_set_of_addresses_is_a_change() {
 }
 
 #[test]
+fn only_a_target_with_an_objective_has_the_series() {
+    let store = Store::new();
+    insert_with(&store, &target("p", "tcp", "with"), &FULL, Some(0.5));
+    insert_with(&store, &target("p", "tcp", "without"), &FULL, None);
+    let page = page(&store, &own());
+    let objectives = &page.0["hotspare_probe_objective_ratio"].samples;
+    let [(_, labels, value)] = objectives.as_slice() else {
+        panic!("{objectives:?}");
+    };
+    assert_eq!((labels["target"].as_str(), *value), ("with", 0.5));
+}
+
+#[test]
 fn a_sample_of_no_target_is_told() {
     let store = Store::new();
     assert!(!store.observe_sample(&run(TargetKey(0), 1, reply(&[1], Facts::default()))));
@@ -375,8 +392,12 @@ fn what_would_spoil_the_page_is_refused() {
     assert_eq!(insert(&store, &first, &FULL), TargetKey(0));
     let again = |target| {
         let buckets = Arc::new(hotspare::metrics::Buckets::new(&[1.0]).expect("valid"));
-        let second = Duration::from_secs(1);
-        store.insert(target, &FULL, Arc::clone(&buckets), buckets, second, second)
+        let terms = Terms {
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            objective: None,
+        };
+        store.insert(target, &FULL, Arc::clone(&buckets), buckets, terms)
     };
     let twice = again(&first).expect_err("twice");
     assert!(twice.contains("p/t is there twice"), "{twice}");

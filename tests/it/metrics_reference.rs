@@ -11,7 +11,7 @@ use hotspare::model::{
 };
 use hotspare::notify::RefusalReason;
 
-use crate::page::{FULL, Family, facts, filled, insert, parse, reply, run, set, target};
+use crate::page::{FULL, Family, facts, filled, insert_with, parse, reply, run, set, target};
 
 const DOCS: &str = include_str!("../../docs/metrics.md");
 
@@ -116,17 +116,23 @@ fn the_reference_has_every_reason() {
 
 #[test]
 fn check_counts_the_series_of_a_target_as_they_are() {
-    for kind in ["http", "postgres", "mysql", "redis"] {
+    for (kind, objective) in [
+        ("http", Some(0.999)),
+        ("http", None),
+        ("postgres", None),
+        ("mysql", None),
+        ("redis", None),
+    ] {
         let store = Store::new();
         let shape = hotspare::model::Shape {
             phases: PhaseSet::of(&[Phase::Connect]),
             ..FULL
         };
-        let key = insert(&store, &target("all", kind, "us-east"), &shape);
+        let key = insert_with(&store, &target("all", kind, "us-east"), &shape, objective);
         let sample = run(key, 1_000, reply(&[3], facts()));
         assert!(store.observe(&Observation::Sample(Box::new(sample))));
-        // The bounds that `insert` sets.
-        let counted = summary::series(kind, &shape, 4, 2) as u64;
+        // The bounds that `insert_with` sets.
+        let counted = summary::series(kind, &shape, 4, 2, objective.is_some()) as u64;
         assert_eq!(store.series(), counted, "{kind}");
     }
 }

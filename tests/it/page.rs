@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hotspare::metrics::{Buckets, Format, Own, Store};
+use hotspare::metrics::{Buckets, Format, Own, Store, Terms};
 use hotspare::model::ranking::{Difference, Quantile, Rows, Table, Verdict};
 use hotspare::model::{
     CheckReason, CheckReport, CheckState, DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts,
@@ -237,6 +237,16 @@ pub(crate) fn target(probe: &str, kind: &'static str, name: &str) -> Target {
 }
 
 pub(crate) fn insert(store: &Store, target: &Target, shape: &Shape) -> TargetKey {
+    insert_with(store, target, shape, Some(0.999))
+}
+
+/// The same with an objective of the test's own.
+pub(crate) fn insert_with(
+    store: &Store,
+    target: &Target,
+    shape: &Shape,
+    objective: Option<f64>,
+) -> TargetKey {
     let buckets = |bounds| Arc::new(Buckets::new(bounds).expect("valid"));
     store
         .insert(
@@ -244,8 +254,11 @@ pub(crate) fn insert(store: &Store, target: &Target, shape: &Shape) -> TargetKey
             shape,
             buckets(&[0.001, 0.01, 0.1, 1.0]),
             buckets(&[0.01, 1.0]),
-            Duration::from_secs(10),
-            Duration::from_millis(2_500),
+            Terms {
+                interval: Duration::from_secs(10),
+                timeout: Duration::from_millis(2_500),
+                objective,
+            },
         )
         .expect("inserted")
 }

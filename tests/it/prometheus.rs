@@ -72,14 +72,7 @@ impl Prometheus {
 
     /// The values of an instant query's result, by the label asked for.
     pub(crate) fn query(&self, query: &str, label: &str) -> Vec<(String, f64)> {
-        let encoded: String = query
-            .bytes()
-            .map(|b| match b {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(b).to_string(),
-                _ => format!("%{b:02X}"),
-            })
-            .collect();
-        let body = self.ask(&format!("/api/v1/query?query={encoded}"));
+        let body = self.ask(&format!("/api/v1/query?query={}", encoded(query)));
         body["data"]["result"]
             .as_array()
             .expect("a vector")
@@ -121,6 +114,15 @@ impl Prometheus {
             std::thread::sleep(Duration::from_millis(500));
         }
     }
+}
+
+/// A text as a part of a URL.
+pub(crate) fn encoded(text: &str) -> String {
+    let encoded = text.bytes().map(|b| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(b).to_string(),
+        _ => format!("%{b:02X}"),
+    });
+    encoded.collect()
 }
 
 /// Waits for the line in which programs of the Prometheus project say where they listen.
@@ -213,23 +215,27 @@ async fn answer(
 const DEPLOYMENT: &str = include_str!("../../docs/deployment.md");
 
 #[test]
-fn the_documented_configuration_is_one_that_prometheus_takes() {
+fn the_documented_configurations_are_ones_that_prometheus_takes() {
     let (_, section) = DEPLOYMENT
         .split_once("\n## Prometheus\n")
         .expect("a section");
-    let (_, block) = section.split_once("```yaml\n").expect("a block");
-    let (config, _) = block.split_once("```").expect("its end");
-    assert!(config.contains("scrape_configs:"), "{config}");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("prometheus.yml");
-    std::fs::write(&file, config).expect("writable");
-    let output = Command::new("promtool")
-        .args(["check", "config"])
-        .arg(&file)
-        .output()
-        .expect("promtool runs");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success(), "{said}");
-    assert!(!said.to_lowercase().contains("warn"), "{said}");
+    let section = section.split("\n## ").next().unwrap_or(section);
+    let blocks = section.split("```yaml\n").skip(1);
+    let configs: Vec<_> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(configs.len(), 2);
+    for config in configs {
+        assert!(config.contains("scrape_configs:"), "{config}");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config).expect("writable");
+        let output = Command::new("promtool")
+            .args(["check", "config"])
+            .arg(&file)
+            .output()
+            .expect("promtool runs");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{said}");
+        assert!(!said.to_lowercase().contains("warn"), "{said}");
+    }
 }

@@ -10,16 +10,16 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 const METRICS: &str = include_str!("../../docs/metrics.md");
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &Path) -> String {
+pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The files of a folder of the repository with an ending, in order.
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let folder = root().join(folder);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
@@ -59,7 +59,7 @@ fn rules() -> Vec<Rule> {
 }
 
 /// The values of `record` or of `alert`.
-fn names(key: &str) -> BTreeSet<String> {
+pub(crate) fn names(key: &str) -> BTreeSet<String> {
     let names: BTreeSet<_> = rules()
         .iter()
         .filter_map(|rule| rule.text(key).map(str::to_owned))
@@ -68,7 +68,7 @@ fn names(key: &str) -> BTreeSet<String> {
     names
 }
 
-fn succeeds(command: &mut Command) {
+pub(crate) fn succeeds(command: &mut Command) {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -130,8 +130,8 @@ fn every_alert_and_every_record_has_a_case() {
     assert!(missing.is_empty(), "no case of {missing:?}");
 }
 
-#[test]
-fn every_series_that_is_named_exists() {
+/// The series that a text names and that neither a daemon shows nor a rule records.
+pub(crate) fn unknown_series(text: &str) -> BTreeSet<String> {
     let documented: BTreeSet<&str> = METRICS
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
@@ -139,15 +139,27 @@ fn every_series_that_is_named_exists() {
         .collect();
     assert!(documented.contains("hotspare_probe_up"));
     let records = names("record");
+    let is_known = |series: &str| {
+        let parts = ["_bucket", "_sum", "_count"];
+        let mut families = parts.iter().filter_map(|part| series.strip_suffix(part));
+        records.contains(series)
+            || documented.contains(series)
+            || families.any(|family| documented.contains(family))
+    };
     let name = Regex::new(r"[a-z_:]*hotspare_[a-z0-9_:]+").expect("an expression");
+    name.find_iter(text)
+        .map(|found| found.as_str().trim_end_matches(':'))
+        .filter(|series| !is_known(series))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_series_that_is_named_exists() {
     let mut unknown = BTreeSet::new();
     for (path, text) in texts() {
-        for found in name.find_iter(&text) {
-            let series = found.as_str().trim_end_matches(':');
-            let family = series.strip_suffix("_bucket").unwrap_or(series);
-            if !records.contains(series) && !documented.contains(family) {
-                unknown.insert(format!("{}: {series}", path.display()));
-            }
+        for series in unknown_series(&text) {
+            unknown.insert(format!("{}: {series}", path.display()));
         }
     }
     assert!(unknown.is_empty(), "{unknown:#?}");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Exposition, Format, Own, Store};
-use hotspare::model::{Drill, DrillOrder, DrillRefusal, Failover};
+use hotspare::model::{Drill, DrillOrder, DrillRefusal, Failover, TargetGroup};
 use hotspare::rule::{Alerts, Silences};
 use hotspare::server::{self, Alerting, Events, Judge, Limits, Readiness, State};
 use hotspare::store as state;
@@ -47,6 +47,23 @@ impl Events for Uneventful {
     fn order(&self, _: &DrillOrder) -> Result<Drill, DrillRefusal> {
         Err(DrillRefusal::NoGroup)
     }
+}
+
+/// The daemons of the example in docs/api.md.
+fn daemons() -> Vec<TargetGroup> {
+    let group = |address: &str, labels: &[(&'static str, &str)]| TargetGroup {
+        targets: [address.to_owned()],
+        labels: labels.iter().map(|(k, v)| (*k, (*v).to_owned())).collect(),
+    };
+    let us_east = [
+        ("__meta_hotspare_region", "us-east"),
+        ("__scheme__", "https"),
+        ("__metrics_path__", "/hotspare/metrics"),
+    ];
+    vec![
+        group("10.1.0.5:9887", &[("__meta_hotspare_region", "eu-west")]),
+        group("monitoring.us-east.example.com:443", &us_east),
+    ]
 }
 
 /// A server on loopback, stopped and awaited by `stop`.
@@ -101,6 +118,7 @@ impl Served {
                         .ok_or_else(|| "3 targets have not been probed yet".into())
                 })
             },
+            daemons: daemons(),
             readiness: readiness.into(),
             events: Box::new(Uneventful),
             alerting: Alerting {
@@ -297,7 +315,7 @@ async fn head_has_the_header_only_and_other_methods_are_refused() {
     for name in ["content-type", "content-length", "vary"] {
         assert_eq!(head.header(name), got.header(name), "{name}");
     }
-    for path in ["/metrics", "/-/healthy", "/"] {
+    for path in ["/metrics", "/sd", "/-/healthy", "/"] {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi"
         );

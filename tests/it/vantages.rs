@@ -49,6 +49,21 @@ impl Vantages {
         }
     }
 
+    /// Stops the daemon in this place without its knowing, until it is [thawed](Self::thaw).
+    pub(crate) fn freeze(&mut self, place: usize) {
+        self.signal(place, Signal::STOP);
+    }
+
+    /// Lets a frozen daemon go on.
+    pub(crate) fn thaw(&mut self, place: usize) {
+        self.signal(place, Signal::CONT);
+    }
+
+    fn signal(&mut self, place: usize, signal: Signal) {
+        let daemon = self.daemons[place].as_mut().expect("alive");
+        daemon.process().signal(signal);
+    }
+
     /// The daemon in this place.
     pub(crate) fn daemon(&self, place: usize) -> &Daemon {
         self.daemons[place].as_ref().expect("alive")

@@ -16,18 +16,21 @@ pub(crate) enum Colour {
     Unknown,
     /// Neither good nor bad.
     Plain,
+    /// Neither, and something else than [`Self::Plain`].
+    Other,
     /// Nothing to be seen.
     None,
 }
 
 impl Colour {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Good => "green",
             Self::Warn => "orange",
             Self::Bad => "red",
             Self::Unknown => "purple",
             Self::Plain => "blue",
+            Self::Other => "light-blue",
             Self::None => "transparent",
         }
     }
@@ -53,18 +56,38 @@ impl Look {
             .collect();
         let unknown =
             json!({ "color": Colour::Unknown.name(), "index": self.0.len(), "text": "not known" });
-        json!([
-            { "options": words, "type": "value" },
-            { "options": { "match": "nan", "result": unknown }, "type": "special" },
-        ])
+        let mut mappings =
+            vec![json!({ "options": { "match": "nan", "result": unknown }, "type": "special" })];
+        if !words.is_empty() {
+            mappings.insert(0, json!({ "options": words, "type": "value" }));
+        }
+        json!(mappings)
+    }
+
+    /// The same for the cells of a table, where what is not there at all is a dash. (In a timeline
+    /// that is a gap, and a stat says it by itself.)
+    pub(super) fn cells(&self) -> Value {
+        let mut mappings = self.json();
+        if let Value::Array(mappings) = &mut mappings {
+            // The second: a label that other rows have.
+            mappings.extend(["null", "empty"].map(|nothing| {
+                let dash =
+                    json!({ "color": Colour::None.name(), "index": self.0.len() + 1, "text": "—" });
+                json!({ "options": { "match": nothing, "result": dash }, "type": "special" })
+            }));
+        }
+        mappings
     }
 }
+
+/// Numbers without words, of which only those that are not known have some.
+pub(super) const NUMBER: Look = Look(&[]);
 
 /// From which value on which colour holds; the first is for all below.
 pub(crate) struct Thresholds(pub(crate) Colour, pub(crate) &'static [(f64, Colour)]);
 
 impl Thresholds {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut steps = vec![json!({ "color": self.0.name(), "value": null })];
         let more = self.1.iter();
         steps.extend(more.map(|(value, colour)| json!({ "color": colour.name(), "value": value })));

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::dashboard::source;
 use super::link;
-use super::look::{Colour, Look, Thresholds};
+use super::look::{Colour, Look, NUMBER, Thresholds};
 use super::query::Query;
 
 /// One panel. Each type has a file of its own with what makes it one.
@@ -118,6 +118,7 @@ impl Panel {
             ("color", red),
             ("custom.fillOpacity", json!(0)),
             ("custom.lineStyle", dashed),
+            ("custom.stacking", json!({ "group": "A", "mode": "none" })),
         ];
         self.fields(pattern, &properties)
     }
@@ -135,6 +136,12 @@ impl Panel {
 
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.defaults.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Without what was said of it before.
+    pub(super) fn without(mut self, key: &str) -> Self {
+        self.defaults.remove(key);
         self
     }
 
@@ -156,6 +163,25 @@ impl Panel {
         self
     }
 
+    /// The mappings, and words for what is nothing or not a number: without these, Grafana gives it
+    /// the colour of the lowest value, and that is mostly green.
+    fn words_for_nothing(&self) -> Value {
+        let own = self.defaults.get("mappings").cloned();
+        let mut mappings = own.unwrap_or_else(|| NUMBER.json());
+        let nothing = self.defaults.get("noValue").cloned();
+        let nothing = json!({
+            "color": Colour::Unknown.name(),
+            "index": 100,
+            "text": nothing.unwrap_or_else(|| json!("no data")),
+        });
+        if let Some(mappings) = mappings.as_array_mut() {
+            mappings.push(
+                json!({ "options": { "match": "null", "result": nothing }, "type": "special" }),
+            );
+        }
+        mappings
+    }
+
     pub(super) fn extent(&self) -> (u32, u32) {
         (self.width, self.height)
     }
@@ -163,6 +189,9 @@ impl Panel {
     /// The panel with its number, at a place of the dashboard.
     pub(super) fn json(&self, id: usize, (x, y): (u32, u32)) -> Value {
         let mut defaults = self.defaults.clone();
+        if self.kind == "stat" {
+            defaults.insert("mappings".to_owned(), self.words_for_nothing());
+        }
         if !self.custom.is_empty() {
             defaults.insert("custom".to_owned(), Value::Object(self.custom.clone()));
         }

@@ -5,7 +5,23 @@ use serde_json::{Value, json};
 use super::dashboard::source;
 
 /// What words in capitals stand for in expressions: matchers, so that PromQL stays readable.
-const MATCHERS: [(&str, &str); 5] = [
+const MATCHERS: [(&str, &str); 10] = [
+    // Databases that are chosen, each looked at by itself.
+    (
+        "SERVER",
+        r#"DAEMON,kind=~"postgres|mysql|redis",probe=~"$probe",target=~"$target""#,
+    ),
+    // The databases of groups that are chosen.
+    ("SET", r#"GROUP,probe=~"$probe""#),
+    // Pairs of a primary and a standby that are chosen.
+    ("REPLICA", r#"STANDBY,probe=~"$probe""#),
+    // What is chosen of one way.
+    ("TARGETS", r#"WAY,probe=~"$probe",target=~"$target""#),
+    // The same way back. Its targets have other names, being in another region.
+    (
+        "BACK",
+        r#"DAEMON,source_region="$target_region",target_region="$source_region",kind="$kind",probe=~"$probe""#,
+    ),
     // One way: from a region to a region.
     (
         "WAY",
@@ -31,9 +47,10 @@ pub(crate) fn expand(expression: &str) -> String {
         })
 }
 
-/// How many series a comparison holds for. Without any series it is nothing, and not a green 0.
+/// How many series a comparison holds for. Where no series is known (none is there, or all are NaN)
+/// it is nothing, and not a green 0.
 pub(crate) fn among(series: &str, comparison: &str) -> String {
-    format!("count({series} {comparison}) or 0 * count({series})")
+    format!("count({series} {comparison}) or 0 * count({series} > -Inf)")
 }
 
 /// One expression of a panel.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::look::NUMBER;
 use super::panel::Panel;
 
 impl Panel {
@@ -18,7 +19,10 @@ impl Panel {
             "textMode": "auto",
             "wideLayout": true,
         });
-        Self::new("stat", title, options).size(4, 4)
+        Self::new("stat", title, options)
+            .unit("short")
+            .size(4, 4)
+            .with("mappings", NUMBER.json())
     }
 
     /// Each with the name of its series: for more than one.

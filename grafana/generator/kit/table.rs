@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::look::Colour;
+use super::look::{Colour, Look, NUMBER};
 use super::panel::Panel;
 use super::query::Query;
 
@@ -20,11 +20,10 @@ impl Panel {
             .collect();
         let pattern: Vec<_> = columns.iter().map(|(column, _)| *column).collect();
         let pattern = format!("^({})$", pattern.join("|"));
-        let panel = Self::new("table", title, options()).custom(json!({
-            "align": "auto",
-            "cellOptions": { "type": "auto" },
-            "inspect": false,
-        }));
+        let panel = Self::new("table", title, options())
+            .custom(plain_cells())
+            .unit("none")
+            .with("mappings", NUMBER.cells());
         let panel = queries.into_iter().fold(panel, Self::query);
         panel
             .transform("merge", json!({}))
@@ -38,6 +37,40 @@ impl Panel {
             )
     }
 
+    /// The rows by a column, which is named as it is shown; the largest first if `descending`.
+    pub(crate) fn sorted(self, column: &str, descending: bool) -> Self {
+        self.option(
+            "sortBy",
+            json!([{ "displayName": column, "desc": descending }]),
+        )
+    }
+
+    /// A column with words in their colours.
+    pub(crate) fn words(self, column: &str, look: &Look) -> Self {
+        let properties = [
+            ("mappings", look.cells()),
+            ("custom.align", json!("center")),
+            ("custom.minWidth", json!(115)),
+        ];
+        self.coloured(column, &properties)
+    }
+
+    /// A column of moments, in milliseconds since 1970: how long ago, or in how long.
+    pub(crate) fn moments(self, column: &str) -> Self {
+        self.field(
+            column,
+            &[
+                ("unit", json!("dateTimeFromNow")),
+                ("custom.minWidth", json!(125)),
+            ],
+        )
+    }
+
+    /// A column with a unit.
+    pub(crate) fn measured(self, column: &str, unit: &str) -> Self {
+        self.field(column, &[("unit", json!(unit))])
+    }
+
     /// A column with the colour of each value behind it.
     pub(crate) fn coloured(self, column: &str, more: &[(&str, Value)]) -> Self {
         let mut properties = vec![(
@@ -45,7 +78,43 @@ impl Panel {
             json!({ "mode": "basic", "type": "color-background" }),
         )];
         properties.extend_from_slice(more);
+        let nothing = json!({ "color": Colour::None.name(), "index": 100, "text": "—" });
+        let nothing =
+            json!({ "options": { "match": "null", "result": nothing }, "type": "special" });
+        for (_, mappings) in properties.iter_mut().filter(|(key, _)| *key == "mappings") {
+            if let Some(mappings) = mappings.as_array_mut() {
+                mappings.push(nothing.clone());
+            }
+        }
         self.field(column, &properties)
+    }
+
+    /// A cell for each pair of values of two labels: those of `row` at the left, those of `column` at
+    /// the top.
+    pub(crate) fn cross(title: &str, expression: &str, [row, column]: [&str; 2]) -> Self {
+        let corner = format!(r"{row}\{column}");
+        Self::new("table", title, options())
+            .custom(plain_cells())
+            .with("mappings", NUMBER.cells())
+            .field(&corner, &[
+                ("displayName", json!(row)),
+                ("custom.cellOptions", json!({ "type": "auto" })),
+            ])
+            .query(Query::rows(expression))
+            // Both: rows come in the order of their first appearance, and so do columns.
+            .transform("sortBy", json!({ "sort": [{ "field": column }] }))
+            .transform(
+                "groupingToMatrix",
+                json!({ "columnField": column, "emptyValue": "null", "rowField": row, "valueField": "Value" }),
+            )
+            .transform("sortBy", json!({ "sort": [{ "field": corner }] }))
+    }
+
+    /// A [`Panel::cross`] in which each cell is a word in its colour.
+    pub(crate) fn in_words(self, look: &Look) -> Self {
+        let background = json!({ "mode": "basic", "type": "color-background" });
+        self.with("mappings", look.cells())
+            .custom(json!({ "cellOptions": background }))
     }
 
     /// From every region (rows) to every region (columns), with the way to the pair's own dashboard.
@@ -84,6 +153,11 @@ impl Panel {
             )
             .transform("sortBy", json!({ "sort": [{ "field": corner }] }))
     }
+}
+
+fn plain_cells() -> Value {
+    // Without a width, each column takes at least 150 pixels, and the last ones are off the edge.
+    json!({ "align": "auto", "cellOptions": { "type": "auto" }, "inspect": false, "minWidth": 70 })
 }
 
 fn options() -> Value {

@@ -23,7 +23,7 @@ impl Panel {
             .with("min", 0)
             .custom(json!({
                 "drawStyle": "line",
-                "fillOpacity": 8,
+                "fillOpacity": 0,
                 "lineWidth": 1,
                 "showPoints": "auto",
                 // What was not measured is a gap.
@@ -56,9 +56,19 @@ impl Panel {
         self.custom(json!({ "lineInterpolation": "stepAfter" }))
     }
 
-    /// An axis on which ten times as much is one step more.
+    /// An axis on which ten times as much is one step more. It has no zero to begin at.
     pub(crate) fn logarithmic(self) -> Self {
-        self.custom(json!({ "scaleDistribution": { "log": 10, "type": "log" } }))
+        self.without("min")
+            .custom(json!({ "scaleDistribution": { "log": 10, "type": "log" } }))
+    }
+
+    /// The legend below with the maximum alone: for lines that are there now and then only, whose last
+    /// value may be long ago.
+    pub(crate) fn legend_of_most(self) -> Self {
+        self.option(
+            "legend",
+            json!({ "calcs": ["max"], "displayMode": "table", "placement": "bottom", "showLegend": true }),
+        )
     }
 
     /// The legend below, for panels that are narrow.

@@ -11,6 +11,8 @@ pub(crate) struct Variable {
     label: &'static str,
     query: String,
     many: bool,
+    /// What all of them are, as a pattern; none for those that are offered.
+    all: Option<&'static str>,
 }
 
 impl Variable {
@@ -21,7 +23,21 @@ impl Variable {
             label,
             query: expand(query),
             many: true,
+            all: Some(".+"),
         }
+    }
+
+    /// All of them are those that are offered, and no more: where what is asked does not know the
+    /// choices that these depend on.
+    pub(crate) fn only_offered(mut self) -> Self {
+        self.all = None;
+        self
+    }
+
+    /// All of them is also what has no such label.
+    pub(crate) fn or_none(mut self) -> Self {
+        self.all = Some(".*");
+        self
     }
 
     /// One of the values that a label has.
@@ -80,7 +96,9 @@ impl Variable {
             "type": "query",
         });
         if self.many {
-            variable["allValue"] = json!(".+");
+            if let Some(all) = self.all {
+                variable["allValue"] = json!(all);
+            }
             variable["current"] = json!({ "selected": true, "text": ["All"], "value": ["$__all"] });
         }
         variable

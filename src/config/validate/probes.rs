@@ -11,6 +11,7 @@ use super::super::place::{Path, Place};
 use super::super::{Limits, Probe, Region, buckets, schema, strict};
 use super::targets::is_empty;
 use super::{Check, Defaults, find, no_region};
+use crate::model::Unit;
 use crate::model::duration::display;
 
 /// Shortened where the interval leaves no room for it.
@@ -49,6 +50,7 @@ impl Check<'_> {
             self.missing(&element, "check");
         }
         let (interval, timeout) = self.schedule(&element, &read, defaults);
+        let objective = self.objective(&element, read.objective.as_deref());
         let from = self.from(&element, read.from.as_deref(), regions);
         let labels = self.labels(&element, &Path::root("labels"), read.labels);
         let buckets = self.bounds(&element, "buckets", read.buckets, &defaults.buckets);
@@ -66,6 +68,7 @@ impl Check<'_> {
             complete: !faulty,
             interval,
             timeout,
+            objective: objective.or(defaults.objective),
             from,
             buckets,
             phase_buckets,
@@ -153,6 +156,16 @@ impl Check<'_> {
             let message = format!("must be at least {}", display(MIN_TIMEOUT));
             self.add(element, &Path::root("timeout"), message);
         }
+    }
+
+    /// Which part of the attempts is to succeed.
+    pub(super) fn objective(&mut self, element: &Element, text: Option<&str>) -> Option<f64> {
+        let objective = self.value(element, "objective", text, Unit::Ratio)?;
+        if objective <= 0.0 || objective >= 1.0 {
+            let message = "must be above 0% and below 100%";
+            self.add(element, &Path::root("objective"), message);
+        }
+        Some(objective)
     }
 
     pub(super) fn bounds(

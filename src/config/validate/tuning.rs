@@ -128,7 +128,7 @@ impl Check<'_> {
         u32::try_from(number).ok().map(count)
     }
 
-    fn value(
+    pub(super) fn value(
         &mut self,
         element: &Element,
         key: &str,

@@ -17,9 +17,6 @@ const BATCH: usize = 256;
 /// The times by which an Alertmanager is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// How long after its start a daemon waits before it tells anything: until then, it is known what
-    /// is muted.
-    pub start: Duration,
     /// For how long changes are gathered, so that those of one cause go in one request.
     pub gather: Duration,
     /// How often an alert is told again, though nothing has changed.
@@ -47,7 +44,6 @@ impl Default for Timing {
     /// Those of Prometheus, where it has them.
     fn default() -> Self {
         Self {
-            start: Duration::from_secs(5),
             gather: Duration::from_millis(100),
             resend: Duration::from_mins(1),
             promise: Duration::from_mins(4),
@@ -200,10 +196,10 @@ impl Told {
         entry.refused.replace(later).is_none()
     }
 
-    /// How many alerts have a state that the member was not told.
-    pub(super) fn news(&self, now: Moment) -> usize {
-        let news = self.entries.values().filter(|entry| entry.is_news(now));
-        news.count()
+    /// The alerts with a state that the member was not told, in order.
+    pub(super) fn news(&self, now: Moment) -> Vec<Fingerprint> {
+        let news = self.entries.iter().filter(|(_, entry)| entry.is_news(now));
+        news.map(|(fingerprint, _)| *fingerprint).collect()
     }
 
     /// When something has to be told, if nothing changes before.
@@ -467,11 +463,11 @@ mod tests {
         let mut world = World::new();
         world.put(firing("A", 990.0));
         assert_eq!(world.sent(), one(240.0));
-        assert_eq!(world.told.news(world.now), 1);
+        assert_eq!(world.told.news(world.now).len(), 1);
         world.pass(1);
         assert_eq!(world.told.due(world.now), Some(world.now.monotonic));
         assert_eq!(world.takes(), one(240.0));
-        assert_eq!(world.told.news(world.now), 0);
+        assert_eq!(world.told.news(world.now).len(), 0);
     }
 
     #[test]
@@ -511,7 +507,7 @@ mod tests {
         // Not in the last half minute before it runs out.
         let left: Vec<_> = left.into_iter().map(|(_, left)| left).collect();
         assert_eq!(left, [195.0, 150.0, 105.0, 60.0], "{left:?}");
-        assert_eq!(world.told.news(world.now), 0);
+        assert_eq!(world.told.news(world.now).len(), 0);
     }
 
     #[test]
@@ -591,7 +587,7 @@ mod tests {
         world.put(alert.clone());
         world.sent();
         world.told.refused(alert.fingerprint(), world.now);
-        assert_eq!(world.told.news(world.now), 0);
+        assert_eq!(world.told.news(world.now).len(), 0);
         world.pass(120);
         assert_eq!(world.takes(), none());
         // The member does not know it, so there is nothing to end.

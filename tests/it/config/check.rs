@@ -26,7 +26,13 @@ fn the_summary_says_what_is_probed_from_where() {
         .iter()
         .map(|t| {
             let (buckets, phase_buckets) = (t.buckets.len(), t.phase_buckets.len());
-            summary::series(t.target.kind, &t.probe.shape(), buckets, phase_buckets)
+            summary::series(
+                t.target.kind,
+                &t.probe.shape(),
+                buckets,
+                phase_buckets,
+                t.objective.is_some(),
+            )
         })
         .sum();
     let expected = format!(

@@ -221,7 +221,7 @@ fn every_section_can_be_set_by_the_variables_that_are_documented() {
             );
         }
     }
-    assert_eq!(variables.len(), 9);
+    assert_eq!(variables.len(), 10);
 }
 
 /// The examples of a page.

@@ -156,7 +156,13 @@ fn check_lists_groups_and_hints_at_canaries() {
     let plan = plan();
     let of_target = |planned: &PlannedTarget| {
         let (buckets, phases) = (planned.buckets.len(), planned.phase_buckets.len());
-        summary::series(planned.target.kind, &planned.probe.shape(), buckets, phases)
+        summary::series(
+            planned.target.kind,
+            &planned.probe.shape(),
+            buckets,
+            phases,
+            false,
+        )
     };
     let of_set = |planned: &PlannedSet| {
         summary::set_series(&planned.set)

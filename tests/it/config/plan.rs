@@ -69,6 +69,28 @@ fn targets_of_this_region_are_planned_with_their_names_and_labels() {
 }
 
 #[test]
+fn the_objective_is_the_probe_s_own_or_that_of_defaults() {
+    let probe = |name, own| {
+        format!(
+            "  - {{ name: {name}, {own} check: {{ tcp: }}, targets: {{ a: \"10.0.0.1:80\" }} }}\n"
+        )
+    };
+    let objectives = |defaults: &str| {
+        let text = format!(
+            "region: a\nregions: [{{ name: a }}]\n{defaults}probes:\n{}{}",
+            probe("p", "objective: 99.9%,"),
+            probe("q", ""),
+        );
+        let plan = Folder::with(&text).plan().expect("good");
+        let targets = plan.targets.iter();
+        targets.map(|t| t.objective).collect::<Vec<_>>()
+    };
+    assert_eq!(objectives(""), [Some(0.999), None]);
+    let defaults = "defaults: { objective: 95% }\n";
+    assert_eq!(objectives(defaults), [Some(0.999), Some(0.95)]);
+}
+
+#[test]
 fn the_same_file_serves_every_region() {
     let mut folder = Folder::with(FILE);
     folder.overrides = region("b");

@@ -124,7 +124,6 @@ fn deliver(book: &Alerts, store: &Store, address: SocketAddr) -> Deliver {
     let settings = Settings {
         group_wait: Duration::from_millis(5),
         group_interval: Duration::from_millis(5),
-        start_wait: Duration::ZERO,
         ..Settings::new("here".into())
     };
     let receiver = Receiver {
