@@ -21,9 +21,17 @@ function complaints() {
   return { errors, notes, error: (text) => errors.push(text), note: (text) => notes.push(text) };
 }
 
+/** "3 minutes ago" is as seen then. */
+function setClock(asked) {
+  const clock = Date.now.bind(Date);
+  const ago = clock() - asked;
+  Date.now = () => clock() - ago;
+}
+
 function timeOf(settings) {
   const asked = settings.to ? Date.parse(settings.to) : Date.now();
   const to = Math.floor(asked / 1000) * 1000;
+  setClock(asked);
   const from = to - rangeUtil.intervalToMs(settings.range);
   const scrapeMs = rangeUtil.intervalToMs(settings.scrape);
   const range = { from: dateTime(from), to: dateTime(to) };
