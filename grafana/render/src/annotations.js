@@ -1,6 +1,5 @@
 // When the dashboard's annotations happened. Grafana draws them in its application core, so that the
 // lines here are a stand-in.
-import { rangeUtil } from '@grafana/data';
 import { interpolator } from './interpolate.js';
 import { api } from './prometheus.js';
 
@@ -14,14 +13,14 @@ function starts(annotation, values, stepMs) {
 }
 
 async function found(annotation, { time, variables }) {
-  const { expr, interval } = annotation.target;
+  // Finer than Grafana asks, so that what was short is seen too.
   const stepMs = Math.max(time.scrapeMs, Math.ceil((time.to - time.from) / 500));
-  const { query } = interpolator(variables, time, { __interval: interval ?? `${stepMs}ms` });
+  const { query } = interpolator(variables, time, { __interval: `${stepMs}ms` });
   const { result } = await api('query_range', {
-    query: query(expr),
+    query: query(annotation.target.expr),
     start: time.from / 1000,
     end: time.to / 1000,
-    step: Math.max(stepMs, interval ? Math.min(rangeUtil.intervalToMs(interval), 1000) : 0) / 1000,
+    step: stepMs / 1000,
   });
   return result
     .flatMap(({ values }) => starts(annotation, values, stepMs))
