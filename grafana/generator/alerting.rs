@@ -7,8 +7,12 @@ use super::kit::{Colour, Dashboard, Look, Panel, Query, Thresholds, among, row};
 /// What Prometheus says of an alert.
 const ALERT: Look = Look(&[(1, "pending", Colour::Warn), (2, "FIRING", Colour::Bad)]);
 
-/// Whether a receiver takes what it gets.
-const RECEIVER: Look = Look(&[(0, "takes", Colour::Good), (1, "REJECTS", Colour::Bad)]);
+/// Whether a receiver knows what it should.
+const RECEIVER: Look = Look(&[
+    (1, "nothing waits", Colour::Good),
+    (2, "BEHIND", Colour::Warn),
+    (3, "REJECTS", Colour::Bad),
+]);
 
 const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
 const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
@@ -262,11 +266,13 @@ fn thresholds() -> Panel {
 }
 
 fn rejecting() -> Panel {
+    let rejecting = format!("max by ({OUTBOX}) (hotspare_receiver_rejecting{{DAEMON}})");
+    let since = format!("min by ({OUTBOX}) (hotspare_outbox_oldest_timestamp_seconds{{DAEMON}})");
     Panel::timeline("Receivers", &RECEIVER)
-        .says("Whether each takes what it gets. One that rejects points elsewhere, does not let the daemon in, or does not want this: somebody has to change something. A receiver that is only away takes it later.")
+        .says("Behind: something waits for more than a minute, as the receiver is away or has trouble; it takes it later. One that rejects points elsewhere, does not let the daemon in, or does not want this: somebody has to change something.")
         .size(8, 8)
         .query(Query::range(
-            &format!("max by ({OUTBOX}) (hotspare_receiver_rejecting{{DAEMON}})"),
+            &format!("({rejecting} == 1) + 2 or (time() - {since} > 60) * 0 + 2 or {rejecting} + 1"),
             OUTBOX_NAME,
         ))
         .or_says("no receiver")

@@ -71,38 +71,10 @@ const PAIR: &str = "group, probe, standby";
 const PAIR_NAME: &str = "{{group}} {{probe}} → {{standby}}";
 
 pub(super) fn dashboard() -> Dashboard {
-    Dashboard::new(
+    chosen(Dashboard::new(
         "hotspare-database",
         "Hotspare / Databases",
         "Which database is the primary, what would be lost if it died now, and what keeps a standby from taking over.",
-    )
-    .chooses(
-        // A database can be probed without being in a group.
-        Variable::many(
-            "group",
-            "Group",
-            "label_values(hotspare_writable_primaries{DAEMON}, group)",
-        )
-        .or_none(),
-    )
-    .chooses(Variable::many(
-        "standby",
-        "Standby",
-        "label_values(hotspare_db_identity_mismatch{GROUP}, standby)",
-    ))
-    .chooses(
-        // What a server says of itself has no group: the probes of the group stand for it.
-        Variable::many(
-            "probe",
-            "Probe",
-            r#"label_values({__name__=~"hotspare_db_role|hotspare_writable_primaries",GROUP}, probe)"#,
-        )
-        .only_offered(),
-    )
-    .chooses(Variable::many(
-        "target",
-        "Target",
-        r#"label_values(hotspare_db_role{DAEMON,probe=~"$probe"}, target)"#,
     ))
     .marks(failovers())
     .marks(role_changes())
@@ -150,6 +122,39 @@ pub(super) fn dashboard() -> Dashboard {
     .has(row("What they hold, and what they do not tell", vec![keys(), keys_ratio(), withheld()]))
 }
 
+/// What is chosen at the top.
+fn chosen(dashboard: Dashboard) -> Dashboard {
+    dashboard
+    .chooses(
+        // A database can be probed without being in a group.
+        Variable::many(
+            "group",
+            "Group",
+            "label_values(hotspare_writable_primaries{DAEMON}, group)",
+        )
+        .or_none(),
+    )
+    .chooses(Variable::many(
+        "standby",
+        "Standby",
+        "label_values(hotspare_db_identity_mismatch{GROUP}, standby)",
+    ))
+    .chooses(
+        // What a server says of itself has no group: the probes of the group stand for it.
+        Variable::many(
+            "probe",
+            "Probe",
+            r#"label_values({__name__=~"hotspare_db_role|hotspare_writable_primaries",GROUP}, probe)"#,
+        )
+        .only_offered(),
+    )
+    .chooses(Variable::many(
+        "target",
+        "Target",
+        r#"label_values(hotspare_db_role{DAEMON,probe=~"$probe"}, target)"#,
+    ))
+}
+
 /// What the servers said: a role other than before.
 fn role_changes() -> Annotation {
     Annotation::during(
@@ -192,25 +197,36 @@ fn writable() -> &'static str {
     r#"(group_probe:hotspare_writable_primaries:count{group=~"$group",probe=~"$probe"} or max by (group, probe) (hotspare_writable_primaries{SET}))"#
 }
 
+/// How many there are that something is wrong with.
+fn count(title: &str, series: &str, comparison: &str) -> Panel {
+    one_number(title, &among(series, comparison))
+}
+
+/// How many pairs there are of which either is more than 0.
+fn either(title: &str, one: &str, other: &str) -> Panel {
+    let [one, other] = [one, other].map(|series| format!("{series}{{REPLICA}}"));
+    let expression = format!(
+        "count(max by ({PAIR}) ({one} > 0 or {other} > 0)) or 0 * count({one} > -Inf or {other} > -Inf)"
+    );
+    one_number(title, &expression)
+}
+
+fn one_number(title: &str, expression: &str) -> Panel {
+    Panel::stat(title)
+        .query(Query::now(expression, title))
+        .size(3, 4)
+        .thresholds(&NONE_IS_GOOD)
+}
+
 fn wrong() -> Vec<Panel> {
-    let count = |title: &str, series: &str, comparison: &str| {
-        Panel::stat(title)
-            .query(Query::now(&among(series, comparison), title))
-            .size(3, 4)
-            .thresholds(&NONE_IS_GOOD)
-    };
-    let either = |title: &str, one: &str, other: &str| {
-        let [one, other] = [one, other].map(|series| format!("{series}{{REPLICA}}"));
-        let expression = format!(
-            "count(max by ({PAIR}) ({one} > 0 or {other} > 0)) or 0 * count({one} > -Inf or {other} > -Inf)"
-        );
-        Panel::stat(title)
-            .query(Query::now(&expression, title))
-            .size(3, 4)
-            .thresholds(&NONE_IS_GOOD)
-    };
+    let mut panels = wrong_now();
+    panels.extend(wrong_once_it_is_needed());
+    panels
+}
+
+/// What would harm, or harms, at once.
+fn wrong_now() -> Vec<Panel> {
     vec![
-        // NaN is not 1, either.
         count("Not one primary", &format!("({} > -Inf)", writable()), "!= 1")
             .says("Sets with no writable member, or with several. None means that nothing can be written; several, that two copies go different ways.")
             .or_says("no set"),
@@ -233,7 +249,13 @@ fn wrong() -> Vec<Panel> {
             "> 0",
         )
         .says("Standbys that would lose more seconds of writes than the objective of their group allows, by the vantage that says the least. Only groups with an objective and a canary are counted.")
-        .or_says("no objective"),
+        .or_says("no objective, or not known"),
+    ]
+}
+
+/// What shows when the standby has to take over, or when somebody looks closer.
+fn wrong_once_it_is_needed() -> Vec<Panel> {
+    vec![
         either(
             "Would diverge",
             "hotspare_replication_errant_transactions",
@@ -554,7 +576,7 @@ fn visibility_spread() -> Panel {
 fn phases(title: &str, quantile: &str) -> Panel {
     Panel::time_series(title)
         .says("Of successful visits, of all chosen daemons together; choose one instance to see one region's way. auth is the login, query_read the probe's query and query_write the canary.")
-        .size(12, 9)
+        .size(24, 8)
         .unit("s")
         .query(Query::range(
             &format!(

@@ -348,7 +348,7 @@ fn packets() -> Panel {
             "{{probe}} {{target}} late",
         ))
         .query(Query::range(
-            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="loss"} and on (probe) hotspare_ping_packets_sent_total{TARGETS})"#,
+            r#"min by (probe) (hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="loss"} and on (probe) hotspare_ping_jitter_seconds{TARGETS})"#,
             "limit of {{probe}}",
         ))
         .limit("^limit of .*$");

@@ -10,7 +10,7 @@ impl Panel {
     pub(crate) fn timeline(title: &str, look: &Look) -> Self {
         let options = json!({
             "alignValue": "left",
-            "legend": { "displayMode": "list", "placement": "bottom", "showLegend": true },
+            "legend": { "calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": true },
             "mergeValues": true,
             "rowHeight": 0.9,
             "showValue": "auto",

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::board::{Board, Target, Variable, list, text};
+use super::board::{Board, Variable, list, text};
 use super::interpolate::Values;
 use super::names::label_values;
 use crate::prometheus::{Prometheus, encoded};
@@ -108,14 +108,19 @@ impl Viewer<'_> {
         Ok(found)
     }
 
-    /// What a query of a panel comes to.
-    pub(super) fn run(&self, target: Target<'_>, values: &Values) -> Result<Vec<Sample>, String> {
-        let expr = values.put_into(target.expr())?;
-        if target.json["instant"] == true {
-            Ok(self.now(&expr))
+    /// What a query comes to, now or over time.
+    pub(super) fn run(
+        &self,
+        expr: &str,
+        is_instant: bool,
+        values: &Values,
+    ) -> Result<Vec<Sample>, String> {
+        let expr = values.put_into(expr)?;
+        Ok(if is_instant {
+            self.now(&expr)
         } else {
-            Ok(self.over_time(&expr))
-        }
+            self.over_time(&expr)
+        })
     }
 
     /// What it comes to now.
