@@ -11,6 +11,7 @@ mod live;
 mod names;
 mod parse;
 mod promql;
+mod render;
 mod sample;
 mod stage;
 mod types;

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -38,6 +39,13 @@ impl Region {
     /// Nobody reaches anything of it any more.
     pub(super) fn cut(&self) {
         self.ways.iter().for_each(|(_, way)| way.cut());
+    }
+
+    /// What is said over the way to a probe's target comes that much later, each way.
+    pub(super) fn slow(&self, probe: &str, by: Duration) {
+        let mut ways = self.ways.iter();
+        let way = ways.find(|(name, _)| *name == probe);
+        way.expect("a way to it").1.slow(by);
     }
 
     /// Everything of it can be reached again.
