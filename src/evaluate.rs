@@ -76,6 +76,11 @@ impl Progress {
         self.looked.silence(Instant::now().into_std())
     }
 
+    /// Whether it was ever looked.
+    pub fn began(&self) -> bool {
+        self.looked.began()
+    }
+
     /// Targets that have not been run yet: none once the first round is done.
     pub fn unseen(&self) -> usize {
         self.unseen.load(Ordering::Relaxed)

@@ -156,8 +156,18 @@ fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOTSPARE")) {
         command.env_remove(name);
     }
-    command.env_remove("CREDENTIALS_DIRECTORY");
-    command.env_remove("STATE_DIRECTORY");
+    for name in [
+        "CREDENTIALS_DIRECTORY",
+        "STATE_DIRECTORY",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+    ] {
+        command.env_remove(name);
+    }
     command
 }
 

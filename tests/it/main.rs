@@ -69,4 +69,5 @@ mod server;
 mod silences;
 mod soak;
 mod state;
+mod systemd;
 mod vantages;

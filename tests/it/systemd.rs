@@ -1,0 +1,217 @@
+//! What systemd is told: by the real daemon, over the socket that the environment names.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::daemon::{Daemon, get, hotspare, hotspare_under};
+use crate::fault::Fault;
+use crate::process::PATIENCE;
+
+const GOOD: &str = "region: here\nregions: [{ name: here }]\n\
+                    defaults: { interval: 1s, timeout: 500ms }\n\
+                    probes: [{ name: p, check: { tcp: {} }, targets: { here: \"127.0.0.1:9\" } }]\n";
+
+/// The place of systemd.
+struct Systemd {
+    socket: UnixDatagram,
+    folder: TempDir,
+}
+
+impl Systemd {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let socket = UnixDatagram::bind(folder.path().join("notify")).expect("bound");
+        Self { socket, folder }
+    }
+
+    /// A command that is told of the socket, and to beat within so long.
+    fn starts(&self, mut command: Command, watchdog: Duration) -> Command {
+        command
+            .env("NOTIFY_SOCKET", self.folder.path().join("notify"))
+            .env("WATCHDOG_USEC", watchdog.as_micros().to_string());
+        command
+    }
+
+    /// What comes within so long.
+    fn within(&self, limit: Duration) -> Option<Vec<String>> {
+        self.socket.set_read_timeout(Some(limit)).expect("settable");
+        let mut bytes = [0; 4096];
+        let length = self.socket.recv(&mut bytes).ok()?;
+        let text = std::str::from_utf8(&bytes[..length]).expect("UTF-8");
+        Some(text.lines().map(str::to_owned).collect())
+    }
+
+    /// Waits for a line that begins so; the rest of it.
+    fn wait_for(&self, beginning: &str) -> String {
+        let since = Instant::now();
+        loop {
+            assert!(since.elapsed() < PATIENCE, "never {beginning}");
+            let lines = self.within(PATIENCE).expect("something");
+            let mut rests = lines.iter().filter_map(|line| line.strip_prefix(beginning));
+            if let Some(rest) = rests.next() {
+                return rest.to_owned();
+            }
+        }
+    }
+
+    /// Takes everything that has come.
+    fn drain(&self) {
+        while self.within(Duration::from_millis(1)).is_some() {}
+    }
+}
+
+/// A watchdog so patient that the beat at the start is the only one in a test.
+const PATIENT: Duration = Duration::from_hours(1);
+
+/// One whose beats come twice a second.
+const QUICK: Duration = Duration::from_secs(1);
+
+#[test]
+fn it_is_ready_once_it_answers_tells_how_it_is_and_that_it_ends() {
+    let systemd = Systemd::new();
+    // The port is known before, so that nothing but systemd says when it can be asked.
+    let address = format!("127.0.0.1:{}", crate::process::free_port());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hotspare.yaml");
+    std::fs::write(&file, GOOD).expect("writable");
+    let mut command = systemd.starts(hotspare(), PATIENT);
+    command.args(["run", "--web.listen-address", &address, "--config.file"]);
+    command.arg(&file);
+    let mut process = crate::process::Process::start(command);
+    systemd.wait_for("READY=1");
+    let page = get(address.parse().expect("an address"), "/-/healthy");
+    assert_eq!(page.status, 200);
+    let status = loop {
+        let status = systemd.wait_for("STATUS=");
+        if !status.contains("not run yet") {
+            break status;
+        }
+    };
+    assert_eq!(status, "here: 1 target");
+    process.signal(Signal::TERM);
+    systemd.wait_for("STOPPING=1");
+    assert_eq!(process.wait().code(), Some(0));
+    assert_eq!(systemd.within(Duration::from_millis(1)), None);
+}
+
+#[test]
+fn how_many_standbys_are_ready_is_in_the_status() {
+    let systemd = Systemd::new();
+    let config = "region: a\nregions: [{ name: a }, { name: b }, { name: c }]\n\
+        probes:\n- name: p\n  interval: 1s\n  check: { tcp: {} }\n  targets:\n    \
+        a: \"127.0.0.1:9\"\n    b: \"127.0.0.1:9\"\n    c: \"127.0.0.1:9\"\n\
+        groups: [{ name: g, primary: a, standbys: [b, c], probes: [p] }]\n";
+    let command = systemd.starts(hotspare(), PATIENT);
+    let _daemon = Daemon::start_command(command, config, |_| {}, &[]);
+    let first = systemd.wait_for("STATUS=");
+    assert!(first.ends_with("; 0 of 2 standbys ready"), "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_beats_while_nobody_takes_alerts_and_names_do_not_resolve() {
+    let systemd = Systemd::new();
+    let silent = Fault::Silence.start().await;
+    let config = format!(
+        "region: here\nregions: [{{ name: here }}]\n\
+         defaults: {{ interval: 1s, timeout: 500ms }}\n\
+         probes: [{{ name: p, check: {{ tcp: {{}} }}, targets: {{ here: \"db.invalid:9\" }} }}]\n\
+         receivers: [{{ name: pager, webhook: {{ url: \"http://{}/\" }} }}]\n\
+         heartbeat: {{ url: \"http://{}/\" }}\n",
+        silent.addr, silent.addr
+    );
+    let command = systemd.starts(hotspare(), QUICK);
+    let daemon = Daemon::start_command(command, &config, |_| {}, &[]);
+    systemd.wait_for("READY=1");
+    // Twenty of them take ten seconds: twice as long as a part may be silent.
+    for _ in 0..20 {
+        systemd.wait_for("WATCHDOG=1");
+    }
+    let failed = daemon.series().sum("hotspare_probe_attempts_total", &[]);
+    assert!(failed >= 1.0, "{}", daemon.log());
+    assert!(!daemon.log().contains("gets no beats"), "{}", daemon.log());
+}
+
+#[test]
+fn it_beats_while_the_disk_hangs_and_says_so() {
+    let systemd = Systemd::new();
+    let state = tempfile::tempdir().expect("a temporary folder");
+    let config = format!("state_dir: {}\n{GOOD}", state.path().display());
+    // What is synced takes eight seconds once it is more than the beginning of a journal.
+    let slow = "--inject=fdatasync:delay_enter=8s:when=1+";
+    let arguments = [
+        "-qq",
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=fdatasync",
+        slow,
+    ];
+    let command = systemd.starts(hotspare_under("strace", &arguments), QUICK);
+    let daemon = Daemon::start_command(command, &config, |_| {}, &[]);
+    systemd.wait_for("READY=1");
+    let url = format!("http://{}", daemon.address);
+    let order = [
+        "silence", "start", "--for", "1h", "--match", "region=x", "--url", &url,
+    ];
+    let ordered = hotspare().args(order).output().expect("it runs");
+    assert!(ordered.status.success(), "{ordered:?}");
+    let since = Instant::now();
+    let status = loop {
+        let status = systemd.wait_for("STATUS=");
+        if status.starts_with("the disk hangs: a write of the state has taken ") {
+            break status;
+        }
+        assert!(since.elapsed() < PATIENCE, "{status}");
+    };
+    assert!(status.ends_with("; here: 1 target"), "{status}");
+    systemd.wait_for("WATCHDOG=1");
+    assert_eq!(daemon.get("/-/healthy").status, 200);
+    assert!(!daemon.log().contains("gets no beats"), "{}", daemon.log());
+}
+
+#[test]
+fn a_daemon_that_is_frozen_does_not_beat() {
+    let systemd = Systemd::new();
+    let command = systemd.starts(hotspare(), QUICK);
+    let mut daemon = Daemon::start_command(command, GOOD, |_| {}, &[]);
+    systemd.wait_for("WATCHDOG=1");
+    systemd.wait_for("WATCHDOG=1");
+    daemon.process().signal(Signal::STOP);
+    let stat = format!("/proc/{}/stat", daemon.process().id());
+    // A stopped process shows as such before the socket is looked at.
+    crate::process::wait_for(
+        || std::fs::read_to_string(&stat).expect("alive"),
+        |stat| stat.contains(") T "),
+    );
+    systemd.drain();
+    assert_eq!(systemd.within(3 * QUICK), None);
+    daemon.process().signal(Signal::CONT);
+    systemd.wait_for("WATCHDOG=1");
+}
+
+#[test]
+fn it_does_not_start_where_it_cannot_tell() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hotspare.yaml");
+    std::fs::write(&file, GOOD).expect("writable");
+    let output = hotspare()
+        .args([
+            "run",
+            "--web.listen-address",
+            "127.0.0.1:0",
+            "--config.file",
+        ])
+        .arg(&file)
+        .env("NOTIFY_SOCKET", "vsock:2:1234")
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("NOTIFY_SOCKET is vsock:2:1234"), "{said}");
+}
