@@ -13,6 +13,7 @@ mod lanes;
 mod own;
 mod sets;
 mod signals;
+mod sockets;
 mod state;
 mod status;
 mod supervise;
@@ -56,10 +57,19 @@ const GRACE: Duration = Duration::from_secs(8);
 /// How long a page is kept for whoever asks next, so that its memory is used again.
 const IDLE_PAGE: Duration = Duration::from_secs(5);
 
+/// Where to serve.
+#[derive(Debug)]
+pub enum Listen {
+    /// On these addresses.
+    On(Vec<SocketAddr>),
+    /// On the sockets that systemd hands over.
+    Systemd,
+}
+
 /// What the command line decides.
 pub struct Options {
     /// Where to serve.
-    pub listen_addresses: Vec<SocketAddr>,
+    pub listen: Listen,
     /// Whether orders are taken from other hosts too.
     pub admin: bool,
     /// Tells how many lines of the log were dropped.
@@ -86,7 +96,10 @@ async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), Stri
     let mut signals = Signals::listen()?;
     let systemd = Systemd::from_environment()?.map(Arc::new);
     let state = State::open(plan.state_dir.as_deref())?;
-    let listeners = server::bind(&options.listen_addresses)?;
+    let listeners = match &options.listen {
+        Listen::On(addresses) => server::bind(addresses)?,
+        Listen::Systemd => sockets::handed_over()?,
+    };
     let addresses: Vec<_> = listeners
         .iter()
         .flat_map(tokio::net::TcpListener::local_addr)

@@ -70,4 +70,5 @@ mod silences;
 mod soak;
 mod state;
 mod systemd;
+mod units;
 mod vantages;

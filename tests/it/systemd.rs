@@ -1,14 +1,14 @@
 //! What systemd is told: by the real daemon, over the socket that the environment names.
 
-use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::daemon::{Daemon, get, hotspare, hotspare_under};
+use crate::daemon::{Daemon, get, hotspare, hotspare_traced, hotspare_under};
 use crate::fault::Fault;
 use crate::process::PATIENCE;
 
@@ -141,19 +141,11 @@ fn it_beats_while_the_disk_hangs_and_says_so() {
     let systemd = Systemd::new();
     let state = tempfile::tempdir().expect("a temporary folder");
     let config = format!("state_dir: {}\n{GOOD}", state.path().display());
-    // What is synced takes eight seconds once it is more than the beginning of a journal.
-    let slow = "--inject=fdatasync:delay_enter=8s:when=1+";
-    let arguments = [
-        "-qq",
-        "-f",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=fdatasync",
-        slow,
-    ];
-    let command = systemd.starts(hotspare_under("strace", &arguments), QUICK);
-    let daemon = Daemon::start_command(command, &config, |_| {}, &[]);
+    let slow = ["trace=fdatasync", "--inject=fdatasync:delay_enter=8s"];
+    let Some(traced) = hotspare_traced("/dev/null", &slow) else {
+        return;
+    };
+    let daemon = Daemon::start_command(systemd.starts(traced, QUICK), &config, |_| {}, &[]);
     systemd.wait_for("READY=1");
     let url = format!("http://{}", daemon.address);
     let order = [
@@ -214,4 +206,64 @@ fn it_does_not_start_where_it_cannot_tell() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("NOTIFY_SOCKET is vsock:2:1234"), "{said}");
+}
+
+/// The command that systemd starts for a socket unit: it runs the daemon when the first client comes.
+fn activated(address: &str) -> Command {
+    let program = "systemd-socket-activate";
+    let own = ["--fdname=web", "-E", "NOTIFY_SOCKET", "-l", address];
+    hotspare_under(program, &own)
+}
+
+#[test]
+fn it_serves_the_socket_that_systemd_hands_over() {
+    let systemd = Systemd::new();
+    let address = format!("127.0.0.1:{}", crate::process::free_port());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hotspare.yaml");
+    std::fs::write(&file, GOOD).expect("writable");
+    let mut command = systemd.starts(activated(&address), PATIENT);
+    // This address is not served, since there are sockets.
+    command.args([
+        "run",
+        "--web.systemd-socket",
+        "--web.listen-address=192.0.2.1:1",
+    ]);
+    command.arg("--config.file").arg(&file);
+    let mut process = crate::process::Process::start(command);
+    process.wait_for_line(|line| line.contains("Listening on").then_some(()));
+    let page = get(address.parse().expect("an address"), "/-/healthy");
+    assert_eq!(page.status, 200, "{:#?}", process.output());
+    let served =
+        process.wait_for_line(|line| line.contains("message=listening").then(|| line.to_owned()));
+    assert!(served.contains(&address), "{served}");
+    systemd.wait_for("READY=1");
+    process.signal(Signal::TERM);
+    systemd.wait_for("STOPPING=1");
+    assert_eq!(process.wait().code(), Some(0), "{:#?}", process.output());
+}
+
+#[test]
+fn a_socket_that_it_cannot_serve_is_refused_and_so_is_none() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hotspare.yaml");
+    std::fs::write(&file, GOOD).expect("writable");
+    let said = |mut command: Command, meanwhile: &dyn Fn()| {
+        command.args(["run", "--web.systemd-socket", "--config.file"]);
+        command.arg(&file).stderr(Stdio::piped());
+        let child = command.spawn().expect("it runs");
+        meanwhile();
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    let none = said(hotspare(), &|| ());
+    assert!(none.contains("systemd handed no socket over"), "{none}");
+    let path = folder.path().join("web.sock");
+    let local = activated(path.to_str().expect("UTF-8"));
+    let local = said(local, &|| {
+        crate::process::wait_for(|| UnixStream::connect(&path).ok(), Option::is_some);
+    });
+    let why = "the socket web (descriptor 3) from systemd cannot be served: it is no TCP socket";
+    assert!(local.contains(why), "{local}");
 }
