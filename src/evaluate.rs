@@ -76,6 +76,11 @@ impl Progress {
         self.looked.silence(Instant::now().into_std())
     }
 
+    /// It is looked now.
+    pub fn look(&self, now: std::time::Instant) {
+        self.looked.beat(now);
+    }
+
     /// Whether it was ever looked.
     pub fn began(&self) -> bool {
         self.looked.began()
@@ -188,7 +193,7 @@ impl Evaluation {
                 self.take_in(&observation);
             }
             let now = Instant::now();
-            self.progress.looked.beat(now.into_std());
+            self.progress.look(now.into_std());
             self.expire(now.into_std());
             if next_second <= now {
                 self.second();

@@ -122,7 +122,7 @@ impl fmt::Display for Seconds {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::deliver::{Deliver, Settings};
     use crate::metrics::Own;
@@ -130,7 +130,11 @@ mod tests {
     use crate::store::test_disk::TestDisk;
 
     /// The health of these parts.
-    fn health(beats: &[(&str, &Arc<Beat>)], patience: Option<u64>, state: Store) -> Health {
+    pub(in crate::app) fn health(
+        beats: &[(&str, &Arc<Beat>)],
+        patience: Option<u64>,
+        state: Store,
+    ) -> Health {
         let own = Own::new("1", "a", UNIX_EPOCH).expect("declared right");
         let book = Alerts::kept_in(&state);
         let settings = Settings::new("here".into());

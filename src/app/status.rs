@@ -197,7 +197,12 @@ pub(super) fn stopping(systemd: Option<&Systemd>, result: &Result<(), String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::super::health::tests::health;
     use super::*;
+    use crate::model::Beat;
+    use crate::store::Store;
 
     const HALF: Option<Duration> = Some(Duration::from_secs(15));
 
@@ -262,16 +267,73 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_taken_is_told_again() {
-        let (told, start) = (Told::default(), Instant::now());
-        let (message, _) = told.news(start, seen("a"), HALF);
-        let (again, _) = told.news(start, seen("a"), HALF);
-        assert_eq!(again, message);
-    }
-
-    #[test]
     fn without_a_watchdog_there_are_no_beats() {
         let (message, _) = Told::default().news(Instant::now(), seen("a"), None);
         assert_eq!(message, "READY=1\nSTATUS=a");
+    }
+
+    /// What came to the socket, until something in it is as wanted.
+    async fn until(socket: &UnixDatagram, wanted: impl Fn(&str) -> bool) -> String {
+        let mut all = String::new();
+        let mut bytes = [0; 4096];
+        while !wanted(&all) {
+            match socket.recv(&mut bytes) {
+                Ok(length) => {
+                    all += &String::from_utf8_lossy(&bytes[..length]);
+                    all += "\n";
+                }
+                Err(_) => sleep(Duration::from_millis(5)).await,
+            }
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn a_part_that_stands_still_is_named_and_stops_the_beat() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).expect("bound");
+        socket.set_nonblocking(true).expect("settable");
+        let systemd = Systemd::of(
+            |name| match name {
+                "NOTIFY_SOCKET" => Some(path.clone().into()),
+                "WATCHDOG_USEC" => Some("100000".into()),
+                _ => None,
+            },
+            7,
+        );
+        let systemd = systemd.expect("good").expect("somebody");
+        let now = || Instant::now().into_std();
+        let before = now() - Duration::from_secs(60);
+        let beat = Arc::new(Beat::new(before));
+        beat.beat(before);
+        let health = health(&[("streams-0", &beat)], None, Store::in_memory());
+        health.progress.look(now());
+        let summary = Summary {
+            region: "eu-west".into(),
+            targets: 120,
+            progress: Arc::clone(&health.progress),
+            board: Arc::new(Board::new(Vec::new())),
+        };
+        let progress = Arc::clone(&health.progress);
+        let status = Status::new(Arc::new(systemd), Arc::new(health), summary);
+        let seen = async {
+            // Two texts are a second apart, in which twenty beats would have been due.
+            let texts = |said: &str| said.matches("STATUS=").count() == 2;
+            let said = until(&socket, texts).await;
+            let text = "STATUS=streams-0 has made no progress for ";
+            assert!(said.contains("READY=1\n") && said.contains(text), "{said}");
+            let rest = "s; eu-west: 120 targets, 1 of them not run yet\n";
+            assert!(said.contains(rest), "{said}");
+            assert!(!said.contains("WATCHDOG=1"), "{said}");
+            progress.look(now());
+            beat.beat(now());
+            let said = until(&socket, |said| said.contains("WATCHDOG=1")).await;
+            assert!(said.contains("WATCHDOG=1"), "{said}");
+        };
+        tokio::select! {
+            told = status.tell(std::future::pending()) => panic!("it ended: {told:?}"),
+            seen = tokio::time::timeout(Duration::from_mins(1), seen) => seen.expect("told"),
+        }
     }
 }

@@ -23,7 +23,8 @@ impl Systemd {
         Self::of(|name| std::env::var_os(name), std::process::id())
     }
 
-    fn of(
+    /// What this environment says to the process of that number.
+    pub(super) fn of(
         variable: impl Fn(&str) -> Option<OsString>,
         own_pid: u32,
     ) -> Result<Option<Self>, String> {

@@ -1,6 +1,8 @@
 //! What systemd is told: by the real daemon, over the socket that the environment names.
 
+use std::net::UdpSocket;
 use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -112,28 +114,69 @@ fn how_many_standbys_are_ready_is_in_the_status() {
     assert!(first.ends_with("; 0 of 2 standbys ready"), "{first}");
 }
 
+/// Where nobody answers questions about names: at port 53, of which alone a `resolv.conf` knows.
+const SILENT_SERVER: &str = "127.78.0.53";
+
+/// The daemon where the only name server is silent; nothing if this test may not arrange that.
+#[expect(clippy::print_stderr, reason = "says which tests did not run, and why")]
+fn hotspare_without_names(folder: &Path) -> Option<(Command, UdpSocket)> {
+    let file = folder.join("resolv.conf");
+    std::fs::write(&file, format!("nameserver {SILENT_SERVER}\n")).expect("writable");
+    let file = file.display();
+    let mounted = format!("mount --bind '{file}' /etc/resolv.conf; exec \"$0\" \"$@\"");
+    let own_files = ["--mount", "sh", "-ec", &mounted];
+    let tried = Command::new("unshare").args(own_files).arg("true").output();
+    if !tried.as_ref().is_ok_and(|tried| tried.status.success()) {
+        eprintln!("skipped: the daemon cannot have a resolv.conf of its own: {tried:?}");
+        return None;
+    }
+    match UdpSocket::bind((SILENT_SERVER, 53)) {
+        Ok(server) => Some((hotspare_under("unshare", &own_files), server)),
+        Err(error) => {
+            eprintln!("skipped: no name server at port 53 of {SILENT_SERVER}: {error}");
+            None
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_beats_while_nobody_takes_alerts_and_names_do_not_resolve() {
     let systemd = Systemd::new();
+    let Some((command, server)) = hotspare_without_names(systemd.folder.path()) else {
+        return;
+    };
     let silent = Fault::Silence.start().await;
     let config = format!(
         "region: here\nregions: [{{ name: here }}]\n\
          defaults: {{ interval: 1s, timeout: 500ms }}\n\
-         probes: [{{ name: p, check: {{ tcp: {{}} }}, targets: {{ here: \"db.invalid:9\" }} }}]\n\
-         receivers: [{{ name: pager, webhook: {{ url: \"http://{}/\" }} }}]\n\
-         heartbeat: {{ url: \"http://{}/\" }}\n",
-        silent.addr, silent.addr
+         probes: [{{ name: p, check: {{ tcp: {{}} }}, targets: {{ here: \"db.example:9\" }} }}]\n\
+         rules: [{{ name: Down, severity: critical, when: {{ failures: {{ fail: {{ of: 1, at_least: 1 }}, \
+         recover: 1 }} }} }}]\n\
+         receivers:\n- {{ name: dead, webhook: {{ url: \"http://{}/\" }} }}\n\
+         - {{ name: lost, webhook: {{ url: \"https://pager.example/\" }} }}\n\
+         alerting: {{ group_wait: 0s, group_interval: 1s }}\n\
+         heartbeat: {{ url: \"https://beats.example/\" }}\n",
+        silent.addr
     );
-    let command = systemd.starts(hotspare(), QUICK);
+    let command = systemd.starts(command, QUICK);
     let daemon = Daemon::start_command(command, &config, |_| {}, &[]);
     systemd.wait_for("READY=1");
     // Twenty of them take ten seconds: twice as long as a part may be silent.
     for _ in 0..20 {
         systemd.wait_for("WATCHDOG=1");
     }
-    let failed = daemon.series().sum("hotspare_probe_attempts_total", &[]);
-    assert!(failed >= 1.0, "{}", daemon.log());
+    let failures = [r#"reason="timeout_resolve""#];
+    let failures = daemon
+        .series()
+        .sum("hotspare_probe_failures_total", &failures);
+    assert!(failures >= 1.0, "{}", daemon.log());
+    daemon.wait_until("both receivers are waited for", |s| {
+        let waiting = s.all("hotspare_outbox_oldest_timestamp_seconds", &[]);
+        waiting.filter(|(_, since)| *since > 0.0).count() == 2
+    });
     assert!(!daemon.log().contains("gets no beats"), "{}", daemon.log());
+    let mut question = [0; 512];
+    assert!(server.recv(&mut question).is_ok_and(|length| length > 0));
 }
 
 #[test]

@@ -147,7 +147,8 @@ fn calls(trace: &str) -> Vec<&str> {
     calls.filter(is_call).collect()
 }
 
-/// Probes of several kinds, over TLS too, names, a receiver that is told of an alert, a heartbeat.
+/// Probes of several kinds, over TLS too, names of the hosts file, a receiver that is told of alerts, a
+/// heartbeat.
 fn busy(nginx: &Nginx, silent: &str, state: &Path) -> String {
     format!(
         "region: here\nregions: [{{ name: here }}]\nstate_dir: {state}\n\
@@ -156,9 +157,12 @@ fn busy(nginx: &Nginx, silent: &str, state: &Path) -> String {
          - {{ name: net, check: {{ ping: {{}} }}, targets: {{ here: [127.0.0.1, \"::1\"] }} }}\n\
          - {{ name: web, check: {{ http: {{}} }}, targets: {{ here: \"http://localhost:{http}/\" }} }}\n\
          - {{ name: tls, check: {{ http: {{}} }}, targets: {{ here: \"https://localhost:{https}/\" }} }}\n\
-         - {{ name: tcp, check: {{ tcp: {{}} }}, targets: {{ here: \"db.invalid:9\" }} }}\n\
+         - {{ name: tcp, check: {{ tcp: {{}} }}, targets: {{ here: \"127.0.0.1:9\" }} }}\n\
          - {{ name: silent, check: {{ http: {{}} }}, targets: {{ here: \"http://{silent}/\" }} }}\n\
-         receivers: [{{ name: pager, webhook: {{ url: \"http://{silent}/\" }} }}]\n\
+         rules: [{{ name: Down, severity: critical, when: {{ failures: {{ fail: {{ of: 1, at_least: 1 }}, \
+         recover: 1 }} }} }}]\n\
+         receivers: [{{ name: pager, webhook: {{ url: \"http://localhost:{http}/\" }} }}]\n\
+         alerting: {{ group_wait: 0s, group_interval: 1s }}\n\
          heartbeat: {{ url: \"http://{silent}/\" }}\n",
         http = nginx.http,
         https = nginx.https,
@@ -185,10 +189,11 @@ async fn the_daemon_needs_nothing_that_the_service_denies() {
     let daemon = Daemon::start_command(command, &config, |_| {}, &[]);
     daemon.wait_until("three rounds", |s| {
         let mut probes = ["web", "tcp", "silent"].into_iter();
-        probes.all(|probe| {
-            let label = format!("probe=\"{probe}\"");
-            s.sum("hotspare_probe_attempts_total", &[&label]) >= 3.0
-        })
+        s.sum("hotspare_notifications_total", &[]) >= 1.0
+            && probes.all(|probe| {
+                let label = format!("probe=\"{probe}\"");
+                s.sum("hotspare_probe_attempts_total", &[&label]) >= 3.0
+            })
     });
     let tested = crate::daemon::hotspare()
         .args(["silence", "start", "--for=1h", "--match=region=x", "--url"])
