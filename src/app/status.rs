@@ -304,7 +304,7 @@ mod tests {
         );
         let systemd = systemd.expect("good").expect("somebody");
         let now = || Instant::now().into_std();
-        let before = now() - Duration::from_secs(60);
+        let before = now().checked_sub(Duration::from_mins(1)).expect("a moment");
         let beat = Arc::new(Beat::new(before));
         beat.beat(before);
         let health = health(&[("streams-0", &beat)], None, Store::in_memory());
