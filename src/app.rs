@@ -7,13 +7,18 @@ mod delivery;
 mod descriptors;
 mod events;
 mod groups;
+mod health;
 mod heartbeat;
 mod lanes;
 mod own;
 mod sets;
 mod signals;
+mod sockets;
 mod state;
+mod status;
 mod supervise;
+mod systemd;
+mod watch;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,7 +26,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -34,10 +40,13 @@ use crate::server;
 use crate::store;
 use alarm::Alarm;
 use events::Events;
+use health::Health;
 use own::Sources;
 use signals::Signals;
 use state::State;
 use supervise::Supervisor;
+use systemd::Systemd;
+use watch::Watchers;
 
 /// Observations that may wait for the evaluation: a second of them at 60,000 runs a second.
 const OBSERVATIONS: usize = 65_536;
@@ -45,16 +54,22 @@ const OBSERVATIONS: usize = 65_536;
 /// How long an orderly end may take before it is cut short.
 const GRACE: Duration = Duration::from_secs(8);
 
-/// Without a beat for so long, a lane is stuck and the daemon unhealthy.
-const STUCK: Duration = Duration::from_secs(5);
-
 /// How long a page is kept for whoever asks next, so that its memory is used again.
 const IDLE_PAGE: Duration = Duration::from_secs(5);
+
+/// Where to serve.
+#[derive(Debug)]
+pub enum Listen {
+    /// On these addresses.
+    On(Vec<SocketAddr>),
+    /// On the sockets that systemd hands over.
+    Systemd,
+}
 
 /// What the command line decides.
 pub struct Options {
     /// Where to serve.
-    pub listen_addresses: Vec<SocketAddr>,
+    pub listen: Listen,
     /// Whether orders are taken from other hosts too.
     pub admin: bool,
     /// Tells how many lines of the log were dropped.
@@ -79,13 +94,17 @@ pub fn run(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> 
 async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
     descriptors::raise_limit();
     let mut signals = Signals::listen()?;
+    let systemd = Systemd::from_environment()?.map(Arc::new);
     let state = State::open(plan.state_dir.as_deref())?;
-    let listeners = server::bind(&options.listen_addresses)?;
+    let listeners = match &options.listen {
+        Listen::On(addresses) => server::bind(addresses)?,
+        Listen::Systemd => sockets::handed_over()?,
+    };
     let addresses: Vec<_> = listeners
         .iter()
         .flat_map(tokio::net::TcpListener::local_addr)
         .collect();
-    let mut daemon = Daemon::start(plan, shared, state, listeners, options)?;
+    let mut daemon = Daemon::start(plan, shared, state, listeners, options, systemd.clone())?;
     for address in addresses {
         info!(%address, "listening");
     }
@@ -96,6 +115,7 @@ async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), Stri
         }
         why = daemon.supervisor.first_end() => Err(why),
     };
+    status::stopping(systemd.as_deref(), &result);
     tokio::select! {
         () = daemon.end() => {}
         () = tokio::time::sleep(GRACE) => warn!("the end took too long, and is cut short"),
@@ -110,10 +130,16 @@ struct Daemon {
     /// Kept until the end, since the evaluation ends with the last of its senders: also where this
     /// region measures nothing and there is no lane.
     outlet: Option<Outlet>,
-    stop_lanes: watch::Sender<bool>,
-    stop_delivery: watch::Sender<bool>,
-    stop_server: watch::Sender<bool>,
+    stop: Stop,
     store: store::Store,
+}
+
+/// Tells what runs that it is to end.
+#[derive(Default)]
+struct Stop {
+    lanes: Sender<bool>,
+    delivery: Sender<bool>,
+    server: Sender<bool>,
 }
 
 impl Daemon {
@@ -123,65 +149,61 @@ impl Daemon {
         state: State,
         listeners: Vec<tokio::net::TcpListener>,
         options: Options,
+        systemd: Option<Arc<Systemd>>,
     ) -> Result<Self, String> {
         let own = own_metrics(&plan)?;
         let series = Arc::new(series(&plan)?);
         let progress = Arc::new(Progress::new(plan.targets.len()));
-        let (stop_lanes, lanes_stopped) = watch::channel(false);
-        let (stop_delivery, delivery_stopped) = watch::channel(false);
-        let (stop_server, server_stopped) = watch::channel(false);
+        let stop = Stop::default();
+        let lanes_stopped = stop.lanes.subscribe();
         info!(region = %plan.region, targets = plan.targets.len(), "starting");
         let mut supervisor = Supervisor::default();
         let store = state.start(&own, &mut supervisor)?;
         let (observations, observed) = mpsc::channel(OBSERVATIONS);
         let (evaluation, board) = evaluation(&plan, shared, &store, &series, &own, &progress)?;
         let kept = (&store, &*series);
-        let stopped = &delivery_stopped;
-        let mut alarm = Alarm::start(&plan, &board, kept, &own, stopped, &mut supervisor)?;
+        let stopped = stop.delivery.subscribe();
+        let mut alarm = Alarm::start(&plan, &board, kept, &own, &stopped, &mut supervisor)?;
         let shown = alarm.shown();
-        let sources = Sources {
-            resolver: Arc::clone(&shared.resolver),
-            icmp: Arc::clone(&shared.icmp),
-            source_region: Arc::clone(&plan.region),
-            state: store.clone(),
-            log_lines_dropped: options.log_lines_dropped.into(),
-            board: Arc::clone(&board),
-            book: alarm.book,
-            outbox: alarm.outbox,
-            series: Arc::clone(&series),
-        };
+        let log = options.log_lines_dropped;
+        let sources = sources(&plan, shared, &store, &board, &alarm, &series, log);
         let evaluation = evaluation.with_alerts(alarm.alerting, sources.health());
         supervisor.task("evaluation", evaluate(evaluation, observed));
         let outlet = outlet(observations, &own);
         let region = plan.region.to_string();
         let daemons = plan.daemons.clone();
-        let heartbeat = heartbeat::Planned::of(&plan);
+        let watchers = Watchers::of(&plan, &progress, &board, systemd);
         let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         beats.append(&mut alarm.beats);
-        if let Some(heartbeat) = heartbeat {
-            heartbeat.start(&beats, &progress, &own, &lanes_stopped, &mut supervisor)?;
-        }
+        let beat = Arc::new(Beat::new(Instant::now().into_std()));
+        beats.push(("server".to_owned(), Arc::clone(&beat)));
+        let seen = (&store, alarm.outbox);
+        let health = watchers.start(beats, seen, &own, &lanes_stopped, &mut supervisor)?;
         let answers = server::State {
             exposition: exposition(series, &own, sources),
             own,
             version: crate::VERSION.to_owned(),
             region,
             daemons,
-            healthy: healthy(beats),
+            healthy: healthy(health),
             ready: ready(progress),
             events: Box::new(Events(Arc::clone(&board))),
             readiness: readiness(board),
             alerting: shown,
             admin: options.admin,
             limits: server::Limits::default(),
+            beat,
         };
-        serve_pages(listeners, answers, &server_stopped, &mut supervisor);
+        serve_pages(
+            listeners,
+            answers,
+            &stop.server.subscribe(),
+            &mut supervisor,
+        );
         Ok(Self {
             supervisor,
             outlet: Some(outlet),
-            stop_lanes,
-            stop_delivery,
-            stop_server,
+            stop,
             store,
         })
     }
@@ -189,12 +211,12 @@ impl Daemon {
     /// Ends in order: no new runs; what was observed is taken in; what is due is delivered; the
     /// server; the state last, once nothing can change it.
     async fn end(&mut self) {
-        self.stop_lanes.send_replace(true);
+        self.stop.lanes.send_replace(true);
         self.outlet = None;
         self.supervisor.ended("evaluation").await;
-        self.stop_delivery.send_replace(true);
+        self.stop.delivery.send_replace(true);
         Alarm::ended(&mut self.supervisor).await;
-        self.stop_server.send_replace(true);
+        self.stop.server.send_replace(true);
         self.supervisor.ended("server").await;
         self.store.close();
         self.supervisor.all_ended().await;
@@ -210,6 +232,29 @@ async fn evaluate(
     Ok(())
 }
 
+/// Where the numbers are.
+fn sources(
+    plan: &Plan,
+    shared: &Shared,
+    state: &store::Store,
+    board: &Arc<Board>,
+    alarm: &Alarm,
+    series: &Arc<Store>,
+    log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+) -> Sources {
+    Sources {
+        resolver: Arc::clone(&shared.resolver),
+        icmp: Arc::clone(&shared.icmp),
+        source_region: Arc::clone(&plan.region),
+        state: state.clone(),
+        log_lines_dropped: log_lines_dropped.into(),
+        board: Arc::clone(board),
+        book: alarm.book.clone(),
+        outbox: alarm.outbox.clone(),
+        series: Arc::clone(series),
+    }
+}
+
 /// Where the lanes put what they observe.
 fn outlet(observations: mpsc::Sender<Observation>, own: &Own) -> Outlet {
     Outlet {
@@ -222,7 +267,7 @@ fn outlet(observations: mpsc::Sender<Observation>, own: &Own) -> Outlet {
 fn serve_pages(
     listeners: Vec<tokio::net::TcpListener>,
     answers: server::State,
-    stop: &watch::Receiver<bool>,
+    stop: &Receiver<bool>,
     supervisor: &mut Supervisor,
 ) {
     let forget = forget_pages(Arc::clone(&answers.exposition), stopped(stop.clone()));
@@ -300,17 +345,8 @@ fn series(plan: &Plan) -> Result<Store, String> {
     Ok(store)
 }
 
-/// Every lane has to beat. That the evaluation goes on needs no check: it shares its thread with
-/// the server that answers.
-fn healthy(beats: Vec<(String, Arc<Beat>)>) -> server::Check {
-    Box::new(move || {
-        let now = Instant::now().into_std();
-        let stuck = beats.iter().find(|(_, beat)| beat.silence(now) > STUCK);
-        stuck.map_or(Ok(()), |(name, beat)| {
-            let silence = beat.silence(now);
-            Err(format!("{name} has made no progress for {silence:?}"))
-        })
-    })
+fn healthy(health: Arc<Health>) -> server::Check {
+    Box::new(move || health.stuck().map_or(Ok(()), Err))
 }
 
 /// What is said of the groups, for the API.
@@ -340,7 +376,7 @@ async fn forget_pages(
     }
 }
 
-async fn stopped(mut stop: watch::Receiver<bool>) {
+async fn stopped(mut stop: Receiver<bool>) {
     // An error means that the sender is gone, which is an end as well.
     let _ = stop.wait_for(|stop| *stop).await;
 }
@@ -351,27 +387,4 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let place = place.unwrap_or_default();
     tracing::error!(message, place, "a bug: code panicked, please report it");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lane_that_does_not_beat_is_told_by_its_name() {
-        let beat = || Arc::new(Beat::new(Instant::now().into_std()));
-        let (streams, packets) = (beat(), beat());
-        let check = healthy(vec![
-            ("streams-0".to_owned(), streams),
-            ("packets".to_owned(), Arc::clone(&packets)),
-        ]);
-        assert_eq!(check(), Ok(()));
-        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
-        packets.beat(Instant::now().into_std());
-        let why = check().expect_err("stuck");
-        assert!(
-            why.starts_with("streams-0 has made no progress for 6"),
-            "{why}"
-        );
-    }
 }

@@ -112,6 +112,10 @@ struct RunArguments {
     )]
     listen_addresses: Vec<SocketAddr>,
 
+    /// Serve on the sockets that systemd hands over (hotspare.socket) instead of --web.listen-address.
+    #[arg(long = "web.systemd-socket", env = "HOTSPARE_WEB_SYSTEMD_SOCKET")]
+    systemd_socket: bool,
+
     /// Take orders (drills, silences) from other hosts too, not only from this one. Whoever reaches the
     /// address can give them.
     #[arg(long = "web.enable-admin")]
@@ -180,8 +184,13 @@ fn run(arguments: &RunArguments) -> ExitCode {
         tracing::warn!(%warning, "configuration");
     }
     let dropped = log.dropped();
+    let listen = if arguments.systemd_socket {
+        app::Listen::Systemd
+    } else {
+        app::Listen::On(arguments.listen_addresses.clone())
+    };
     let options = app::Options {
-        listen_addresses: arguments.listen_addresses.clone(),
+        listen,
         admin: arguments.admin,
         log_lines_dropped: Box::new(move || dropped.dropped_lines() as u64),
     };

@@ -76,6 +76,16 @@ impl Progress {
         self.looked.silence(Instant::now().into_std())
     }
 
+    /// It is looked now.
+    pub fn look(&self, now: std::time::Instant) {
+        self.looked.beat(now);
+    }
+
+    /// Whether it was ever looked.
+    pub fn began(&self) -> bool {
+        self.looked.began()
+    }
+
     /// Targets that have not been run yet: none once the first round is done.
     pub fn unseen(&self) -> usize {
         self.unseen.load(Ordering::Relaxed)
@@ -183,7 +193,7 @@ impl Evaluation {
                 self.take_in(&observation);
             }
             let now = Instant::now();
-            self.progress.looked.beat(now.into_std());
+            self.progress.look(now.into_std());
             self.expire(now.into_std());
             if next_second <= now {
                 self.second();

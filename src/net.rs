@@ -3,6 +3,7 @@
 mod capped;
 mod dial;
 mod endpoint;
+mod handle;
 pub mod http;
 mod icmp;
 mod kept;
@@ -22,6 +23,7 @@ mod transport;
 pub use capped::Capped;
 pub use dial::{Addresses, Dial, IpVersion, Wire, failure_at, failure_of};
 pub use endpoint::{Endpoint, Host};
+pub use handle::handle_of;
 #[cfg(test)]
 pub(crate) use icmp::namespace;
 pub use icmp::{EchoPlan, Echoes, Family, Icmp, IcmpCounters, IcmpOptions, IcmpSocket, SocketType};

@@ -28,13 +28,14 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 
 use self::admission::{Admission, Pass};
 use self::orders::Peer;
 use self::patience::Watched;
 use crate::metrics::{Exposition, Own, Rejection};
-use crate::model::TargetGroup;
+use crate::model::{Beat, TargetGroup};
 
 pub use self::alerts::{Alerting, Receivers};
 pub use self::events::Events;
@@ -70,6 +71,8 @@ pub struct State {
     pub admin: bool,
     /// What clients may cost.
     pub limits: Limits,
+    /// The sign of life of what accepts connections, each second at least.
+    pub beat: Arc<Beat>,
 }
 
 /// What clients may cost.
@@ -108,6 +111,8 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 const MAX_HEADER_FIELDS: usize = 64;
 /// How long the server waits when this host cannot accept.
 const BACK_OFF: Duration = Duration::from_millis(100);
+/// It beats so often at least.
+const BEAT: Duration = Duration::from_secs(1);
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1024;
 
@@ -161,6 +166,7 @@ pub async fn serve(
     let mut stop = pin!(stop);
     let mut server = Server::new(state);
     loop {
+        server.state.beat.beat(Instant::now().into_std());
         tokio::select! {
             biased;
             () = &mut stop => break,
@@ -172,10 +178,10 @@ pub async fn serve(
                 Err(error) => {
                     server.cannot_accept(&error);
                     // No file descriptor, most likely: trying on at once would only burn time.
-                    let pause = tokio::time::sleep(BACK_OFF);
-                    tokio::select! { () = &mut stop => break, () = pause => {} }
+                    tokio::select! { () = &mut stop => break, () = sleep(BACK_OFF) => {} }
                 }
             },
+            () = sleep(BEAT) => {}
         }
     }
     drop(listeners);

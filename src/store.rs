@@ -20,11 +20,13 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use crate::model::Beat;
 use disk::Disk;
 use format::{HEAD, MAX_PAYLOAD};
 use tables::{Line, Tables};
@@ -199,6 +201,8 @@ struct Shared {
     inner: Mutex<Inner>,
     wake: Condvar,
     progress: watch::Sender<Progress>,
+    /// Of the writer, whenever it looks for something to write; `None` without a folder.
+    beat: Option<Arc<Beat>>,
 }
 
 #[derive(Debug, Default)]
@@ -212,6 +216,8 @@ struct Inner {
     /// Whether the writer has to write everything rather than what waits.
     whole: bool,
     closing: bool,
+    /// Since when the writer has been writing, if it does.
+    writing: Option<Instant>,
     counters: Counters,
 }
 
@@ -225,7 +231,7 @@ impl Inner {
 impl Store {
     /// A store without a folder: what it keeps is gone with it.
     pub fn in_memory() -> Self {
-        Self::with(Inner::default())
+        Self::with(Inner::default(), None)
     }
 
     /// Opens the store in a folder, and locks it until the writer ends. The folder must exist.
@@ -234,7 +240,7 @@ impl Store {
     /// [`Counters::durable`] is false until it can.
     pub fn open(folder: &Path) -> Result<(Self, Writer), OpenError> {
         let (disk, tables) = Disk::open(folder)?;
-        let store = Self::with(Inner {
+        let inner = Inner {
             tables,
             whole: !disk.is_ready(),
             counters: Counters {
@@ -244,18 +250,21 @@ impl Store {
                 ..Counters::default()
             },
             ..Inner::default()
-        });
+        };
+        let beat = Beat::new(tokio::time::Instant::now().into_std());
+        let store = Self::with(inner, Some(Arc::new(beat)));
         let mut writer = Writer::new(Arc::clone(&store.shared), disk, folder);
         writer.begin();
         Ok((store, writer))
     }
 
-    fn with(inner: Inner) -> Self {
+    fn with(inner: Inner, beat: Option<Arc<Beat>>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 inner: Mutex::new(inner),
                 wake: Condvar::new(),
                 progress: watch::Sender::default(),
+                beat,
             }),
         }
     }
@@ -334,6 +343,19 @@ impl Store {
     /// What the store tells of itself.
     pub fn counters(&self) -> Counters {
         self.shared.lock().counters
+    }
+
+    /// The writer's sign of life: at least once a second, except while it writes. `None` for a
+    /// store without a folder.
+    pub fn beat(&self) -> Option<&Beat> {
+        self.shared.beat.as_deref()
+    }
+
+    /// For how long the disk has had a write that it has not come to the end of; `None` if there is
+    /// none. A disk that hangs keeps the writer for as long as it wants.
+    pub fn writing(&self, now: Instant) -> Option<Duration> {
+        let since = self.shared.lock().writing?;
+        Some(now.saturating_duration_since(since))
     }
 
     /// Ends the writer once what waits is on disk. What is changed from now on may stay in memory.

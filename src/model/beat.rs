@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Beat {
     origin: Instant,
-    /// Milliseconds from `origin` to the last beat.
+    /// Milliseconds from `origin` to the last beat, and one; 0 before the first.
     last: AtomicU64,
 }
 
 impl Beat {
-    /// The first beat is now.
+    /// No beat yet; the silence begins now.
     pub fn new(now: Instant) -> Self {
         Self {
             origin: now,
@@ -24,12 +24,18 @@ impl Beat {
     pub fn beat(&self, now: Instant) {
         let millis = now.saturating_duration_since(self.origin).as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX);
-        self.last.store(millis, Ordering::Relaxed);
+        self.last.store(millis.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// The time since the last beat, to the millisecond.
+    /// Whether there was a beat.
+    pub fn began(&self) -> bool {
+        self.last.load(Ordering::Relaxed) > 0
+    }
+
+    /// The time since the last beat, or since there could be one, to the millisecond.
     pub fn silence(&self, now: Instant) -> Duration {
-        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
+        let last = self.last.load(Ordering::Relaxed).saturating_sub(1);
+        let last = Duration::from_millis(last);
         now.saturating_duration_since(self.origin)
             .saturating_sub(last)
     }
@@ -48,6 +54,9 @@ mod tests {
             beat.silence(start + Duration::from_secs(3)),
             Duration::from_secs(3)
         );
+        assert!(!beat.began());
+        beat.beat(start);
+        assert!(beat.began());
         beat.beat(start + Duration::from_millis(2_500));
         assert_eq!(
             beat.silence(start + Duration::from_secs(3)),

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::format;
 use super::tables::Tables;
 use super::{Counters, Inner, Store};
+use crate::model::Beat;
 
 /// A store whose journal is in memory, written and synced when the test says so.
 pub(crate) struct TestDisk {
@@ -26,14 +29,16 @@ impl TestDisk {
         let mut tables = Tables::default();
         assert!(contents.payloads.iter().all(|line| tables.apply(line)));
         let (sequence, length) = (contents.sequence, journal.len() - contents.torn);
-        let store = Store::with(Inner {
+        let inner = Inner {
             tables,
             counters: Counters {
                 durable: true,
                 ..Counters::default()
             },
             ..Inner::default()
-        });
+        };
+        let beat = Beat::new(Instant::now().into_std());
+        let store = Store::with(inner, Some(Arc::new(beat)));
         Self {
             store,
             journal: journal[..length].to_vec(),
@@ -51,6 +56,12 @@ impl TestDisk {
             .shared
             .progress
             .send_modify(|p| p.on_disk = changes);
+    }
+
+    /// From now on the disk does not come to the end of a write.
+    pub(crate) fn hang(&self) {
+        let now = Instant::now().into_std();
+        self.store.shared.lock().writing = Some(now);
     }
 
     fn write(&mut self) {

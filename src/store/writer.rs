@@ -3,18 +3,21 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info};
 
-use super::Shared;
 use super::disk::Disk;
+use super::{Inner, Shared};
 
 /// After how long a failed write is tried again: each time after twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
+
+/// It beats so often at least while it waits.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Writes what changes until the store is closed. When it is dropped, the folder is free again.
 pub struct Writer {
@@ -85,19 +88,7 @@ impl Writer {
     /// Waits for something to write, and after a failure for the time to try again; `None` once the
     /// store is closed and everything is written.
     fn next(&self) -> Option<Work> {
-        let Shared { inner, wake, .. } = &*self.shared;
-        let inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut inner = match self.pause {
-            Some(pause) => {
-                let waited = wake.wait_timeout_while(inner, pause, |inner| !inner.closing);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-            None => wake
-                .wait_while(inner, |inner| {
-                    inner.waiting.is_empty() && !inner.whole && !inner.closing
-                })
-                .unwrap_or_else(PoisonError::into_inner),
-        };
+        let mut inner = self.wait();
         if inner.waiting.is_empty() && !inner.whole {
             return None;
         }
@@ -110,12 +101,35 @@ impl Writer {
         };
         inner.clear_waiting();
         inner.whole = false;
+        inner.writing = Some(Instant::now().into_std());
         Some(Work {
             lines,
             whole,
             upto: inner.changes,
             last: inner.closing,
         })
+    }
+
+    /// Waits until there is something to do, and beats meanwhile.
+    fn wait(&self) -> MutexGuard<'_, Inner> {
+        let end = self.pause.map(|pause| Instant::now() + pause);
+        let mut inner = self.shared.lock();
+        loop {
+            let now = Instant::now();
+            if let Some(beat) = &self.shared.beat {
+                beat.beat(now.into_std());
+            }
+            let due = match end {
+                Some(end) => end <= now,
+                None => inner.whole || !inner.waiting.is_empty(),
+            };
+            if due || inner.closing {
+                return inner;
+            }
+            let limit = end.map_or(BEAT, |end| BEAT.min(end - now));
+            let waited = self.shared.wake.wait_timeout(inner, limit);
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// False if it failed.
@@ -140,6 +154,7 @@ impl Writer {
     fn succeeded(&mut self, upto: u64) {
         let mut inner = self.shared.lock();
         let recovered = !inner.counters.durable;
+        inner.writing = None;
         inner.counters.durable = true;
         inner.counters.writes += 1;
         inner.counters.bytes = self.disk.length() as u64;
@@ -157,6 +172,7 @@ impl Writer {
     fn failed(&mut self, error: &io::Error) {
         let mut inner = self.shared.lock();
         let was_durable = inner.counters.durable;
+        inner.writing = None;
         inner.counters.durable = false;
         inner.counters.failures += 1;
         inner.whole = true;
@@ -255,6 +271,24 @@ mod tests {
         assert!(writer.write(&work));
         drop(writer);
         assert_eq!(kept(&folder), [name("a"), name("b")]);
+    }
+
+    #[test]
+    fn how_long_a_write_takes_is_known_while_it_does() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (store, mut writer) = Store::open(folder.path()).expect("opened");
+        let writing = |seconds| store.writing(Instant::now().into_std() + seconds);
+        assert_eq!(writing(Duration::from_secs(9)), None);
+        store.put(&name("a")).expect("taken");
+        let work = writer.next().expect("something");
+        let took = writing(Duration::from_secs(9)).expect("a write");
+        assert!(took >= Duration::from_secs(9), "{took:?}");
+        assert!(writer.write(&work));
+        assert_eq!(writing(Duration::from_secs(9)), None);
+        store.put(&name("b")).expect("taken");
+        writer.next().expect("something");
+        writer.failed(&io::Error::other("full"));
+        assert_eq!(writing(Duration::from_secs(9)), None);
     }
 
     #[test]

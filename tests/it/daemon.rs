@@ -124,6 +124,25 @@ pub(crate) fn hotspare_under(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// The daemon, traced, or nothing if this test may not trace. `what` is an expression of strace,
+/// with more of its options.
+#[expect(clippy::print_stderr, reason = "says which tests did not run, and why")]
+pub(crate) fn hotspare_traced(log: &str, what: &[&str]) -> Option<Command> {
+    let tried = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .status();
+    if !tried.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: cannot trace a process");
+        return None;
+    }
+    // -D: the daemon is the test's child, and strace ends with it.
+    let arguments = ["-D", "-f", "-qq", "-s", "256", "-o", log, "-e"];
+    let mut command = hotspare_under("strace", &[&arguments, what].concat());
+    // What cargo sets for tests, and nobody else does.
+    command.env_remove("LD_LIBRARY_PATH");
+    Some(command)
+}
+
 /// The binary under test where it may open no more than so many files.
 pub(crate) fn hotspare_with_files(limit: u32) -> Command {
     let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
@@ -156,8 +175,18 @@ fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOTSPARE")) {
         command.env_remove(name);
     }
-    command.env_remove("CREDENTIALS_DIRECTORY");
-    command.env_remove("STATE_DIRECTORY");
+    for name in [
+        "CREDENTIALS_DIRECTORY",
+        "STATE_DIRECTORY",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+    ] {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -70,4 +70,6 @@ mod server;
 mod silences;
 mod soak;
 mod state;
+mod systemd;
+mod units;
 mod vantages;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Exposition, Format, Own, Store};
-use hotspare::model::{Drill, DrillOrder, DrillRefusal, Failover, TargetGroup};
+use hotspare::model::{Beat, Drill, DrillOrder, DrillRefusal, Failover, TargetGroup};
 use hotspare::rule::{Alerts, Silences};
 use hotspare::server::{self, Alerting, Events, Judge, Limits, Readiness, State};
 use hotspare::store as state;
@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::page::{FULL, filled, insert, parse, target};
 
@@ -128,6 +129,7 @@ impl Served {
             },
             admin: false,
             limits,
+            beat: Arc::new(Beat::new(Instant::now().into_std())),
         };
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
         let listeners = server::bind(&[any]).expect("bound");

@@ -1,18 +1,14 @@
 //! Opens a socket for echo requests and gives it its options.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::net::UnixDatagram;
 
 use rustix::net::sockopt;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
-use sendfd::SendWithFd;
 use socket2::{SockFilter, SockRef};
 use surge_ping::{AsyncSocket, Config, ICMP};
 use tokio::net::UdpSocket;
 
+use super::super::handle::handle_of;
 use super::{Family, IcmpOptions, SocketType};
 use crate::model::{Failure, Reason};
 
@@ -109,6 +105,7 @@ fn open(options: &IcmpOptions) -> io::Result<Socket> {
         socket2::Type::DGRAM => SocketType::Datagram,
         _ => SocketType::Raw,
     };
+    // surge-ping shows its number only.
     let handle = handle_of(opened.get_native_sock())?;
     let inode = rustix::fs::fstat(&handle)?.st_ino;
     let socket = Socket {
@@ -120,29 +117,6 @@ fn open(options: &IcmpOptions) -> io::Result<Socket> {
     };
     set_options(&socket, options)?;
     Ok(socket)
-}
-
-/// A handle of our own on a descriptor that surge-ping holds open: it shows the number only.
-///
-/// The kernel makes the handle, as it would for another process that we send the descriptor to.
-fn handle_of(descriptor: RawFd) -> io::Result<OwnedFd> {
-    let (ours, theirs) = UnixDatagram::pair()?;
-    ours.send_with_fd(b"fd", &[descriptor])?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    rustix::net::recvmsg(
-        &theirs,
-        &mut [io::IoSliceMut::new(&mut [0; 2])],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    control
-        .drain()
-        .find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
-            _ => None,
-        })
-        .ok_or_else(|| io::Error::other("the kernel handed no socket over"))
 }
 
 fn set_options(socket: &Socket, options: &IcmpOptions) -> io::Result<()> {

@@ -1,0 +1,217 @@
+//! What is wrong with this daemon now: the one answer for `/-/healthy`, the heartbeat, and systemd.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use crate::config::Plan;
+use crate::deliver::Outbox;
+use crate::evaluate::Progress;
+use crate::model::Beat;
+use crate::store::Store;
+
+/// Without progress for so long, a part is stuck and the daemon unhealthy.
+pub(super) const STUCK: Duration = Duration::from_secs(5);
+
+/// A receiver that has not taken something for so long is worth a word.
+const WAITED: Duration = Duration::from_mins(1);
+
+/// Runs may be silent for so many of the shortest interval.
+const INTERVALS: u32 = 3;
+
+/// And for so long at least: a run may take up to its interval to end.
+const SHORTEST: Duration = Duration::from_mins(1);
+
+/// The signs of life of the daemon's parts, with their names.
+pub(super) type Beats = Vec<(String, Arc<Beat>)>;
+
+/// What shows whether everything goes on.
+pub(super) struct Health {
+    pub(super) beats: Beats,
+    pub(super) progress: Arc<Progress>,
+    /// For how long no run may have been taken in; `None` if nothing is probed from here.
+    pub(super) patience: Option<Duration>,
+    pub(super) state: Store,
+    pub(super) outbox: Outbox,
+}
+
+/// For how long no run may have been taken in; `None` if nothing is probed from here.
+pub(super) fn patience(plan: &Plan) -> Option<Duration> {
+    let shortest = plan.targets.iter().map(|target| target.interval).min()?;
+    Some((shortest * INTERVALS).max(SHORTEST))
+}
+
+impl Health {
+    /// Whether every part has made its first step.
+    pub(super) fn began(&self) -> bool {
+        let beats = self.beats.iter().map(|(_, beat)| &**beat);
+        beats.chain(self.state.beat()).all(Beat::began) && self.progress.began()
+    }
+
+    /// The part that makes no progress, which is a fault of this program that a new start may mend.
+    ///
+    /// What others do to it is none: receivers and names that do not answer, a disk that hangs.
+    pub(super) fn stuck(&self) -> Option<String> {
+        let now = Instant::now().into_std();
+        let silent = self
+            .beats
+            .iter()
+            .map(|(name, beat)| (&**name, beat.silence(now)));
+        let evaluation = ("evaluation", self.progress.since_looked());
+        let state = self.state.beat();
+        let state = state.filter(|_| self.state.writing(now).is_none());
+        let state = state.map(|beat| ("state", beat.silence(now)));
+        let mut all = silent.chain([evaluation]).chain(state);
+        if let Some((name, silence)) = all.find(|(_, silence)| *silence > STUCK) {
+            return Some(format!(
+                "{name} has made no progress for {}",
+                Seconds(silence)
+            ));
+        }
+        let age = self.last_run()?;
+        let is_silent = self.patience.is_some_and(|patience| age > patience);
+        is_silent.then(|| format!("no run was taken in for {}", Seconds(age)))
+    }
+
+    /// How long ago the outcome of a run was last taken in; `None` if nothing is probed from here.
+    pub(super) fn last_run(&self) -> Option<Duration> {
+        self.patience.map(|_| self.progress.since_taken_in())
+    }
+
+    /// What is wrong around the daemon, and no new start would mend.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let of_disk = trouble_of_disk(&self.state);
+        let receivers = self.outbox.figures().into_iter().filter_map(|figures| {
+            let since = Duration::try_from_secs_f64(figures.oldest_timestamp_seconds?).ok()?;
+            let waited = SystemTime::now().duration_since(UNIX_EPOCH + since).ok()?;
+            (waited > WAITED).then(|| {
+                let waited = Seconds(waited);
+                format!(
+                    "{} has not taken a notification for {waited}",
+                    figures.receiver
+                )
+            })
+        });
+        of_disk.into_iter().chain(receivers).collect()
+    }
+}
+
+fn trouble_of_disk(state: &Store) -> Option<String> {
+    let writing = state.writing(Instant::now().into_std());
+    match writing.filter(|took| *took > STUCK) {
+        Some(took) => Some(format!(
+            "the disk hangs: a write of the state has taken {} so far",
+            Seconds(took)
+        )),
+        None if state.beat().is_some() && !state.counters().durable => {
+            Some("the state cannot be written to disk".to_owned())
+        }
+        None => None,
+    }
+}
+
+/// A duration in whole seconds.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}s", self.0.as_secs())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::deliver::{Deliver, Settings};
+    use crate::metrics::Own;
+    use crate::rule::Alerts;
+    use crate::store::test_disk::TestDisk;
+
+    /// The health of these parts.
+    pub(in crate::app) fn health(
+        beats: &[(&str, &Arc<Beat>)],
+        patience: Option<u64>,
+        state: Store,
+    ) -> Health {
+        let own = Own::new("1", "a", UNIX_EPOCH).expect("declared right");
+        let book = Alerts::kept_in(&state);
+        let settings = Settings::new("here".into());
+        let deliver = Deliver::new(&book, &state, Vec::new(), settings, &own);
+        let beats = beats.iter();
+        Health {
+            beats: beats
+                .map(|(name, beat)| ((*name).to_owned(), Arc::clone(beat)))
+                .collect(),
+            progress: Arc::new(Progress::new(1)),
+            patience: patience.map(Duration::from_secs),
+            state,
+            outbox: deliver.outbox(),
+        }
+    }
+
+    fn beat() -> Arc<Beat> {
+        Arc::new(Beat::new(Instant::now().into_std()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_does_not_beat_is_told_by_its_name() {
+        let (streams, packets) = (beat(), beat());
+        let beats = [("packets", &packets), ("streams-0", &streams)];
+        let health = health(&beats, None, Store::in_memory());
+        assert_eq!(health.stuck(), None);
+        assert!(!health.began());
+        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+        packets.beat(Instant::now().into_std());
+        let why = "streams-0 has made no progress for 6s";
+        assert_eq!(health.stuck().as_deref(), Some(why));
+        streams.beat(Instant::now().into_std());
+        let why = "evaluation has made no progress for 6s";
+        assert_eq!(health.stuck().as_deref(), Some(why));
+        assert_eq!(health.troubles(), Vec::<String>::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_of_the_runs_is_told_where_there_are_any() {
+        let of = |patience| health(&[], patience, Store::in_memory());
+        let (nothing, short, long) = (of(None), of(Some(3)), of(Some(60)));
+        assert_eq!(short.last_run(), Some(Duration::ZERO));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        let why = "no run was taken in for 4s";
+        assert_eq!(short.stuck().as_deref(), Some(why));
+        assert_eq!(long.stuck(), None);
+        assert_eq!(long.last_run(), Some(Duration::from_secs(4)));
+        assert_eq!((nothing.stuck(), nothing.last_run()), (None, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_is_stuck_unless_it_is_the_disk_that_hangs() {
+        let disk = TestDisk::new();
+        let of = || health(&[], None, disk.store.clone());
+        assert_eq!(of().stuck(), None);
+        tokio::time::advance(STUCK * 2).await;
+        let why = "state has made no progress for 10s";
+        assert_eq!(of().stuck().as_deref(), Some(why));
+        disk.hang();
+        assert_eq!((of().stuck(), of().troubles()), (None, Vec::new()));
+        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+        let health = of();
+        let trouble = "the disk hangs: a write of the state has taken 6s so far";
+        assert_eq!(
+            (health.stuck(), health.troubles()),
+            (None, vec![trouble.to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_a_trouble_that_no_new_start_mends() {
+        let folder = tempfile::tempdir().expect("folder");
+        // The journal cannot be begun.
+        std::fs::create_dir(folder.path().join("journal.new")).expect("made");
+        let (state, _writer) = Store::open(folder.path()).expect("opened");
+        let health = health(&[], None, state);
+        assert_eq!(health.stuck(), None);
+        assert_eq!(health.troubles(), ["the state cannot be written to disk"]);
+    }
+}

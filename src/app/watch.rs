@@ -1,0 +1,72 @@
+//! Who wants to know whether the daemon goes on: the service that waits for its heartbeat, and
+//! systemd.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::health::{self, Beats, Health};
+use super::heartbeat;
+use super::status::{Status, Summary};
+use super::stopped;
+use super::supervise::Supervisor;
+use super::systemd::Systemd;
+use crate::config::Plan;
+use crate::deliver::Outbox;
+use crate::evaluate::{Board, Progress};
+use crate::metrics::Own;
+use crate::store::Store;
+
+/// Those who are there.
+pub(super) struct Watchers {
+    heartbeat: Option<heartbeat::Planned>,
+    systemd: Option<Arc<Systemd>>,
+    summary: Summary,
+    progress: Arc<Progress>,
+    patience: Option<Duration>,
+}
+
+impl Watchers {
+    /// Those that are planned, and systemd.
+    pub(super) fn of(
+        plan: &Plan,
+        progress: &Arc<Progress>,
+        board: &Arc<Board>,
+        systemd: Option<Arc<Systemd>>,
+    ) -> Self {
+        Self {
+            heartbeat: heartbeat::Planned::of(plan),
+            systemd,
+            summary: Summary::of(plan, progress, board),
+            progress: Arc::clone(progress),
+            patience: health::patience(plan),
+        }
+    }
+
+    /// Starts to tell them what the beats of all parts show.
+    pub(super) fn start(
+        self,
+        beats: Beats,
+        (state, outbox): (&Store, Outbox),
+        own: &Arc<Own>,
+        stop: &watch::Receiver<bool>,
+        supervisor: &mut Supervisor,
+    ) -> Result<Arc<Health>, String> {
+        let health = Arc::new(Health {
+            beats,
+            progress: self.progress,
+            patience: self.patience,
+            state: state.clone(),
+            outbox,
+        });
+        if let Some(heartbeat) = self.heartbeat {
+            heartbeat.start(&health, own, stop, supervisor)?;
+        }
+        if let Some(systemd) = self.systemd {
+            let status = Status::new(systemd, Arc::clone(&health), self.summary);
+            supervisor.task("status", status.tell(stopped(stop.clone())));
+        }
+        Ok(health)
+    }
+}
