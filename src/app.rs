@@ -14,9 +14,9 @@ mod sets;
 mod signals;
 mod state;
 mod supervise;
+mod web;
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -39,6 +39,8 @@ use signals::Signals;
 use state::State;
 use supervise::Supervisor;
 
+pub use web::WebConfig;
+
 /// Observations that may wait for the evaluation: a second of them at 60,000 runs a second.
 const OBSERVATIONS: usize = 65_536;
 
@@ -54,9 +56,9 @@ const IDLE_PAGE: Duration = Duration::from_secs(5);
 /// What the command line decides.
 pub struct Options {
     /// Where to serve.
-    pub listen_addresses: Vec<SocketAddr>,
-    /// Whether orders are taken from other hosts too.
-    pub admin: bool,
+    pub listen_addresses: Vec<server::Address>,
+    /// Who is answered there, and how.
+    pub web: WebConfig,
     /// Tells how many lines of the log were dropped.
     pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -83,7 +85,7 @@ async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), Stri
     let listeners = server::bind(&options.listen_addresses)?;
     let addresses: Vec<_> = listeners
         .iter()
-        .flat_map(tokio::net::TcpListener::local_addr)
+        .flat_map(server::Listener::address)
         .collect();
     let mut daemon = Daemon::start(plan, shared, state, listeners, options)?;
     for address in addresses {
@@ -121,7 +123,7 @@ impl Daemon {
         plan: Plan,
         shared: &Shared,
         state: State,
-        listeners: Vec<tokio::net::TcpListener>,
+        listeners: Vec<server::Listener>,
         options: Options,
     ) -> Result<Self, String> {
         let own = own_metrics(&plan)?;
@@ -162,6 +164,7 @@ impl Daemon {
             heartbeat.start(&beats, &progress, &own, &lanes_stopped, &mut supervisor)?;
         }
         let answers = server::State {
+            web: options.web.start(&own, &server_stopped, &mut supervisor)?,
             exposition: exposition(series, &own, sources),
             own,
             version: crate::VERSION.to_owned(),
@@ -172,7 +175,6 @@ impl Daemon {
             events: Box::new(Events(Arc::clone(&board))),
             readiness: readiness(board),
             alerting: shown,
-            admin: options.admin,
             limits: server::Limits::default(),
         };
         serve_pages(listeners, answers, &server_stopped, &mut supervisor);
@@ -220,7 +222,7 @@ fn outlet(observations: mpsc::Sender<Observation>, own: &Own) -> Outlet {
 
 /// The server, and what frees its pages.
 fn serve_pages(
-    listeners: Vec<tokio::net::TcpListener>,
+    listeners: Vec<server::Listener>,
     answers: server::State,
     stop: &watch::Receiver<bool>,
     supervisor: &mut Supervisor,

@@ -40,9 +40,10 @@ const LISTS: [&str; 7] = [
 ];
 
 /// Variables with the prefix that are the command line's, its flags in upper case, or the build's.
-pub const RESERVED: [&str; 6] = [
+pub const RESERVED: [&str; 7] = [
     "HOTSPARE_CONFIG_FILE",
     "HOTSPARE_WEB_LISTEN_ADDRESS",
+    "HOTSPARE_WEB_CONFIG_FILE",
     "HOTSPARE_LOG_LEVEL",
     "HOTSPARE_LOG_FORMAT",
     "HOTSPARE_URL",

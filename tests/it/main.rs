@@ -70,3 +70,5 @@ mod silences;
 mod soak;
 mod state;
 mod vantages;
+mod web;
+mod web_config;
