@@ -247,6 +247,65 @@ fn a_renewed_certificate_is_shown_to_new_connections() {
 }
 
 #[test]
+fn the_command_line_asks_as_a_user_and_over_the_socket() {
+    let folder = Folder::new();
+    folder.write("web.yml", &format!("{TLS}{}", user("alice", "hunter2")));
+    folder.write("right", "hunter2\n");
+    folder.write("wrong", "hunter3\n");
+    let socket = format!("unix:{}", folder.path("s"));
+    let file = folder.path("web.yml");
+    let arguments = ["--web.config.file", &file, "--web.listen-address", &socket];
+    let daemon = Daemon::start_with(CONFIG, |_| {}, &arguments);
+    let url = format!("https://alice@{}", daemon.address);
+    let ca = folder.path("ca.pem");
+    let [right, wrong] = ["right", "wrong"].map(|name| folder.path(name));
+    for (arguments, told) in [
+        (
+            vec!["--url", &url, "--ca-file", &ca, "--password-file", &right],
+            None,
+        ),
+        (vec!["--url", &socket], None),
+        (
+            vec!["--url", &url, "--ca-file", &ca, "--password-file", &wrong],
+            Some("it asks who is there"),
+        ),
+        (
+            vec!["--url", &url, "--password-file", &right],
+            Some("ca_file"),
+        ),
+        (
+            vec!["--url", &url, "--ca-file", &ca],
+            Some("a user needs a password"),
+        ),
+    ] {
+        let order = [
+            "silence",
+            "start",
+            "--match",
+            "alertname=Test",
+            "--note",
+            "a test",
+            "--for",
+            "1h",
+        ];
+        let mut command = hotspare();
+        let output = command.args(order).args(&arguments).output();
+        let output = output.expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            output.status.success(),
+            told.is_none(),
+            "{arguments:?}: {said}"
+        );
+        assert!(
+            said.contains(told.unwrap_or_default()),
+            "{arguments:?}: {said}"
+        );
+        assert!(!said.contains("hunter"), "{said}");
+    }
+}
+
+#[test]
 fn a_daemon_does_not_start_with_a_bad_web_configuration() {
     let folder = Folder::new();
     folder.write("hotspare.yaml", CONFIG);
