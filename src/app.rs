@@ -19,9 +19,9 @@ mod status;
 mod supervise;
 mod systemd;
 mod watch;
+mod web;
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -48,6 +48,8 @@ use supervise::Supervisor;
 use systemd::Systemd;
 use watch::Watchers;
 
+pub use web::WebConfig;
+
 /// Observations that may wait for the evaluation: a second of them at 60,000 runs a second.
 const OBSERVATIONS: usize = 65_536;
 
@@ -61,7 +63,7 @@ const IDLE_PAGE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub enum Listen {
     /// On these addresses.
-    On(Vec<SocketAddr>),
+    On(Vec<server::Address>),
     /// On the sockets that systemd hands over.
     Systemd,
 }
@@ -70,8 +72,8 @@ pub enum Listen {
 pub struct Options {
     /// Where to serve.
     pub listen: Listen,
-    /// Whether orders are taken from other hosts too.
-    pub admin: bool,
+    /// Who is answered there, and how.
+    pub web: WebConfig,
     /// Tells how many lines of the log were dropped.
     pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -102,7 +104,7 @@ async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), Stri
     };
     let addresses: Vec<_> = listeners
         .iter()
-        .flat_map(tokio::net::TcpListener::local_addr)
+        .flat_map(server::Listener::address)
         .collect();
     let mut daemon = Daemon::start(plan, shared, state, listeners, options, systemd.clone())?;
     for address in addresses {
@@ -147,7 +149,7 @@ impl Daemon {
         plan: Plan,
         shared: &Shared,
         state: State,
-        listeners: Vec<tokio::net::TcpListener>,
+        listeners: Vec<server::Listener>,
         options: Options,
         systemd: Option<Arc<Systemd>>,
     ) -> Result<Self, String> {
@@ -180,6 +182,9 @@ impl Daemon {
         let seen = (&store, alarm.outbox);
         let health = watchers.start(beats, seen, &own, &lanes_stopped, &mut supervisor)?;
         let answers = server::State {
+            web: options
+                .web
+                .start(&own, &stop.server.subscribe(), &mut supervisor)?,
             exposition: exposition(series, &own, sources),
             own,
             version: crate::VERSION.to_owned(),
@@ -190,7 +195,6 @@ impl Daemon {
             events: Box::new(Events(Arc::clone(&board))),
             readiness: readiness(board),
             alerting: shown,
-            admin: options.admin,
             limits: server::Limits::default(),
             beat,
         };
@@ -265,7 +269,7 @@ fn outlet(observations: mpsc::Sender<Observation>, own: &Own) -> Outlet {
 
 /// The server, and what frees its pages.
 fn serve_pages(
-    listeners: Vec<tokio::net::TcpListener>,
+    listeners: Vec<server::Listener>,
     answers: server::State,
     stop: &Receiver<bool>,
     supervisor: &mut Supervisor,

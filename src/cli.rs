@@ -19,7 +19,6 @@ mod silence;
 mod sql;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,6 +27,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::app;
 use crate::config::{self, Overrides, Plan, Problems, Shared};
+use crate::server::Address;
 
 const USAGE: u8 = 64;
 
@@ -102,7 +102,8 @@ struct RunArguments {
     #[command(flatten)]
     config: ConfigArguments,
 
-    /// Where to serve metrics and health; may be given more than once, or with commas between.
+    /// Where to serve metrics and health: an address with a port, or the file of a UNIX socket
+    /// (`unix:/run/hotspare/hotspare.sock`). May be given more than once, or with commas between.
     #[arg(
         long = "web.listen-address",
         env = "HOTSPARE_WEB_LISTEN_ADDRESS",
@@ -110,16 +111,20 @@ struct RunArguments {
         value_delimiter = ',',
         default_value = "127.0.0.1:9887"
     )]
-    listen_addresses: Vec<SocketAddr>,
+    listen_addresses: Vec<Address>,
 
     /// Serve on the sockets that systemd hands over (hotspare.socket) instead of --web.listen-address.
     #[arg(long = "web.systemd-socket", env = "HOTSPARE_WEB_SYSTEMD_SOCKET")]
     systemd_socket: bool,
 
-    /// Take orders (drills, silences) from other hosts too, not only from this one. Whoever reaches the
-    /// address can give them.
-    #[arg(long = "web.enable-admin")]
-    admin: bool,
+    /// TLS, users and headers, as the programs of the Prometheus project read them; read again when
+    /// it changes.
+    #[arg(
+        long = "web.config.file",
+        env = "HOTSPARE_WEB_CONFIG_FILE",
+        value_name = "FILE"
+    )]
+    web_config_file: Option<PathBuf>,
 
     /// Which lines to log.
     #[arg(
@@ -179,6 +184,10 @@ fn run(arguments: &RunArguments) -> ExitCode {
         Ok(planned) => planned,
         Err(code) => return code,
     };
+    let web = match app::WebConfig::read(arguments.web_config_file.clone()) {
+        Ok(web) => web,
+        Err(problems) => return refuse(&problems),
+    };
     let log = logs::open(arguments.log_format, arguments.log_level);
     for warning in plan.warnings.iter() {
         tracing::warn!(%warning, "configuration");
@@ -191,7 +200,7 @@ fn run(arguments: &RunArguments) -> ExitCode {
     };
     let options = app::Options {
         listen,
-        admin: arguments.admin,
+        web,
         log_lines_dropped: Box::new(move || dropped.dropped_lines() as u64),
     };
     match app::run(plan, &shared, options) {

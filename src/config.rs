@@ -24,6 +24,7 @@ mod schema;
 mod strict;
 pub mod summary;
 mod validate;
+mod web;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ pub use environment::{Overrides, RESERVED};
 pub use place::Place;
 pub use plan::{Plan, PlannedProbe, PlannedReceiver, PlannedSet, PlannedTarget, Shared};
 pub use problem::{Problem, Problems};
+pub use web::WebFile;
 
 use url::Url;
 

@@ -30,6 +30,7 @@ mod silence;
 pub mod size;
 mod stable;
 mod target;
+mod web;
 
 pub use alert::{Alert, AlertState, Fingerprint, Labels, Mute, Severity};
 pub use beat::Beat;
@@ -68,3 +69,7 @@ pub use secret::Secret;
 pub use silence::{Silence, SilenceOrder, SilenceRefusal, SilenceStart, agrees};
 pub use stable::stable_hash;
 pub use target::{Target, TargetKey, Turn};
+pub use web::{
+    ClientAuth, FrameOptions, HttpServerSettings, NoSniff, PasswordHash, RateLimit, TlsBound,
+    TlsServerSettings, WebHeaders, WebSettings, WebTlsVersion,
+};

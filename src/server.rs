@@ -1,46 +1,54 @@
-//! The daemon's own HTTP server: metrics, health, readiness and a landing page.
+//! The daemon's own server: metrics, health, readiness and a landing page, over HTTP with or without TLS.
 //!
 //! Whoever can reach it shares one pool of file descriptors with the probes, and may be slow,
 //! broken or hostile. So the accept loop is ours: connections are capped in all and per address,
 //! and every one of them ends by a deadline whatever its peer does.
 
+mod access;
 mod admission;
 mod alerts;
 mod api;
 mod events;
+mod listen;
 mod orders;
 mod pages;
+mod passwords;
 mod patience;
+mod rate;
 mod readiness;
+mod tls;
+mod web;
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
-use tower::ServiceExt;
+use tokio_rustls::TlsAcceptor;
 
+use self::access::{Access, Origin, Peer};
 use self::admission::{Admission, Pass};
-use self::orders::Peer;
-use self::patience::Watched;
-use crate::metrics::{Exposition, Own, Rejection};
+use self::listen::{Accepted, Io};
+use self::passwords::Passwords;
+use self::patience::{Patience, Watched};
+use crate::metrics::{Exposition, HandshakeFailure, Own, Rejection};
 use crate::model::{Beat, TargetGroup};
 
 pub use self::alerts::{Alerting, Receivers};
 pub use self::events::Events;
+pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
 pub use self::readiness::{Judge, Readiness};
+pub use self::web::Web;
 
 /// A question about the daemon; the error says what is wrong, in one line.
 pub type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -67,8 +75,8 @@ pub struct State {
     pub events: Box<dyn Events>,
     /// The alerts, the silences and the receivers.
     pub alerting: Alerting,
-    /// Whether orders are taken from other hosts too.
-    pub admin: bool,
+    /// What the web configuration file asks for, now.
+    pub web: watch::Receiver<Arc<Web>>,
     /// What clients may cost.
     pub limits: Limits,
     /// The sign of life of what accepts connections, each second at least.
@@ -113,50 +121,12 @@ const MAX_HEADER_FIELDS: usize = 64;
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// It beats so often at least.
 const BEAT: Duration = Duration::from_secs(1);
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: u32 = 1024;
-
-/// Listens on all addresses, or on none.
-///
-/// The error names the address, what is wrong and what to do.
-pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, String> {
-    let listen = |address: &SocketAddr| {
-        bind_one(*address).map_err(|error| {
-            let advice = match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "another process listens there: stop it, or choose another address"
-                }
-                io::ErrorKind::PermissionDenied => {
-                    "this user may not: choose a port above 1023, or grant CAP_NET_BIND_SERVICE"
-                }
-                io::ErrorKind::AddrNotAvailable => {
-                    "no interface of this host has that address: choose another one"
-                }
-                _ => "choose another address",
-            };
-            format!("cannot listen on {address}: {error}; {advice}")
-        })
-    };
-    addresses.iter().map(listen).collect()
-}
-
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    // A restart must not wait for the connections of the run before it.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
 
 /// Answers requests until `stop` is done, then lets those under way finish for a short while.
 ///
-/// The error says that there is nothing to listen on.
+/// The error says that there is nothing to listen on, or what this host lacks.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     state: Arc<State>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), String> {
@@ -164,15 +134,22 @@ pub async fn serve(
         return Err("there is no address to listen on".to_owned());
     }
     let mut stop = pin!(stop);
-    let mut server = Server::new(state);
+    let mut server = Server::new(state)?;
+    let mut web = server.state.web.clone();
+    let mut changing = true;
+    server.tell_open(&listeners);
     loop {
         server.state.beat.beat(Instant::now().into_std());
         tokio::select! {
             biased;
             () = &mut stop => break,
             Some(ended) = server.connections.join_next() => report(ended),
+            changed = web.changed(), if changing => {
+                changing = changed.is_ok();
+                server.tell_open(&listeners);
+            }
             accepted = accept(&listeners) => match accepted {
-                Ok((stream, peer)) => server.admit(stream, peer),
+                Ok(accepted) => server.admit(accepted),
                 // That one client's fault: it has gone already.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -190,7 +167,7 @@ pub async fn serve(
 }
 
 /// The next connection of any listener.
-async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+async fn accept(listeners: &[Listener]) -> io::Result<Accepted> {
     poll_fn(|context| {
         let mut polled = listeners.iter().map(|each| each.poll_accept(context));
         polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
@@ -202,7 +179,7 @@ async fn accept(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)
 struct Server {
     state: Arc<State>,
     admission: Arc<Admission>,
-    router: Router,
+    access: Access,
     http: http1::Builder,
     connections: JoinSet<()>,
     closing: watch::Sender<bool>,
@@ -211,7 +188,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(state: Arc<State>) -> Self {
+    fn new(state: Arc<State>) -> Result<Self, String> {
         let mut http = http1::Builder::new();
         // hyper's own header timeout would also end an idle connection between two scrapes; the
         // deadlines of `Patience` tell the two apart.
@@ -219,28 +196,59 @@ impl Server {
             .max_headers(MAX_HEADER_FIELDS)
             .max_header_size(MAX_HEADER_BYTES)
             .max_buf_size(2 * MAX_HEADER_BYTES);
-        Self {
+        Ok(Self {
             admission: Arc::new(Admission::new(Arc::clone(&state.own), state.limits)),
-            router: pages::router(Arc::clone(&state)),
+            access: Access {
+                router: pages::router(Arc::clone(&state)),
+                own: Arc::clone(&state.own),
+                passwords: Arc::new(Passwords::new()?),
+            },
             state,
             http,
             connections: JoinSet::new(),
             closing: watch::Sender::new(false),
             failing: false,
+        })
+    }
+
+    /// Tells which addresses anybody can read from. Nobody who is not known can order anything there.
+    fn tell_open(&self, listeners: &[Listener]) {
+        let asks_who = self.web().asks_who();
+        let open: Vec<_> = listeners
+            .iter()
+            .filter(|listener| listener.is_open() && !asks_who)
+            .flat_map(Listener::address)
+            .collect();
+        let gauge = &self.state.own.http_open_listeners;
+        let before = gauge.get();
+        gauge.set(i64::try_from(open.len()).unwrap_or(i64::MAX));
+        for address in open.iter().filter(|_| before == 0) {
+            tracing::warn!(
+                %address,
+                "whoever reaches this address can read all that is here, but order nothing: users or \
+                 client certificates are set up by --web.config.file"
+            );
         }
     }
 
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn web(&self) -> Arc<Web> {
+        Arc::clone(&self.state.web.borrow())
+    }
+
+    fn admit(&mut self, (stream, origin): Accepted) {
         self.failing = false;
-        match self.admission.admit(peer.ip()) {
+        match self.admission.admit(origin.address()) {
             Ok(pass) => {
-                let connection = self.connection(stream, peer, pass);
+                let connection = self.connection(stream, origin, pass);
                 self.connections.spawn(connection);
             }
             Err(cause) => {
+                let peer = origin.address();
                 tracing::debug!(%peer, cause = cause.as_str(), "refused a connection");
                 self.state.own.rejected(cause);
-                refuse(stream);
+                if origin == Origin::Socket || !self.web().has_tls() {
+                    refuse(stream);
+                }
             }
         }
     }
@@ -256,34 +264,43 @@ impl Server {
     /// One connection from its first byte to its last.
     fn connection(
         &self,
-        stream: TcpStream,
-        peer: SocketAddr,
+        stream: Box<dyn Io>,
+        origin: Origin,
         pass: Pass,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let router = self.router.clone();
         let patience = Arc::clone(&pass.patience);
-        let answer = {
-            let patience = Arc::clone(&patience);
-            service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-                patience.request();
-                request.extensions_mut().insert(Peer(peer.ip()));
-                let patience = Arc::clone(&patience);
-                let answer = router.clone().oneshot(request);
-                async move {
-                    answer
-                        .await
-                        .map(|answer| patience::until_sent(answer, patience))
-                }
-            })
+        let access = self.access.clone();
+        let web = self.state.web.clone();
+        let opening = Opening {
+            web: self.web(),
+            origin,
+            patience: Arc::clone(&patience),
+            own: Arc::clone(&self.state.own),
         };
-        let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(Watched::new(stream, Arc::clone(&patience)));
-        let connection = self.http.serve_connection(io, answer);
+        let http = self.http.clone();
         let mut closing = self.closing.subscribe();
         async move {
             let _pass = pass;
-            let mut connection = pin!(connection);
-            let mut expired = pin!(patience::expired(patience));
+            let mut expired = pin!(patience::expired(Arc::clone(&patience)));
+            let opened = tokio::select! {
+                biased;
+                opened = opening.open(stream) => opened,
+                () = &mut expired => return opening.expired(),
+                _ = closing.changed() => return,
+            };
+            let Some((stream, peer)) = opened else { return };
+            let answer = {
+                let patience = Arc::clone(&patience);
+                service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                    patience.request();
+                    let patience = Arc::clone(&patience);
+                    let web = Arc::clone(&web.borrow());
+                    let answer = access.clone().answer(web, peer, request);
+                    async move { Ok::<_, Infallible>(patience::until_sent(answer.await, patience)) }
+                })
+            };
+            let io = TokioIo::new(Watched::new(stream, patience));
+            let mut connection = pin!(http.serve_connection(io, answer));
             let mut open = true;
             loop {
                 tokio::select! {
@@ -319,6 +336,49 @@ impl Server {
     }
 }
 
+/// What comes before the first request.
+struct Opening {
+    web: Arc<Web>,
+    origin: Origin,
+    patience: Arc<Patience>,
+    own: Arc<Own>,
+}
+
+impl Opening {
+    /// The stream on which HTTP is spoken, and who is at its other end; none if that failed.
+    async fn open(&self, stream: Box<dyn Io>) -> Option<(Box<dyn Io>, Peer)> {
+        let unknown = Peer {
+            origin: self.origin,
+            known: false,
+        };
+        let Some(config) = self.web.tls().filter(|_| self.origin != Origin::Socket) else {
+            return Some((stream, unknown));
+        };
+        match TlsAcceptor::from(config).accept(stream).await {
+            Ok(stream) => {
+                self.patience.shaken();
+                let certificates = stream.get_ref().1.peer_certificates();
+                let shown = certificates.is_some_and(|shown| !shown.is_empty());
+                let known = self.web.verifies() && shown;
+                Some((Box::new(stream), Peer { known, ..unknown }))
+            }
+            Err(error) => {
+                let cause = tls::cause(&error);
+                tracing::debug!(%error, cause = cause.as_str(), "a TLS handshake failed");
+                self.own.handshake_failed(cause);
+                None
+            }
+        }
+    }
+
+    /// It took too long, if it did not have to make room.
+    fn expired(&self) {
+        if !self.patience.is_lost() {
+            self.own.handshake_failed(HandshakeFailure::Timeout);
+        }
+    }
+}
+
 /// A panic of a connection's task is a mistake of this program; it cost one client its answer.
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
@@ -327,10 +387,8 @@ fn report(ended: Result<(), JoinError>) {
 }
 
 /// Tells the client why, if that can be done without waiting for it.
-fn refuse(stream: TcpStream) {
+fn refuse(stream: Box<dyn Io>) {
     const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 21\r\n\
         connection: close\r\n\r\ntoo many connections\n";
-    if let Ok(mut stream) = stream.into_std() {
-        let _ = io::Write::write(&mut stream, ANSWER);
-    }
+    stream.last_word(ANSWER);
 }

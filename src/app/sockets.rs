@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{OwnedFd, RawFd};
 
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
 use rustix::net::{AddressFamily, SocketType};
 
 use crate::net;
+use crate::server::Listener;
 
 /// The first of the descriptors; the others follow it.
 const FIRST: RawFd = 3;
@@ -19,7 +19,7 @@ const MOST: u32 = 64;
 /// The sockets, in the order of the unit.
 ///
 /// The error says that there is none, or one that cannot be served.
-pub(super) fn handed_over() -> Result<Vec<tokio::net::TcpListener>, String> {
+pub(super) fn handed_over() -> Result<Vec<Listener>, String> {
     let descriptors = descriptors(|name| std::env::var_os(name), std::process::id())?;
     if descriptors.is_empty() {
         return Err(
@@ -69,24 +69,32 @@ fn descriptors(
     Ok(descriptors.map(|(n, _)| name(n, names.next())).collect())
 }
 
-fn listener(socket: OwnedFd) -> io::Result<tokio::net::TcpListener> {
-    let family = socket_domain(&socket)?;
-    let is_ip = family == AddressFamily::INET || family == AddressFamily::INET6;
-    if !is_ip || socket_type(&socket)? != SocketType::STREAM || !socket_acceptconn(&socket)? {
-        return Err(io::Error::other(
-            "it is no TCP socket that listens (ListenStream=, Accept=no)",
-        ));
+fn listener(socket: OwnedFd) -> io::Result<Listener> {
+    if socket_type(&socket)? == SocketType::STREAM && socket_acceptconn(&socket)? {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        match socket_domain(&socket)? {
+            AddressFamily::INET | AddressFamily::INET6 => {
+                return tokio::net::TcpListener::from_std(socket.into()).map(Listener::Tcp);
+            }
+            AddressFamily::UNIX => {
+                return tokio::net::UnixListener::from_std(socket.into()).map(Listener::Unix);
+            }
+            _ => {}
+        }
     }
-    let listener = TcpListener::from(socket);
-    listener.set_nonblocking(true)?;
-    tokio::net::TcpListener::from_std(listener)
+    Err(io::Error::other(
+        "it is no TCP or UNIX socket that listens (ListenStream=, Accept=no)",
+    ))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
     use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
+    use crate::server::Address;
 
     fn of(variables: &[(&str, &str)]) -> Result<Vec<(RawFd, String)>, String> {
         let variable = |name: &str| {
@@ -126,18 +134,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_tcp_sockets_that_listen_are_served() {
+    async fn only_streams_that_listen_are_served() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("s");
+        let local = UnixListener::bind(&path).expect("bound");
         let good = TcpListener::bind("127.0.0.1:0").expect("bound");
         let address = good.local_addr().expect("bound");
-        let served = net::handle_of(good.as_raw_fd()).and_then(listener);
-        let served = served.expect("served");
-        assert_eq!(served.local_addr().expect("bound"), address);
+        for (descriptor, at) in [
+            (good.as_raw_fd(), Address::Tcp(address)),
+            (local.as_raw_fd(), Address::Unix(path)),
+        ] {
+            let served = net::handle_of(descriptor).and_then(listener);
+            assert_eq!(served.expect("served").address().expect("bound"), at);
+        }
         let client = std::net::TcpStream::connect(address).expect("it listens");
         let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("bound");
         for descriptor in [client.as_raw_fd(), udp.as_raw_fd()] {
             let refused = net::handle_of(descriptor).and_then(listener);
             let why = refused.expect_err("refused").to_string();
-            assert!(why.contains("no TCP socket that listens"), "{why}");
+            assert!(why.contains("no TCP or UNIX socket that listens"), "{why}");
         }
         assert!(net::handle_of(9_999).is_err());
     }

@@ -1,20 +1,26 @@
 //! Asks a daemon's API: one request over a connection of its own.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
+use tokio::net::UnixStream;
 use url::{Position, Url};
 
-use crate::model::{Failure, Reason};
+use crate::files::Files;
+use crate::model::{Failure, Reason, Secret};
 use crate::net::http::{Answer, Exchange, wire_cap};
 use crate::net::{
-    Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings,
+    Capped, Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings,
+    failure_of,
 };
 use crate::server::ORDER_HEADER;
 
@@ -28,22 +34,60 @@ const HTTP1: &[u8] = b"http/1.1";
 #[derive(Clone, Debug)]
 pub(super) struct Daemon {
     url: Url,
-    dial: Endpoint,
-    /// The name to verify; none without TLS.
-    name: Option<ServerName<'static>>,
+    way: Way,
+    /// What says who asks.
+    credentials: Option<HeaderValue>,
+    tls: TlsSettings,
+}
+
+/// How a daemon is reached.
+#[derive(Clone, Debug)]
+enum Way {
+    /// Over a file of this host.
+    Socket(PathBuf),
+    /// Over the network.
+    Host {
+        dial: Endpoint,
+        /// The name to verify; none without TLS.
+        name: Option<ServerName<'static>>,
+    },
+}
+
+/// Who asks, and whom they trust.
+#[derive(Default)]
+pub(super) struct Trust {
+    /// The password of the users that URLs name.
+    pub(super) password: Option<Secret>,
+    /// The authorities, instead of this host's.
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 impl Daemon {
     /// Reads the URL below which its API is.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, trust: &Trust) -> Result<Self, String> {
+        let tls = TlsSettings {
+            ca_file: trust.ca_file.clone(),
+            ..TlsSettings::default()
+        };
+        if let Some(path) = text.strip_prefix("unix:") {
+            if !path.starts_with('/') {
+                return Err("expected an absolute path after `unix:`".to_owned());
+            }
+            return Ok(Self {
+                url: Url::parse("http://localhost/").map_err(|error| error.to_string())?,
+                way: Way::Socket(path.into()),
+                credentials: None,
+                tls,
+            });
+        }
         let url = Url::parse(text).map_err(|error| {
             format!("not a URL like http://10.1.0.5:9887 or https://hotspare.example.com: {error}")
         })?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err("expected http or https".to_owned());
         }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("credentials do not belong in a URL".to_owned());
+        if url.password().is_some() {
+            return Err("a password does not belong in a URL: --password-file".to_owned());
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err("expected the daemon's address, without a query".to_owned());
@@ -54,14 +98,20 @@ impl Daemon {
             _ => None,
         };
         let port = url.port_or_known_default().ok_or("there is no port")?;
+        let credentials = credentials(&url, &host, trust)?;
         let dial = Endpoint { host, port };
-        Ok(Self { url, dial, name })
+        Ok(Self {
+            url,
+            way: Way::Host { dial, name },
+            credentials,
+            tls,
+        })
     }
 
     /// The daemons at these URLs. The error does not repeat what may hold a password.
-    pub(super) fn all(urls: &[String]) -> Result<Vec<Self>, String> {
+    pub(super) fn all(urls: &[String], trust: &Trust) -> Result<Vec<Self>, String> {
         let parsed = urls.iter().enumerate().map(|(place, url)| {
-            Self::parse(url).map_err(|why| format!("--url, number {}: {why}", place + 1))
+            Self::parse(url, trust).map_err(|why| format!("--url, number {}: {why}", place + 1))
         });
         parsed.collect()
     }
@@ -79,8 +129,32 @@ impl Daemon {
 
 impl std::fmt::Display for Daemon {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.url.as_str().trim_end_matches('/'))
+        match &self.way {
+            Way::Socket(path) => write!(f, "unix:{}", path.display()),
+            Way::Host { .. } => f.write_str(self.url.as_str().trim_end_matches('/')),
+        }
     }
+}
+
+/// What says that the URL's user asks. A password goes in the clear to this host only.
+fn credentials(url: &Url, host: &Host, trust: &Trust) -> Result<Option<HeaderValue>, String> {
+    if url.username().is_empty() {
+        return Ok(None);
+    }
+    let password = trust.password.as_ref();
+    let password = password.ok_or("a user needs a password: --password-file")?;
+    let here = match host {
+        Host::Ip(address) => address.is_loopback(),
+        Host::Name(name) => name.to_string() == "localhost",
+    };
+    if url.scheme() == "http" && !here {
+        return Err("a password goes to other hosts over https only".to_owned());
+    }
+    let text = format!("{}:{}", url.username(), password.expose());
+    let value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(text)));
+    let mut value = value.map_err(|error| error.to_string())?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 /// What asks.
@@ -114,7 +188,11 @@ impl Client {
     }
 
     async fn send(&self, daemon: &Daemon, request: Prepared) -> Result<Vec<u8>, String> {
-        let request = request.map_err(|error| error.to_string())?;
+        let mut request = request.map_err(|error| error.to_string())?;
+        if let Some(credentials) = &daemon.credentials {
+            let headers = request.headers_mut();
+            headers.insert(AUTHORIZATION, credentials.clone());
+        }
         let asked = tokio::time::timeout(TIMEOUT, self.exchange(daemon, request)).await;
         let asked = asked.map_err(|_| format!("no answer within {}s", TIMEOUT.as_secs()))?;
         let answer = asked.map_err(|failure| failure.detail.to_string())?;
@@ -130,22 +208,30 @@ impl Client {
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, Failure> {
         let mut watch = Stopwatch::start();
-        let host = &daemon.dial.host;
-        let addresses = self
-            .resolver
-            .resolve(host, IpVersion::Any, &mut watch)
-            .await?;
-        let wire = connect(&addresses, daemon.dial.port, &mut watch).await?;
         let exchange = Exchange {
             request,
             max_body_bytes: MAX_BODY,
             keep_body: true,
         };
-        let Some(name) = &daemon.name else {
+        let (dial, name) = match &daemon.way {
+            Way::Host { dial, name } => (dial, name),
+            Way::Socket(path) => {
+                let opened = UnixStream::connect(path).await;
+                let stream = opened.map_err(|error| failure_of(&error, "the socket"))?;
+                let wire = Capped::new(stream, wire_cap(MAX_BODY));
+                return exchange.http1(wire, &mut watch).await;
+            }
+        };
+        let addresses = self
+            .resolver
+            .resolve(&dial.host, IpVersion::Any, &mut watch)
+            .await?;
+        let wire = connect(&addresses, dial.port, &mut watch).await?;
+        let Some(name) = name else {
             return exchange.http1(wire, &mut watch).await;
         };
-        let nothing = |_: &std::path::Path| Err("no files are named".to_owned());
-        let tls = TlsClient::new(&TlsSettings::default(), &self.roots, nothing)
+        let files = Files::new(None, PathBuf::new());
+        let tls = TlsClient::new(&daemon.tls, &self.roots, |path| files.read(path))
             .map_err(|(_, why)| Failure::new(Reason::LocalResources, why))?;
         let stream = tls
             .handshake(wire, name, &[HTTP1], &mut None, &mut watch)
@@ -202,6 +288,11 @@ fn refusal(status: StatusCode, body: &[u8]) -> String {
     match serde_json::from_slice(body) {
         Ok(Error { error, known }) if known.is_empty() => error,
         Ok(Error { error, known }) => format!("{error}; there are: {}", known.join(", ")),
+        Err(_) if status == StatusCode::UNAUTHORIZED => {
+            "it asks who is there: name a user in the URL (https://USER@HOST) and the password's file by \
+             --password-file; if it has both, one of them is wrong"
+                .to_owned()
+        }
         Err(_) => format!("the answer is {status}: is that a daemon's address?"),
     }
 }
@@ -230,7 +321,7 @@ mod tests {
                 "https://[::1]/hotspare/api/v1/groups/gx:%20y",
             ),
         ] {
-            let daemon = Daemon::parse(url).expect(url);
+            let daemon = Daemon::parse(url, &Trust::default()).expect(url);
             let asked = daemon.part(&["groups", group]);
             assert_eq!(asked.as_str(), path);
             assert!(request(&asked).is_ok(), "{path}");
@@ -246,13 +337,40 @@ mod tests {
             "ftp://h",
             "http://",
             "http://u:secret@h",
-            "http://secret@h",
+            "https://u:secret@h",
+            "https://u@h",
+            "unix:run/hotspare.sock",
             "http://h?token=secret",
             "http://h#secret",
         ] {
-            let why = Daemon::parse(url).expect_err(url);
+            let why = Daemon::parse(url, &Trust::default()).expect_err(url);
             assert!(!why.contains("secret"), "{url}: {why}");
         }
+    }
+
+    #[test]
+    fn a_password_goes_to_other_hosts_over_tls_only_and_is_never_shown() {
+        let trust = Trust {
+            password: Some(Secret::new("secret".to_owned())),
+            ca_file: None,
+        };
+        for (url, sent) in [
+            ("https://u@h", true),
+            ("http://u@127.0.0.1:9887", true),
+            ("http://u@localhost", true),
+            ("https://h", false),
+            ("unix:/run/hotspare/hotspare.sock", false),
+        ] {
+            let daemon = Daemon::parse(url, &trust).expect(url);
+            assert_eq!(daemon.to_string(), url);
+            assert_eq!(daemon.credentials.is_some(), sent, "{url}");
+            let shown = format!("{daemon:?}");
+            assert!(
+                !shown.contains("secret") && !shown.contains("Basic"),
+                "{shown}"
+            );
+        }
+        assert!(Daemon::parse("http://u@h", &trust).is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -10,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::ask::{Client, Daemon};
+use super::ask::{Client, Daemon, Trust};
+use crate::files::Files;
 
 /// Whom to ask.
 #[derive(Debug, Args)]
 pub(super) struct Daemons {
-    /// A daemon to ask; may be given more than once, or with commas between (`rank` takes one).
+    /// A daemon to ask (`http://HOST:9887`, `https://USER@HOST`, `unix:/run/hotspare/hotspare.sock`);
+    /// may be given more than once, or with commas between (`rank` takes one).
     #[arg(
         long = "url",
         env = "HOTSPARE_URL",
@@ -25,6 +28,14 @@ pub(super) struct Daemons {
         default_value = "http://127.0.0.1:9887"
     )]
     urls: Vec<String>,
+
+    /// The password of the users that the URLs name.
+    #[arg(long, env = "HOTSPARE_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    /// The authorities to trust instead of this host's (PEM).
+    #[arg(long, env = "HOTSPARE_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 /// How an answer is written.
@@ -50,7 +61,14 @@ type Each<T> = Vec<(String, Result<T, String>)>;
 impl Daemons {
     /// The daemons, if all can be asked.
     pub(super) fn parse(&self) -> Result<Vec<Daemon>, Failed> {
-        Daemon::all(&self.urls).map_err(Failed::Usage)
+        let files = Files::new(None, PathBuf::new());
+        let password = self.password_file.as_deref();
+        let password = password.map(|path| files.read_secret(path)).transpose();
+        let trust = Trust {
+            password: password.map_err(Failed::Usage)?,
+            ca_file: self.ca_file.clone(),
+        };
+        Daemon::all(&self.urls, &trust).map_err(Failed::Usage)
     }
 
     /// Does something with every daemon, one after the other, and gives what came of each with the

@@ -40,13 +40,16 @@ const LISTS: [&str; 7] = [
 ];
 
 /// Variables with the prefix that are the command line's, its flags in upper case, or the build's.
-pub const RESERVED: [&str; 7] = [
+pub const RESERVED: [&str; 10] = [
     "HOTSPARE_CONFIG_FILE",
     "HOTSPARE_WEB_LISTEN_ADDRESS",
     "HOTSPARE_WEB_SYSTEMD_SOCKET",
+    "HOTSPARE_WEB_CONFIG_FILE",
     "HOTSPARE_LOG_LEVEL",
     "HOTSPARE_LOG_FORMAT",
     "HOTSPARE_URL",
+    "HOTSPARE_PASSWORD_FILE",
+    "HOTSPARE_CA_FILE",
     "HOTSPARE_REVISION",
 ];
 

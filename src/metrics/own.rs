@@ -171,6 +171,20 @@ own! {
     /// too many from one address (address), waiting without a request while the place was needed
     /// (evicted), or an error of this host (accept).
     http_connections_rejected_total: IntCounterVec = &["cause"];
+    /// Requests that were refused, by cause: without a user where one is needed (missing), of an unknown
+    /// user or with a wrong password (wrong), after too many attempts (attempts), above the rate limit
+    /// (rate), or an order of somebody who may not give any (order).
+    http_requests_refused_total: IntCounterVec = &["cause"];
+    /// TLS handshakes that failed, by cause: not done in time (timeout), a certificate of the client
+    /// that is missing or not good (certificate), the client did not like ours (alert), no TLS or none
+    /// that is spoken here (protocol), or the client left (closed).
+    http_tls_handshake_failures_total: IntCounterVec = &["cause"];
+    /// Addresses that other hosts can reach and that ask nobody who they are: whoever reaches them can
+    /// read everything, and order nothing.
+    http_open_listeners: IntGauge = ();
+    /// Whether the web configuration file is in force as it is now; 0 if it was changed and is not good,
+    /// so that the one before it still is. 1 without such a file.
+    web_config_last_reload_successful: IntGauge = ();
     /// How long it took to make a page; scrapes within about a second share one.
     scrape_duration_seconds: Histogram = SCRAPE_BUCKETS;
     /// Series of all targets, sets and pairs on the page.
@@ -214,6 +228,80 @@ impl Rejection {
     }
 }
 
+/// Why the server refused a request before it looked at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It says nobody, where somebody has to be named.
+    NoCredentials,
+    /// There is no such user, or the password is wrong.
+    WrongCredentials,
+    /// Passwords were tried too often.
+    TooManyAttempts,
+    /// There were too many requests.
+    RateLimit,
+    /// An order by somebody who may not give any.
+    Order,
+}
+
+impl Refused {
+    /// Every cause.
+    pub const ALL: [Self; 5] = [
+        Self::NoCredentials,
+        Self::WrongCredentials,
+        Self::TooManyAttempts,
+        Self::RateLimit,
+        Self::Order,
+    ];
+
+    /// The value of the label `cause`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCredentials => "missing",
+            Self::WrongCredentials => "wrong",
+            Self::TooManyAttempts => "attempts",
+            Self::RateLimit => "rate",
+            Self::Order => "order",
+        }
+    }
+}
+
+/// Why a TLS handshake with a client failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// It was not done in time.
+    Timeout,
+    /// The client's certificate is missing or not good.
+    Certificate,
+    /// The client ended it, and said why.
+    Alert,
+    /// The client does not speak TLS, or none that is spoken here.
+    Protocol,
+    /// The client left.
+    Closed,
+}
+
+impl HandshakeFailure {
+    /// Every cause.
+    pub const ALL: [Self; 5] = [
+        Self::Timeout,
+        Self::Certificate,
+        Self::Alert,
+        Self::Protocol,
+        Self::Closed,
+    ];
+
+    /// The value of the label `cause`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Certificate => "certificate",
+            Self::Alert => "alert",
+            Self::Protocol => "protocol",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl Own {
     /// All families, at zero. `started` is when this process did: its host's boot time may be
     /// hidden from it, so that `/proc` cannot tell.
@@ -239,6 +327,15 @@ impl Own {
             own.http_connections_rejected_total
                 .with_label_values(&[cause.as_str()]);
         }
+        for cause in Refused::ALL {
+            own.http_requests_refused_total
+                .with_label_values(&[cause.as_str()]);
+        }
+        for cause in HandshakeFailure::ALL {
+            own.http_tls_handshake_failures_total
+                .with_label_values(&[cause.as_str()]);
+        }
+        own.web_config_last_reload_successful.set(1);
         Ok(own)
     }
 
@@ -292,6 +389,20 @@ impl Own {
     /// Counts a connection that the server did not take or keep.
     pub fn rejected(&self, cause: Rejection) {
         self.http_connections_rejected_total
+            .with_label_values(&[cause.as_str()])
+            .inc();
+    }
+
+    /// Counts a request that was refused.
+    pub fn refused(&self, cause: Refused) {
+        self.http_requests_refused_total
+            .with_label_values(&[cause.as_str()])
+            .inc();
+    }
+
+    /// Counts a TLS handshake that failed.
+    pub fn handshake_failed(&self, cause: HandshakeFailure) {
+        self.http_tls_handshake_failures_total
             .with_label_values(&[cause.as_str()])
             .inc();
     }

@@ -108,7 +108,7 @@ impl Drop for Pass {
 
 /// Who counts as one client: an IPv4 address, or an IPv6 network, since whoever has one IPv6
 /// address has 2^64 of them.
-fn client(peer: IpAddr) -> IpAddr {
+pub(super) fn client(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

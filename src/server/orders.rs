@@ -2,9 +2,9 @@
 //!
 //! Little can be changed through this server. A page in a browser cannot do it: it is asked for a
 //! header and a type of content that a page may not send elsewhere, and whatever names its origin is
-//! refused. Nor can another host, unless the daemon was told to let it.
+//! refused. Nor can whoever is not known: other hosts have to show who they are, by a password or by a
+//! certificate.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -19,17 +19,15 @@ use tokio::sync::Mutex;
 use tokio::task::JoinError;
 
 use super::State;
+use super::access::{Origin, Peer};
 use super::api::json;
+use crate::metrics::Refused;
 
 /// What an order has to come with: no page of another origin can send it unasked.
 pub const ORDER_HEADER: HeaderName = HeaderName::from_static("x-hotspare-order");
 
 /// Bytes of an order.
 const MAX_ORDER: usize = 4096;
-
-/// Who is at the other end of the connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
 
 /// What came of an order: the answer, or why it is refused.
 pub(super) type Came<A> = Result<A, (StatusCode, String)>;
@@ -76,7 +74,8 @@ pub(super) fn order<T: DeserializeOwned + 'static, A: Serialize + 'static>(
                               Extension(peer): Extension<Peer>,
                               headers: HeaderMap,
                               body: Bytes| {
-        let came = may(state.admin, peer, &headers)
+        let came = may(peer, &headers)
+            .inspect_err(|_| state.own.refused(Refused::Order))
             .map_err(|(status, why)| (status, why.to_owned()))
             .and_then(|()| {
                 // The reader's words may repeat what was sent, which is sent back as JSON to who sent it.
@@ -93,20 +92,21 @@ pub(super) fn order<T: DeserializeOwned + 'static, A: Serialize + 'static>(
 }
 
 /// Whether whoever asks may order anything.
-fn may(
-    admin: bool,
-    Peer(peer): Peer,
-    headers: &HeaderMap,
-) -> Result<(), (StatusCode, &'static str)> {
+fn may(peer: Peer, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
     if headers.contains_key(ORIGIN) {
         return Err((StatusCode::FORBIDDEN, "a page in a browser may not do that"));
     }
+    let near = match peer.origin {
+        Origin::Host(address) => address.to_canonical().is_loopback(),
+        Origin::Socket => true,
+    };
+    // Whoever is behind a proxy may be anywhere.
     let proxied = headers.keys().any(is_of_a_proxy);
-    if !admin && (proxied || !peer.to_canonical().is_loopback()) {
+    if !peer.known && (proxied || !near) {
         return Err((
             StatusCode::FORBIDDEN,
-            "orders are taken on this host only: run the command there, or start the daemon \
-             with --web.enable-admin",
+            "orders are taken from this host, or from those who show who they are: run the command \
+             there, or set up users or client certificates by --web.config.file",
         ));
     }
     if !headers.contains_key(ORDER_HEADER) {
@@ -149,14 +149,18 @@ mod tests {
 
     const HERE: &str = "127.0.0.1";
     const THERE: &str = "10.1.0.5";
+    const SOCKET: &str = "unix";
 
-    fn status(admin: bool, peer: &str, headers: &[(&'static str, &str)]) -> u16 {
+    fn status(known: bool, peer: &str, headers: &[(&'static str, &str)]) -> u16 {
         let headers = headers.iter().map(|(name, value)| {
             let value = HeaderValue::from_str(value).expect("a value");
             (HeaderName::from_static(name), value)
         });
-        let peer = Peer(peer.parse().expect("an address"));
-        let may = may(admin, peer, &headers.collect());
+        let origin = match peer {
+            SOCKET => Origin::Socket,
+            address => Origin::Host(address.parse().expect("an address")),
+        };
+        let may = may(Peer { origin, known }, &headers.collect());
         may.map_or_else(|(status, _)| status.as_u16(), |()| 200)
     }
 
@@ -164,15 +168,16 @@ mod tests {
     const ORDER: (&str, &str) = ("x-hotspare-order", "drill");
 
     #[test]
-    fn orders_are_taken_from_this_host_only_unless_others_were_let_in() {
-        for (admin, peer, expected) in [
+    fn orders_are_taken_from_this_host_and_from_those_who_are_known() {
+        for (known, peer, expected) in [
             (false, HERE, 200),
+            (false, SOCKET, 200),
             (false, "::1", 200),
             (false, "::ffff:127.0.0.1", 200),
             (false, THERE, 403),
             (true, THERE, 200),
         ] {
-            assert_eq!(status(admin, peer, &[JSON, ORDER]), expected, "{peer}");
+            assert_eq!(status(known, peer, &[JSON, ORDER]), expected, "{peer}");
         }
         for name in [
             "forwarded",
@@ -184,6 +189,7 @@ mod tests {
         ] {
             let proxied = [JSON, ORDER, (name, "x")];
             assert_eq!(status(false, HERE, &proxied), 403, "{name}");
+            assert_eq!(status(false, SOCKET, &proxied), 403, "{name}");
             assert_eq!(status(true, HERE, &proxied), 200, "{name}");
         }
     }
@@ -207,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_page_in_a_browser_cannot_order_anything() {
-        for admin in [false, true] {
+        for known in [false, true] {
             for (headers, expected) in [
                 (&[JSON, ORDER][..], 200),
                 (
@@ -220,7 +226,7 @@ mod tests {
                 (&[JSON, ORDER, ("origin", "null")], 403),
                 (&[JSON, ORDER, ("origin", "http://127.0.0.1:9887")], 403),
             ] {
-                assert_eq!(status(admin, HERE, headers), expected, "{headers:?}");
+                assert_eq!(status(known, HERE, headers), expected, "{headers:?}");
             }
         }
     }

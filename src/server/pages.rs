@@ -140,7 +140,7 @@ fn say(status: StatusCode, text: &str) -> Response {
 }
 
 /// The headers that every answer carries.
-async fn guarded(mut response: Response) -> Response {
+pub(super) async fn guarded(mut response: Response) -> Response {
     let head = response.headers_mut();
     head.insert(X_CONTENT_TYPE_OPTIONS, value("nosniff"));
     head.insert(CONTENT_SECURITY_POLICY, value(POLICY));

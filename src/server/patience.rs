@@ -11,10 +11,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::Limits;
+use super::listen::Io;
 
 /// The deadline of a connection, which moves with what is going on.
 ///
@@ -56,6 +56,21 @@ impl Patience {
                 waker: None,
             }),
         }
+    }
+
+    /// The TLS handshake is done.
+    pub(super) fn shaken(&self) {
+        let mut now = self.lock();
+        // What has lost its place does not get it back.
+        if now.deadline > now.since {
+            now.enter(Stage::Header, self.limits.header);
+        }
+    }
+
+    /// Whether it was told to make room.
+    pub(super) fn is_lost(&self) -> bool {
+        let now = self.lock();
+        now.deadline == now.since
     }
 
     /// A request's header is complete.
@@ -170,12 +185,12 @@ impl hyper::body::Body for UntilSent {
 
 /// A connection that tells what it reads and writes.
 pub(super) struct Watched {
-    stream: TcpStream,
+    stream: Box<dyn Io>,
     patience: Arc<Patience>,
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, patience: Arc<Patience>) -> Self {
+    pub(super) fn new(stream: Box<dyn Io>, patience: Arc<Patience>) -> Self {
         Self { stream, patience }
     }
 }

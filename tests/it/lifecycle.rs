@@ -363,6 +363,7 @@ fn every_flag_has_its_variable_and_lies_over_it() {
     for (name, value) in [
         ("HOTSPARE_CONFIG_FILE", "/nowhere/hotspare.yaml"),
         ("HOTSPARE_WEB_LISTEN_ADDRESS", "127.0.0.1"),
+        ("HOTSPARE_WEB_CONFIG_FILE", "/nowhere/web.yml"),
         ("HOTSPARE_LOG_LEVEL", "loud"),
         ("HOTSPARE_LOG_FORMAT", "xml"),
     ] {

@@ -73,3 +73,5 @@ mod state;
 mod systemd;
 mod units;
 mod vantages;
+mod web;
+mod web_config;

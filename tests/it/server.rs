@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 use hotspare::metrics::{Exposition, Format, Own, Store};
 use hotspare::model::{Beat, Drill, DrillOrder, DrillRefusal, Failover, TargetGroup};
 use hotspare::rule::{Alerts, Silences};
-use hotspare::server::{self, Alerting, Events, Judge, Limits, Readiness, State};
+use hotspare::server::{self, Alerting, Events, Judge, Limits, Readiness, State, Web};
 use hotspare::store as state;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -71,7 +71,7 @@ fn daemons() -> Vec<TargetGroup> {
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     exposition: Arc<Exposition>,
-    own: Arc<Own>,
+    pub(crate) own: Arc<Own>,
     ready: Arc<AtomicBool>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), String>>,
@@ -93,8 +93,18 @@ impl Served {
         Self::showing(filled().0, readiness, patient())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the test is what supervises")]
+    /// A server that answers as a web configuration file asks for.
+    pub(crate) fn guarded(web: Web, limits: Limits) -> Self {
+        let nothing = Readiness::new(Box::new(Vec::new), Duration::ZERO);
+        Self::answering(filled().0, nothing, limits, web)
+    }
+
     fn showing(store: Store, readiness: Readiness, limits: Limits) -> Self {
+        Self::answering(store, readiness, limits, Web::default())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test is what supervises")]
+    fn answering(store: Store, readiness: Readiness, limits: Limits, web: Web) -> Self {
         let own = Own::new("1.2.3", "abc", SystemTime::UNIX_EPOCH).expect("declared right");
         let own = Arc::new(own);
         let exposition = Arc::new(Exposition::new(
@@ -127,13 +137,16 @@ impl Served {
                 silences: Silences::kept_in(&state::Store::in_memory()),
                 receivers: Box::new(Vec::new),
             },
-            admin: false,
+            web: watch::channel(Arc::new(web)).1,
             limits,
             beat: Arc::new(Beat::new(Instant::now().into_std())),
         };
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
-        let listeners = server::bind(&[any]).expect("bound");
-        let port = listeners[0].local_addr().expect("bound").port();
+        let listeners = server::bind(&[any.into()]).expect("bound");
+        let Ok(server::Address::Tcp(address)) = listeners[0].address() else {
+            panic!("no address: {listeners:?}")
+        };
+        let port = address.port();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server::serve(listeners, Arc::new(state), async {
             let _ = stopped.await;
@@ -228,7 +241,7 @@ pub(crate) async fn ask(stream: &mut TcpStream, request: &str) -> Answer {
 }
 
 /// Reads until the end of a connection that says nothing more.
-async fn closed(stream: &mut TcpStream) {
+pub(crate) async fn closed(stream: &mut TcpStream) {
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(HANG, stream.read_to_end(&mut rest)).await;
     let _reset_or_end = ended.expect("closed by the server");
@@ -550,16 +563,16 @@ async fn stopping_ends_idle_and_stuck_connections_and_frees_the_port() {
     closed(&mut idle).await;
     closed(&mut half).await;
     assert!(TcpStream::connect(address).await.is_err());
-    let again = server::bind(&[SocketAddr::from(([0, 0, 0, 0], address.port()))]);
+    let again = server::bind(&[SocketAddr::from(([0, 0, 0, 0], address.port())).into()]);
     assert!(again.is_ok(), "{again:?}");
 }
 
 #[tokio::test]
 async fn an_address_that_cannot_be_listened_on_is_named_with_what_to_do() {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let taken = server::bind(&[any]).expect("bound");
-    let taken = taken[0].local_addr().expect("bound");
-    let error = server::bind(&[any, taken]).expect_err("taken");
+    let any = server::Address::from(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let bound = server::bind(std::slice::from_ref(&any)).expect("bound");
+    let taken = bound[0].address().expect("bound");
+    let error = server::bind(&[any, taken.clone()]).expect_err("taken");
     assert!(
         error.starts_with(&format!("cannot listen on {taken}: ")),
         "{error}"
@@ -567,7 +580,7 @@ async fn an_address_that_cannot_be_listened_on_is_named_with_what_to_do() {
     assert!(error.ends_with("another process listens there: stop it, or choose another address"));
     // Set aside for documentation: no host has it.
     let foreign = SocketAddr::from(([192, 0, 2, 1], 0));
-    let error = server::bind(&[foreign]).expect_err("foreign");
+    let error = server::bind(&[foreign.into()]).expect_err("foreign");
     assert!(
         error.contains("no interface of this host has that address"),
         "{error}"

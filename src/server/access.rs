@@ -1,0 +1,124 @@
+//! Who is asking, and whether they are answered at all.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Request, StatusCode};
+use axum::response::Response;
+use hyper::body::Incoming;
+use tower::ServiceExt as _;
+
+use super::admission::client;
+use super::pages;
+use super::passwords::Passwords;
+use super::web::Web;
+use crate::metrics::{Own, Refused};
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A host.
+    Host(IpAddr),
+    /// A process that may open the socket's file.
+    Socket,
+}
+
+impl Origin {
+    /// The address that counts.
+    pub(super) const fn address(self) -> IpAddr {
+        match self {
+            Self::Host(address) => address,
+            Self::Socket => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        }
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// Where the connection comes from.
+    pub(super) origin: Origin,
+    /// Whether it has been shown who it is: by a certificate that was verified, or by a password.
+    pub(super) known: bool,
+}
+
+/// Answers those who may ask.
+#[derive(Clone)]
+pub(super) struct Access {
+    pub(super) router: Router,
+    pub(super) own: Arc<Own>,
+    pub(super) passwords: Arc<Passwords>,
+}
+
+impl Access {
+    /// The answer to a request over a connection of this peer.
+    pub(super) async fn answer(
+        self,
+        web: Arc<Web>,
+        mut peer: Peer,
+        mut request: Request<Incoming>,
+    ) -> Response {
+        let mut answer = match self.check(&web, &mut peer, &request).await {
+            Ok(()) => {
+                request.extensions_mut().insert(peer);
+                match self.router.oneshot(request).await {
+                    Ok(answer) => answer,
+                    Err(never) => match never {},
+                }
+            }
+            Err(cause) => {
+                self.own.refused(cause);
+                pages::guarded(refusal(cause)).await
+            }
+        };
+        web.dress(answer.headers_mut());
+        answer
+    }
+
+    async fn check(
+        &self,
+        web: &Web,
+        peer: &mut Peer,
+        request: &Request<Incoming>,
+    ) -> Result<(), Refused> {
+        if !web.admits() {
+            return Err(Refused::RateLimit);
+        }
+        // The socket's file has a mode: whoever can open it needs no password.
+        let Origin::Host(address) = peer.origin else {
+            return Ok(());
+        };
+        if !web.users.is_empty() {
+            let header = request.headers().get(AUTHORIZATION);
+            let checked = self.passwords.check(&web.users, header, client(address));
+            checked.await?;
+            peer.known = true;
+        }
+        Ok(())
+    }
+}
+
+fn refusal(cause: Refused) -> Response {
+    let (status, text) = match cause {
+        Refused::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n"),
+        Refused::TooManyAttempts => (StatusCode::TOO_MANY_REQUESTS, "too many attempts\n"),
+        Refused::Order => (StatusCode::FORBIDDEN, "not allowed\n"),
+        Refused::NoCredentials | Refused::WrongCredentials => (
+            StatusCode::UNAUTHORIZED,
+            "a user and a password are needed\n",
+        ),
+    };
+    let mut answer = Response::new(Body::from(text));
+    *answer.status_mut() = status;
+    let (name, value) = match status {
+        StatusCode::UNAUTHORIZED => (WWW_AUTHENTICATE, "Basic realm=\"hotspare\""),
+        _ => (RETRY_AFTER, "1"),
+    };
+    answer
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
+    answer
+}
