@@ -51,7 +51,8 @@ impl Variable {
     /// Those that every dashboard has, before its own.
     pub(super) fn common() -> Vec<Self> {
         vec![
-            Self::many("job", "Job", "label_values(hotspare_build_info, job)"),
+            // Not any job: `up` and `process_…` are of everything that this Prometheus scrapes.
+            Self::many("job", "Job", "label_values(hotspare_build_info, job)").only_offered(),
             Self::many(
                 "instance",
                 "Instance",
