@@ -1,6 +1,7 @@
 //! The daemons themselves: do they run what is due, and what do they lack?
 
 use super::kit::{Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, among, row};
+use super::states;
 
 /// What a daemon does, as Prometheus sees it.
 const STATE: Look = Look(&[
@@ -18,10 +19,6 @@ const DURABLE: Look = Look(&[
 const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
 const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
 
-/// Whether its judgement goes on, as the rules ask it: movement is compared, and not clocks.
-const FRESH: &str =
-    "max by (instance) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[$__rate_interval]))";
-
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "hotspare-daemon",
@@ -35,7 +32,7 @@ pub(super) fn dashboard() -> Dashboard {
         ("{{instance}} started", "hotspare"),
     ))
     .has(row("What is wrong", wrong()))
-    .has(row("Which there are", vec![daemons(), states()]))
+    .has(row("Which there are", vec![daemons(), over_time()]))
     .has(row(
         "Do runs start when they are due?",
         vec![
@@ -87,9 +84,9 @@ fn wrong() -> Vec<Panel> {
     };
     vec![
         now("Do not answer", "max by (instance) (up{DAEMON})", "== 0")
-            .says("Daemons that Prometheus cannot scrape. What they last said is gone after five minutes."),
-        now("Stand still", FRESH, "== 0")
-            .says("Daemons that answer, and whose judgement did not move in the last four scrapes: what is on their page is old."),
+            .says("Daemons that Prometheus cannot scrape. What they last said is gone at once; through federation, after five minutes."),
+        now("Stand still", &states::moves("instance"), "== 0")
+            .says("Daemons that answer, and whose judgement did not move for two minutes: what is on their page is old."),
         now(
             "Clocks jumped",
             "max by (instance) (hotspare_tilt{DAEMON})",
@@ -125,8 +122,9 @@ fn wrong() -> Vec<Panel> {
 
 /// The state of each daemon as numbers of [`STATE`]: what is worse comes first.
 fn state() -> String {
+    let moves = states::moves("instance");
     format!(
-        "(max by (instance) (up{{DAEMON}}) == 0) + 4 or ({FRESH} == 0) + 3 or (max by (instance) (hotspare_tilt{{DAEMON}}) == 1) + 1 or max by (instance) (up{{DAEMON}})"
+        "(max by (instance) (up{{DAEMON}}) == 0) + 4 or ({moves} == 0) + 3 or (max by (instance) (hotspare_tilt{{DAEMON}}) == 1) + 1 or max by (instance) (up{{DAEMON}})"
     )
 }
 
@@ -161,7 +159,7 @@ fn daemons() -> Panel {
     .or_says("no daemon is scraped")
 }
 
-fn states() -> Panel {
+fn over_time() -> Panel {
     Panel::timeline("Daemons over time", &STATE)
         .says("A daemon that does not answer may still probe and alert. One that stands still is silent for the others. Nothing is drawn where Prometheus did not look.")
         .size(24, 7)

@@ -152,7 +152,7 @@ fn reach() -> Vec<Panel> {
         .decimals(2)
         .thresholds(&FAILED_RUNS)
         .or_says("no runs"),
-        figure("Regions without a daemon", SILENT)
+        figure("Regions without a daemon", &silent())
             .says("Regions of the configuration whose daemon does not judge: it is not scraped, or stands still. It sees nothing, and counts against every standby. A Prometheus that scrapes the daemon of one region only knows of no other.")
             .thresholds(&NONE_IS_BETTER)
             .or_says("no daemon")
@@ -160,9 +160,11 @@ fn reach() -> Vec<Panel> {
     ]
 }
 
-/// A daemon that stands still leaves its last word on its page; movement tells, and no clock has to be
-/// right.
-const SILENT: &str = "max(hotspare_configured_regions{DAEMON}) - (count(max by (source_region) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[$__rate_interval])) > 0) or vector(0))";
+/// Regions of the configuration, without those whose daemon is heard.
+fn silent() -> String {
+    let moves = states::moves("source_region");
+    format!("max(hotspare_configured_regions{{DAEMON}}) - (count({moves} > 0) or vector(0))")
+}
 
 const SEVERITY: Look = Look(&[
     (3, "critical", Colour::Bad),
@@ -197,11 +199,6 @@ fn alerts() -> Panel {
         .or_says("nothing fires, or the rules are not loaded")
 }
 
-/// What would be lost with a standby, by group, standby and probe: the least of the bounds of the
-/// vantages whose canary is acknowledged (its lag is a number then). The others tell what they last
-/// knew; where no canary is acknowledged, that is all there is.
-const LOST: &str = r#"(min by (group, standby, probe) (hotspare_rpo_estimate_seconds{STANDBY} unless on (group, standby, probe, source_region) (hotspare_replication_lag_seconds{STANDBY,method="canary"} != hotspare_replication_lag_seconds{STANDBY,method="canary"})) or min by (group, standby, probe) (hotspare_rpo_estimate_seconds{STANDBY}))"#;
-
 /// How long a failover to a standby would take.
 const TAKES: &str =
     r#"max by (group, standby) (hotspare_rto_estimate_seconds{STANDBY,stage="total"})"#;
@@ -221,7 +218,7 @@ fn best() -> String {
 
 /// A row for each group: who serves, who would take over, and at what cost.
 fn groups() -> Panel {
-    let ready = states::ready();
+    let (ready, lost) = (states::ready(), states::lost("STANDBY"));
     let best = best();
     let columns = [
         ("group", "Group"),
@@ -243,7 +240,7 @@ fn groups() -> Panel {
         Query::rows(&format!("sum by (group) ({ready})")),
         Query::rows(&format!("count by (group) ({ready})")),
         Query::rows(&format!(r#"{best} or on (group) label_replace(count by (group) ({ready}), "standby", "NONE", "group", ".*")"#)),
-        Query::rows(&format!("max by (group, standby) ({LOST}) and on (group, standby) {best}")),
+        Query::rows(&format!("max by (group, standby) ({lost}) and on (group, standby) {best}")),
         Query::rows(&format!("{TAKES} and on (group, standby) {best}")),
         region("primary", r#"hotspare_group_member{GROUP,role="primary"}"#),
         region("writable", "hotspare_group_member{GROUP} * on (probe, source_region, target_region, target) group_left () max by (probe, source_region, target_region, target) (hotspare_db_writable{DAEMON}) == 1"),
@@ -281,7 +278,7 @@ fn standbys() -> Panel {
         Query::rows(&states::agreed()),
         Query::rows(&states::of_standbys("group, standby")),
         Query::rows("avg by (group, standby) (hotspare_standby_rank{STANDBY} >= 0)"),
-        Query::rows(&format!("max by (group, standby) ({LOST})")),
+        Query::rows(&format!("max by (group, standby) ({})", states::lost("STANDBY"))),
         Query::rows(TAKES),
         Query::rows("min by (group, standby) (hotspare_readiness_score_ratio{STANDBY})"),
         Query::rows(&states::of_promotions("group, standby")),
