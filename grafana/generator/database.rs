@@ -5,7 +5,7 @@ use serde_json::json;
 use super::kit::{
     Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, Variable, among, row,
 };
-use super::overview::failovers;
+use super::{overview::failovers, states};
 
 /// Whether the daemons reach a database: the least and the most of them that do, added up.
 const REACHED: Look = Look(&[
@@ -244,11 +244,11 @@ fn wrong_now() -> Vec<Panel> {
             "RPO exceeded",
             &format!(
                 "({} - on (group, standby) group_left () max by (group, standby) (hotspare_rpo_objective_seconds{{STANDBY}}))",
-                least("hotspare_rpo_estimate_seconds")
+                states::lost("REPLICA")
             ),
             "> 0",
         )
-        .says("Standbys that would lose more seconds of writes than the objective of their group allows, by the vantage that says the least. Only groups with an objective and a canary are counted.")
+        .says("Standbys that would lose more seconds of writes than the objective of their group allows, by the least bound of the vantages whose canary is acknowledged. Only groups with an objective and a canary are counted.")
         .or_says("no objective, or not known"),
     ]
 }

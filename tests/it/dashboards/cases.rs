@@ -23,7 +23,36 @@ struct Case {
     rows: &'static [(&'static str, f64)],
 }
 
-const CASES: [Case; 2] = [
+const CASES: [Case; 3] = [
+    // One vantage has lost sight of the primary, and goes on saying what it last saw.
+    Case {
+        board: "hotspare-database",
+        panel: "RPO exceeded",
+        place: 0,
+        series: &[
+            (
+                r#"hotspare_rpo_estimate_seconds{DAEMON,group="shop",standby="east",probe="any",source_region="a"}"#,
+                "90x40",
+            ),
+            (
+                r#"hotspare_replication_lag_seconds{DAEMON,group="shop",standby="east",probe="any",source_region="a",method="canary"}"#,
+                "90x40",
+            ),
+            (
+                r#"hotspare_rpo_estimate_seconds{DAEMON,group="shop",standby="east",probe="any",source_region="b"}"#,
+                "1x40",
+            ),
+            (
+                r#"hotspare_replication_lag_seconds{DAEMON,group="shop",standby="east",probe="any",source_region="b",method="canary"}"#,
+                "NaN+0x40",
+            ),
+            (
+                r#"hotspare_rpo_objective_seconds{DAEMON,group="shop",standby="east",source_region="a"}"#,
+                "15x40",
+            ),
+        ],
+        rows: &[("{}", 1.0)],
+    },
     // A long time range: one region's daemon goes on, one has not moved for three minutes, and one
     // does not answer since half a minute ago.
     Case {
