@@ -183,17 +183,16 @@ fn quantile(of: &str, targets: &str, offset: &str) -> String {
 }
 
 fn quantiles() -> Panel {
-    let limit = |expression: &str, legend: &str| Query::range(expression, legend);
     [("0.5", "p50"), ("0.9", "p90"), ("0.99", "p99")]
         .into_iter()
         .fold(Panel::time_series("p50, p90 and p99"), |panel, (of, name)| {
             panel.query(Query::range(&quantile(of, "TARGETS", ""), name))
         })
-        .query(limit(
+        .query(Query::range(
             "min(hotspare_probe_timeout_seconds{TARGETS})",
             "timeout",
         ))
-        .query(limit(
+        .query(Query::range(
             r#"min(hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="latency"})"#,
             "limit of the check latency",
         ))
