@@ -437,6 +437,7 @@ fn certificates() -> Panel {
     let panel = Panel::time_series("Certificates: time left")
         .size(8, 8)
         .unit("s")
+        .below_zero()
         .query(Query::range(
             "min by (probe, target, position) (hotspare_tls_cert_not_after_timestamp_seconds{TARGETS} - time())",
             "{{probe}} {{target}} {{position}}",
@@ -449,7 +450,7 @@ fn certificates() -> Panel {
     only(
         panel,
         "http or tcp with TLS",
-        "Until the first certificate of each target expires: its own (leaf), and the first of the sent chain (chain_min). Dashed: the limit of the check certificate, where the target's region is a standby.",
+        "Until the first certificate of each target expires, below 0 since: its own (leaf), and the first of the sent chain (chain_min). Dashed: the limit of the check certificate, where the target's region is a standby.",
     )
 }
 

@@ -56,6 +56,11 @@ impl Panel {
         self.custom(json!({ "lineInterpolation": "stepAfter" }))
     }
 
+    /// An axis that need not end at zero: for what can be less.
+    pub(crate) fn below_zero(self) -> Self {
+        self.without("min")
+    }
+
     /// An axis on which ten times as much is one step more. It has no zero to begin at.
     pub(crate) fn logarithmic(self) -> Self {
         self.without("min")
