@@ -16,7 +16,7 @@ impl Panel {
                 "sortBy": "Max",
                 "sortDesc": true,
             },
-            "tooltip": { "hideZeros": false, "mode": "multi", "sort": "desc" },
+            "tooltip": { "mode": "multi", "sort": "desc" },
         });
         Self::new("timeseries", title, options)
             .with("color", json!({ "mode": "palette-classic" }))
