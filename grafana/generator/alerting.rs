@@ -134,8 +134,9 @@ fn heartbeats_missed() -> String {
 }
 
 /// An alert of Prometheus' rules has labels of what it is about, and these are all of them that
-/// matter to people. The daemons' names for themselves are not chosen by: agreement has none.
-const ALERTS: &str = r#"ALERTS{alertname=~"Hotspare.+"}"#;
+/// matter to people. The daemons' names for themselves are not chosen by: agreement has none. What
+/// always fires, to be missed when it does not, has no severity.
+const ALERTS: &str = r#"ALERTS{alertname=~"Hotspare.+",severity!="none"}"#;
 
 fn of_prometheus() -> Panel {
     let columns = [
@@ -170,7 +171,9 @@ fn of_prometheus() -> Panel {
 fn of_prometheus_over_time() -> Panel {
     let by = "alertname, group, standby, target, receiver";
     let of = |number: u32, state: &str| {
-        format!(r#"{number} * ALERTS{{alertname=~"Hotspare.+",alertstate="{state}"}}"#)
+        format!(
+            r#"{number} * ALERTS{{alertname=~"Hotspare.+",severity!="none",alertstate="{state}"}}"#
+        )
     };
     Panel::timeline("Alerts of Prometheus over time", &ALERT)
         .says("When each was pending, and when it fired, those of several daemons or probes as one. Nothing is drawn where there was no alert.")

@@ -23,7 +23,7 @@ struct Case {
     rows: &'static [(&'static str, f64)],
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 5] = [
     // One vantage has lost sight of the primary, and goes on saying what it last saw.
     Case {
         board: "hotspare-database",
@@ -86,7 +86,25 @@ const CASES: [Case; 3] = [
         )],
         rows: &[("{}", 1.0)],
     },
+    // All is well: the rules are loaded, and what always fires does.
+    Case {
+        board: "hotspare-alerting",
+        panel: "Alerts of Prometheus",
+        place: 0,
+        series: &[(WATCHDOG, "1x40")],
+        rows: &[],
+    },
+    Case {
+        board: "hotspare-alerting",
+        panel: "Alerts of Prometheus over time",
+        place: 0,
+        series: &[(WATCHDOG, "1x40")],
+        rows: &[],
+    },
 ];
+
+const WATCHDOG: &str =
+    r#"ALERTS{alertname="HotspareRulesWatchdog",alertstate="firing",severity="none"}"#;
 
 /// The case as a test of `promtool`.
 fn as_test(case: &Case, boards: &[Board]) -> serde_json::Value {
