@@ -38,11 +38,15 @@ pub(super) fn dashboard() -> Dashboard {
         "To",
         "label_values(hotspare_probe_up{DAEMON}, target_region)",
     ))
-    .chooses(Variable::one(
-        "kind",
-        "Kind",
-        "label_values(hotspare_probe_up{DAEMON}, kind)",
-    ))
+    // A ping is of the path alone.
+    .chooses(
+        Variable::one(
+            "kind",
+            "Kind",
+            "label_values(hotspare_probe_up{DAEMON}, kind)",
+        )
+        .at_first("ping"),
+    )
     .marks(failovers())
     .has(row("Now", failover().into_iter().chain(reach()).collect()))
     .has(row("What fires", vec![alerts()]))
@@ -92,7 +96,7 @@ fn failover() -> Vec<Panel> {
             &format!("max by (group) ({ready})"),
             "!= 1",
         )
-        .says("Groups without a standby that is ready by agreement; where the rules of the global set are not loaded, for every vantage. If the primary died now, a failover would be a guess.")
+        .says("Groups without a standby that is ready by agreement; where the rules of the global set are not loaded, for every vantage that is heard. If the primary died now, a failover would be a guess.")
         .thresholds(&NONE_IS_GOOD)
         .or_says("no group")
         .leads_to("Readiness", "hotspare-readiness", &[]),

@@ -30,7 +30,7 @@ pub(super) fn dashboard() -> Dashboard {
         "kind",
         "Kind",
         r#"label_values(hotspare_probe_up{DAEMON,source_region="$source_region",target_region="$target_region"}, kind)"#,
-    ))
+    ).at_first("ping"))
     .chooses(Variable::many(
         "probe",
         "Probe",

@@ -11,6 +11,8 @@ pub(crate) struct Variable {
     label: &'static str,
     query: String,
     many: bool,
+    /// What is chosen at first, if it is offered; none for the first of them, or all.
+    first: Option<&'static str>,
     /// What all of them are, as a pattern; none for those that are offered.
     all: Option<&'static str>,
 }
@@ -23,6 +25,7 @@ impl Variable {
             label,
             query: expand(query),
             many: true,
+            first: None,
             all: Some(".+"),
         }
     }
@@ -46,6 +49,12 @@ impl Variable {
             many: false,
             ..Self::many(name, label, query)
         }
+    }
+
+    /// This one at first, if it is offered.
+    pub(crate) fn at_first(mut self, value: &'static str) -> Self {
+        self.first = Some(value);
+        self
     }
 
     /// Those that every dashboard has, before its own.
@@ -101,6 +110,9 @@ impl Variable {
                 variable["allValue"] = json!(all);
             }
             variable["current"] = json!({ "selected": true, "text": ["All"], "value": ["$__all"] });
+        }
+        if let Some(first) = self.first {
+            variable["current"] = json!({ "selected": true, "text": first, "value": first });
         }
         variable
     }
