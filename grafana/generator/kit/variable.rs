@@ -57,15 +57,21 @@ impl Variable {
         self
     }
 
-    /// Those that every dashboard has, before its own.
+    /// Those that every dashboard has, before its own. They are by a series that federation hands on,
+    /// too.
     pub(super) fn common() -> Vec<Self> {
         vec![
             // Not any job: `up` and `process_…` are of everything that this Prometheus scrapes.
-            Self::many("job", "Job", "label_values(hotspare_build_info, job)").only_offered(),
+            Self::many(
+                "job",
+                "Job",
+                "label_values(hotspare_evaluation_timestamp_seconds, job)",
+            )
+            .only_offered(),
             Self::many(
                 "instance",
                 "Instance",
-                r#"label_values(hotspare_build_info{job=~"$job"}, instance)"#,
+                r#"label_values(hotspare_evaluation_timestamp_seconds{job=~"$job"}, instance)"#,
             ),
         ]
     }
