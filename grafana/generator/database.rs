@@ -233,9 +233,9 @@ fn wrong_now() -> Vec<Panel> {
         count(
             "Unreachable",
             &format!("max by ({SERVER}) (hotspare_probe_up{{SERVER}})"),
-            "== 0",
+            "!= 1",
         )
-        .says("Databases whose last visit failed from every daemon.")
+        .says("Databases whose last visit from every daemon failed, or told nothing.")
         .or_says("no database"),
         count("Links down", &format!("({})", of_standbys("hotspare_replication_link_up")), "== 0")
             .says("Standbys that call their link to the primary down. A link through which nothing comes may be called up for a minute longer: see the silence below.")

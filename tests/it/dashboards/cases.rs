@@ -23,7 +23,7 @@ struct Case {
     rows: &'static [(&'static str, f64)],
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     // One vantage has lost sight of the primary, and goes on saying what it last saw.
     Case {
         board: "hotspare-database",
@@ -84,6 +84,23 @@ const CASES: [Case; 5] = [
             "hotspare_evaluation_timestamp_seconds{DAEMON}",
             "0+15x28 420x12",
         )],
+        rows: &[("{}", 1.0)],
+    },
+    // Faults of the daemons themselves ended all runs to one of two databases.
+    Case {
+        board: "hotspare-database",
+        panel: "Unreachable",
+        place: 0,
+        series: &[
+            (
+                r#"hotspare_probe_up{DAEMON,kind="postgres",probe="any",target_region="a",target="a"}"#,
+                "1x40",
+            ),
+            (
+                r#"hotspare_probe_up{DAEMON,kind="postgres",probe="any",target_region="b",target="b"}"#,
+                "NaN+0x40",
+            ),
+        ],
         rows: &[("{}", 1.0)],
     },
     // All is well: the rules are loaded, and what always fires does.
