@@ -16,9 +16,6 @@ const DURABLE: Look = Look(&[
     (0, "IN MEMORY ONLY", Colour::Warn),
 ]);
 
-const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
-const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
-
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "hotspare-daemon",
@@ -68,7 +65,7 @@ fn wrong() -> Vec<Panel> {
         Panel::stat(title)
             .query(Query::now(&among(series, comparison), title))
             .size(3, 4)
-            .thresholds(&NONE_IS_GOOD)
+            .thresholds(&Thresholds::NONE_IS_GOOD)
             .or_says("no daemon")
     };
     let over_range = |title: &str, series: &str| {
@@ -79,7 +76,7 @@ fn wrong() -> Vec<Panel> {
             ))
             .size(3, 4)
             .decimals(0)
-            .thresholds(&NONE_IS_BETTER)
+            .thresholds(&Thresholds::NONE_IS_BETTER)
             .or_says("no daemon")
     };
     vec![
@@ -93,21 +90,21 @@ fn wrong() -> Vec<Panel> {
             "== 1",
         )
         .says("Daemons that do not trust their clocks now, and judge nothing: the wall clock was set, or the host slept.")
-        .thresholds(&NONE_IS_BETTER),
+        .thresholds(&Thresholds::NONE_IS_BETTER),
         now(
             "State not on disk",
             "min by (instance) (hotspare_state_durable{DAEMON})",
             "== 0",
         )
         .says("Daemons that would forget alerts, canaries and failovers if they ended: the disk fails, or they have no state folder.")
-        .thresholds(&NONE_IS_BETTER),
+        .thresholds(&Thresholds::NONE_IS_BETTER),
         over_range("Slots missed", "hotspare_schedule_missed_slots_total")
             .says("Runs that were due and not made, over the time range."),
         over_range("Own faults", "hotspare_own_faults_total")
             .says("Runs that a fault of the daemon or its host made unknown, over the time range. They tell nothing of their targets."),
         over_range("Outcomes lost", "hotspare_samples_dropped_total")
             .says("Outcomes of runs that came to no counter, over the time range. It should never be anything.")
-            .thresholds(&NONE_IS_GOOD),
+            .thresholds(&Thresholds::NONE_IS_GOOD),
         Panel::stat("Starts")
             .says("How often daemons were started anew, over the time range. Counters begin anew with it.")
             .query(Query::now(
@@ -115,7 +112,7 @@ fn wrong() -> Vec<Panel> {
                 "starts",
             ))
             .size(3, 4)
-            .thresholds(&NONE_IS_BETTER)
+            .thresholds(&Thresholds::NONE_IS_BETTER)
             .or_says("no daemon"),
     ]
 }

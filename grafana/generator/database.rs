@@ -59,9 +59,6 @@ const WITHHELD: Look = Look(&[
     (3, "NO GRANT", Colour::Bad),
 ]);
 
-const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
-const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
-
 /// By what a database is known.
 const SERVER: &str = "probe, target_region, target";
 const SERVER_NAME: &str = "{{probe}} {{target}}";
@@ -215,7 +212,7 @@ fn one_number(title: &str, expression: &str) -> Panel {
     Panel::stat(title)
         .query(Query::now(expression, title))
         .size(3, 4)
-        .thresholds(&NONE_IS_GOOD)
+        .thresholds(&Thresholds::NONE_IS_GOOD)
 }
 
 fn wrong() -> Vec<Panel> {
@@ -283,7 +280,7 @@ fn wrong_once_it_is_needed() -> Vec<Panel> {
             "> 0",
         )
         .says("Databases that withhold something that was asked for, mostly as a grant is missing. What they do not tell is not known, and raises no alarm of its own.")
-        .thresholds(&NONE_IS_BETTER)
+        .thresholds(&Thresholds::NONE_IS_BETTER)
         .or_says("no database"),
     ]
 }

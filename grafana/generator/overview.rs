@@ -8,11 +8,6 @@ use super::kit::{
 };
 use super::states;
 
-const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
-const FAILED_RUNS: Thresholds =
-    Thresholds(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]);
-const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
-
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "hotspare-overview",
@@ -102,7 +97,7 @@ fn failover() -> Vec<Panel> {
             "!= 1",
         )
         .says("Groups without a standby that is ready by agreement; where the rules of the global set are not loaded, for every vantage that is heard. If the primary died now, a failover would be a guess.")
-        .thresholds(&NONE_IS_GOOD)
+        .thresholds(&Thresholds::NONE_IS_GOOD)
         .or_says("no group")
         .leads_to("Readiness", "hotspare-readiness", &[]),
         count(
@@ -111,7 +106,7 @@ fn failover() -> Vec<Panel> {
             "!= 1",
         )
         .says("Standbys that at least one vantage does not call ready: a check fails, or too little is known.")
-        .thresholds(&NONE_IS_BETTER)
+        .thresholds(&Thresholds::NONE_IS_BETTER)
         .or_says("no standby")
         .leads_to("Readiness", "hotspare-readiness", &[]),
         count(
@@ -120,7 +115,7 @@ fn failover() -> Vec<Panel> {
             "== 1",
         )
         .says("Groups whose primary at least one vantage takes for lost, as its standbys hear nothing of it either.")
-        .thresholds(&NONE_IS_GOOD)
+        .thresholds(&Thresholds::NONE_IS_GOOD)
         .or_says("no group")
         .leads_to("Readiness", "hotspare-readiness", &[]),
         figure("Alerts that fire", FIRING)
@@ -142,7 +137,7 @@ fn reach() -> Vec<Panel> {
             "!= 1",
         )
         .says("Targets of the chosen regions for which the last run from everywhere failed, or told nothing.")
-        .thresholds(&NONE_IS_BETTER)
+        .thresholds(&Thresholds::NONE_IS_BETTER)
         .or_says("no target"),
         count(
             "Region pairs down",
@@ -150,7 +145,7 @@ fn reach() -> Vec<Panel> {
             "!= 1",
         )
         .says("Pairs of regions where the last run of every target of the one from the other failed, or told nothing.")
-        .thresholds(&NONE_IS_GOOD)
+        .thresholds(&Thresholds::NONE_IS_GOOD)
         .or_says("no pair"),
         figure(
             "Runs that failed",
@@ -159,11 +154,11 @@ fn reach() -> Vec<Panel> {
         .says("Per attempt, between the chosen regions, over the time range. Runs that a fault of a daemon itself ended are no attempts.")
         .unit("percentunit")
         .decimals(2)
-        .thresholds(&FAILED_RUNS)
+        .thresholds(&Thresholds::FAILED_RUNS)
         .or_says("no runs"),
         figure("Regions without a daemon", &silent())
             .says("Regions of the configuration whose daemon does not judge: it is not scraped, or stands still. It sees nothing, and counts against every standby. A Prometheus that scrapes the daemon of one region only knows of no other.")
-            .thresholds(&NONE_IS_BETTER)
+            .thresholds(&Thresholds::NONE_IS_BETTER)
             .or_says("no daemon")
             .leads_to("Daemons", "hotspare-daemon", &[]),
     ]
@@ -350,7 +345,7 @@ fn failures() -> Panel {
     .size(12, 7)
     .unit("percentunit")
     .decimals(1)
-    .thresholds(&FAILED_RUNS)
+    .thresholds(&Thresholds::FAILED_RUNS)
     .or_says("no runs")
 }
 

@@ -8,8 +8,6 @@ use super::kit::{
 };
 use super::states;
 
-const RUNS: Thresholds = Thresholds(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]);
-
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "hotspare-region-pair",
@@ -155,7 +153,7 @@ fn targets() -> Panel {
     .coloured("Failed", &[
         ("unit", json!("percentunit")),
         ("decimals", json!(2)),
-        ("thresholds", RUNS.json()),
+        ("thresholds", Thresholds::FAILED_RUNS.json()),
         ("color", json!({ "mode": "thresholds" })),
     ])
     .measured("Interval", "s")
