@@ -14,9 +14,6 @@ const RECEIVER: Look = Look(&[
     (3, "REJECTS", Colour::Bad),
 ]);
 
-const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
-const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
-
 /// Ten minutes, as `HotspareOutboxOld` has it.
 const SOON_IS_GOOD: Thresholds =
     Thresholds(Colour::Good, &[(60.0, Colour::Warn), (600.0, Colour::Bad)]);
@@ -71,13 +68,13 @@ fn wrong() -> Vec<Panel> {
                 title,
             ))
             .decimals(0)
-            .thresholds(&NONE_IS_GOOD)
+            .thresholds(&Thresholds::NONE_IS_GOOD)
     };
     vec![
         Panel::stat("Alerts that fire")
             .says("Of the daemons' own rules, counted at each daemon. Those of Prometheus' rules are in the table below.")
             .query(Query::now(r#"sum(hotspare_alerts{DAEMON,state="firing"})"#, "firing"))
-            .thresholds(&NONE_IS_BETTER)
+            .thresholds(&Thresholds::NONE_IS_BETTER)
             .or_says("no daemon"),
         Panel::stat("Receivers that reject")
             .says("Receivers that answer a daemon that somebody has to change something first: they point elsewhere, do not let it in, or do not want what they get.")
@@ -85,7 +82,7 @@ fn wrong() -> Vec<Panel> {
                 &among("max by (receiver) (hotspare_receiver_rejecting{DAEMON})", "== 1"),
                 "rejecting",
             ))
-            .thresholds(&NONE_IS_GOOD)
+            .thresholds(&Thresholds::NONE_IS_GOOD)
             .or_says("no receiver"),
         Panel::stat("Longest wait")
             .says("For how long the oldest delivery that a receiver has not taken waits. Deliveries are tried for 24 hours.")
@@ -108,13 +105,13 @@ fn wrong() -> Vec<Panel> {
                 ),
                 "failed",
             ))
-            .thresholds(&NONE_IS_BETTER)
+            .thresholds(&Thresholds::NONE_IS_BETTER)
             .or_says("no Alertmanager"),
         Panel::stat("Heartbeats missed")
             .says("Beats that were not taken, or not sent as something of a daemon did not go on; over the time range.")
             .query(Query::now(&heartbeats_missed(), "missed"))
             .decimals(0)
-            .thresholds(&NONE_IS_BETTER)
+            .thresholds(&Thresholds::NONE_IS_BETTER)
             .or_says("no heartbeat"),
     ]
 }
@@ -134,8 +131,9 @@ fn heartbeats_missed() -> String {
 }
 
 /// An alert of Prometheus' rules has labels of what it is about, and these are all of them that
-/// matter to people. The daemons' names for themselves are not chosen by: agreement has none.
-const ALERTS: &str = r#"ALERTS{alertname=~"Hotspare.+"}"#;
+/// matter to people. The daemons' names for themselves are not chosen by: agreement has none. What
+/// always fires, to be missed when it does not, has no severity.
+const ALERTS: &str = r#"ALERTS{alertname=~"Hotspare.+",severity!="none"}"#;
 
 fn of_prometheus() -> Panel {
     let columns = [
@@ -170,7 +168,9 @@ fn of_prometheus() -> Panel {
 fn of_prometheus_over_time() -> Panel {
     let by = "alertname, group, standby, target, receiver";
     let of = |number: u32, state: &str| {
-        format!(r#"{number} * ALERTS{{alertname=~"Hotspare.+",alertstate="{state}"}}"#)
+        format!(
+            r#"{number} * ALERTS{{alertname=~"Hotspare.+",severity!="none",alertstate="{state}"}}"#
+        )
     };
     Panel::timeline("Alerts of Prometheus over time", &ALERT)
         .says("When each was pending, and when it fired, those of several daemons or probes as one. Nothing is drawn where there was no alert.")
@@ -363,7 +363,7 @@ fn lost() -> Vec<Panel> {
             "{{reason}}",
         )
         .says("What was never told, over the time range. age: not taken for 24 hours. operator: the receiver was taken out of the configuration. size: an alert of more than 256 KiB. lost: the state was damaged, or had no room.")
-        .thresholds(&NONE_IS_GOOD),
+        .thresholds(&Thresholds::NONE_IS_GOOD),
         over_range(
             "Superseded",
             "hotspare_notifications_superseded_total",
@@ -379,7 +379,7 @@ fn lost() -> Vec<Panel> {
             "{{receiver}}",
         )
         .says("Changes of what a receiver was told for which the state had no room, over the time range. They are in memory only: a restart may tell something twice, or not that it is over.")
-        .thresholds(&NONE_IS_BETTER),
+        .thresholds(&Thresholds::NONE_IS_BETTER),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The daemons themselves: do they run what is due, and what do they lack?
 
 use super::kit::{Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, among, row};
+use super::states;
 
 /// What a daemon does, as Prometheus sees it.
 const STATE: Look = Look(&[
@@ -15,13 +16,6 @@ const DURABLE: Look = Look(&[
     (0, "IN MEMORY ONLY", Colour::Warn),
 ]);
 
-const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
-const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
-
-/// Whether its judgement goes on, as the rules ask it: movement is compared, and not clocks.
-const FRESH: &str =
-    "max by (instance) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[$__rate_interval]))";
-
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "hotspare-daemon",
@@ -35,7 +29,7 @@ pub(super) fn dashboard() -> Dashboard {
         ("{{instance}} started", "hotspare"),
     ))
     .has(row("What is wrong", wrong()))
-    .has(row("Which there are", vec![daemons(), states()]))
+    .has(row("Which there are", vec![daemons(), over_time()]))
     .has(row(
         "Do runs start when they are due?",
         vec![
@@ -71,7 +65,7 @@ fn wrong() -> Vec<Panel> {
         Panel::stat(title)
             .query(Query::now(&among(series, comparison), title))
             .size(3, 4)
-            .thresholds(&NONE_IS_GOOD)
+            .thresholds(&Thresholds::NONE_IS_GOOD)
             .or_says("no daemon")
     };
     let over_range = |title: &str, series: &str| {
@@ -82,35 +76,35 @@ fn wrong() -> Vec<Panel> {
             ))
             .size(3, 4)
             .decimals(0)
-            .thresholds(&NONE_IS_BETTER)
+            .thresholds(&Thresholds::NONE_IS_BETTER)
             .or_says("no daemon")
     };
     vec![
         now("Do not answer", "max by (instance) (up{DAEMON})", "== 0")
-            .says("Daemons that Prometheus cannot scrape. What they last said is gone after five minutes."),
-        now("Stand still", FRESH, "== 0")
-            .says("Daemons that answer, and whose judgement did not move in the last four scrapes: what is on their page is old."),
+            .says("Daemons that Prometheus cannot scrape. What they last said is gone at once; through federation, after five minutes."),
+        now("Stand still", &states::moves("instance"), "== 0")
+            .says("Daemons that answer, and whose judgement did not move for two minutes: what is on their page is old."),
         now(
             "Clocks jumped",
             "max by (instance) (hotspare_tilt{DAEMON})",
             "== 1",
         )
         .says("Daemons that do not trust their clocks now, and judge nothing: the wall clock was set, or the host slept.")
-        .thresholds(&NONE_IS_BETTER),
+        .thresholds(&Thresholds::NONE_IS_BETTER),
         now(
             "State not on disk",
             "min by (instance) (hotspare_state_durable{DAEMON})",
             "== 0",
         )
         .says("Daemons that would forget alerts, canaries and failovers if they ended: the disk fails, or they have no state folder.")
-        .thresholds(&NONE_IS_BETTER),
+        .thresholds(&Thresholds::NONE_IS_BETTER),
         over_range("Slots missed", "hotspare_schedule_missed_slots_total")
             .says("Runs that were due and not made, over the time range."),
         over_range("Own faults", "hotspare_own_faults_total")
             .says("Runs that a fault of the daemon or its host made unknown, over the time range. They tell nothing of their targets."),
         over_range("Outcomes lost", "hotspare_samples_dropped_total")
             .says("Outcomes of runs that came to no counter, over the time range. It should never be anything.")
-            .thresholds(&NONE_IS_GOOD),
+            .thresholds(&Thresholds::NONE_IS_GOOD),
         Panel::stat("Starts")
             .says("How often daemons were started anew, over the time range. Counters begin anew with it.")
             .query(Query::now(
@@ -118,15 +112,16 @@ fn wrong() -> Vec<Panel> {
                 "starts",
             ))
             .size(3, 4)
-            .thresholds(&NONE_IS_BETTER)
+            .thresholds(&Thresholds::NONE_IS_BETTER)
             .or_says("no daemon"),
     ]
 }
 
 /// The state of each daemon as numbers of [`STATE`]: what is worse comes first.
 fn state() -> String {
+    let moves = states::moves("instance");
     format!(
-        "(max by (instance) (up{{DAEMON}}) == 0) + 4 or ({FRESH} == 0) + 3 or (max by (instance) (hotspare_tilt{{DAEMON}}) == 1) + 1 or max by (instance) (up{{DAEMON}})"
+        "(max by (instance) (up{{DAEMON}}) == 0) + 4 or ({moves} == 0) + 3 or (max by (instance) (hotspare_tilt{{DAEMON}}) == 1) + 1 or max by (instance) (up{{DAEMON}})"
     )
 }
 
@@ -161,7 +156,7 @@ fn daemons() -> Panel {
     .or_says("no daemon is scraped")
 }
 
-fn states() -> Panel {
+fn over_time() -> Panel {
     Panel::timeline("Daemons over time", &STATE)
         .says("A daemon that does not answer may still probe and alert. One that stands still is silent for the others. Nothing is drawn where Prometheus did not look.")
         .size(24, 7)

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::kit::{
     Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, Variable, among, row,
 };
-use super::overview::failovers;
+use super::{overview::failovers, states};
 
 /// Whether the daemons reach a database: the least and the most of them that do, added up.
 const REACHED: Look = Look(&[
@@ -58,9 +58,6 @@ const WITHHELD: Look = Look(&[
     (2, "ERROR", Colour::Bad),
     (3, "NO GRANT", Colour::Bad),
 ]);
-
-const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
-const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
 
 /// By what a database is known.
 const SERVER: &str = "probe, target_region, target";
@@ -215,7 +212,7 @@ fn one_number(title: &str, expression: &str) -> Panel {
     Panel::stat(title)
         .query(Query::now(expression, title))
         .size(3, 4)
-        .thresholds(&NONE_IS_GOOD)
+        .thresholds(&Thresholds::NONE_IS_GOOD)
 }
 
 fn wrong() -> Vec<Panel> {
@@ -233,9 +230,9 @@ fn wrong_now() -> Vec<Panel> {
         count(
             "Unreachable",
             &format!("max by ({SERVER}) (hotspare_probe_up{{SERVER}})"),
-            "== 0",
+            "!= 1",
         )
-        .says("Databases whose last visit failed from every daemon.")
+        .says("Databases whose last visit from every daemon failed, or told nothing.")
         .or_says("no database"),
         count("Links down", &format!("({})", of_standbys("hotspare_replication_link_up")), "== 0")
             .says("Standbys that call their link to the primary down. A link through which nothing comes may be called up for a minute longer: see the silence below.")
@@ -244,11 +241,11 @@ fn wrong_now() -> Vec<Panel> {
             "RPO exceeded",
             &format!(
                 "({} - on (group, standby) group_left () max by (group, standby) (hotspare_rpo_objective_seconds{{STANDBY}}))",
-                least("hotspare_rpo_estimate_seconds")
+                states::lost("REPLICA")
             ),
             "> 0",
         )
-        .says("Standbys that would lose more seconds of writes than the objective of their group allows, by the vantage that says the least. Only groups with an objective and a canary are counted.")
+        .says("Standbys that would lose more seconds of writes than the objective of their group allows, by the least bound of the vantages whose canary is acknowledged. Only groups with an objective and a canary are counted.")
         .or_says("no objective, or not known"),
     ]
 }
@@ -283,7 +280,7 @@ fn wrong_once_it_is_needed() -> Vec<Panel> {
             "> 0",
         )
         .says("Databases that withhold something that was asked for, mostly as a grant is missing. What they do not tell is not known, and raises no alarm of its own.")
-        .thresholds(&NONE_IS_BETTER)
+        .thresholds(&Thresholds::NONE_IS_BETTER)
         .or_says("no database"),
     ]
 }

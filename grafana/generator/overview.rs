@@ -3,14 +3,10 @@
 use serde_json::json;
 
 use super::kit::{
-    Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, Variable, among, row,
+    Annotation, Colour, Dashboard, Look, Panel, Query, Thresholds, Variable, among, collapsed_row,
+    row,
 };
 use super::states;
-
-const NONE_IS_GOOD: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Bad)]);
-const FAILED_RUNS: Thresholds =
-    Thresholds(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]);
-const NONE_IS_BETTER: Thresholds = Thresholds(Colour::Good, &[(1.0, Colour::Warn)]);
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
@@ -38,11 +34,15 @@ pub(super) fn dashboard() -> Dashboard {
         "To",
         "label_values(hotspare_probe_up{DAEMON}, target_region)",
     ))
-    .chooses(Variable::one(
-        "kind",
-        "Kind",
-        "label_values(hotspare_probe_up{DAEMON}, kind)",
-    ))
+    // A ping is of the path alone.
+    .chooses(
+        Variable::one(
+            "kind",
+            "Kind",
+            "label_values(hotspare_probe_up{DAEMON}, kind)",
+        )
+        .at_first("ping"),
+    )
     .marks(failovers())
     .has(row("Now", failover().into_iter().chain(reach()).collect()))
     .has(row("What fires", vec![alerts()]))
@@ -56,7 +56,11 @@ pub(super) fn dashboard() -> Dashboard {
     ))
     .has(row(
         "Latency over time, by $kind",
-        vec![quantile("p99", "0.99"), quantile("p50", "0.5"), spread()],
+        vec![quantile("p99", "0.99"), quantile("p50", "0.5")],
+    ))
+    .has(collapsed_row(
+        "How latency is spread, by $kind",
+        vec![spread()],
     ))
 }
 
@@ -92,8 +96,8 @@ fn failover() -> Vec<Panel> {
             &format!("max by (group) ({ready})"),
             "!= 1",
         )
-        .says("Groups without a standby that is ready by agreement; where the rules of the global set are not loaded, for every vantage. If the primary died now, a failover would be a guess.")
-        .thresholds(&NONE_IS_GOOD)
+        .says("Groups without a standby that is ready by agreement; where the rules of the global set are not loaded, for every vantage that is heard. If the primary died now, a failover would be a guess.")
+        .thresholds(&Thresholds::NONE_IS_GOOD)
         .or_says("no group")
         .leads_to("Readiness", "hotspare-readiness", &[]),
         count(
@@ -102,7 +106,7 @@ fn failover() -> Vec<Panel> {
             "!= 1",
         )
         .says("Standbys that at least one vantage does not call ready: a check fails, or too little is known.")
-        .thresholds(&NONE_IS_BETTER)
+        .thresholds(&Thresholds::NONE_IS_BETTER)
         .or_says("no standby")
         .leads_to("Readiness", "hotspare-readiness", &[]),
         count(
@@ -111,7 +115,7 @@ fn failover() -> Vec<Panel> {
             "== 1",
         )
         .says("Groups whose primary at least one vantage takes for lost, as its standbys hear nothing of it either.")
-        .thresholds(&NONE_IS_GOOD)
+        .thresholds(&Thresholds::NONE_IS_GOOD)
         .or_says("no group")
         .leads_to("Readiness", "hotspare-readiness", &[]),
         figure("Alerts that fire", FIRING)
@@ -133,7 +137,7 @@ fn reach() -> Vec<Panel> {
             "!= 1",
         )
         .says("Targets of the chosen regions for which the last run from everywhere failed, or told nothing.")
-        .thresholds(&NONE_IS_BETTER)
+        .thresholds(&Thresholds::NONE_IS_BETTER)
         .or_says("no target"),
         count(
             "Region pairs down",
@@ -141,7 +145,7 @@ fn reach() -> Vec<Panel> {
             "!= 1",
         )
         .says("Pairs of regions where the last run of every target of the one from the other failed, or told nothing.")
-        .thresholds(&NONE_IS_GOOD)
+        .thresholds(&Thresholds::NONE_IS_GOOD)
         .or_says("no pair"),
         figure(
             "Runs that failed",
@@ -150,19 +154,21 @@ fn reach() -> Vec<Panel> {
         .says("Per attempt, between the chosen regions, over the time range. Runs that a fault of a daemon itself ended are no attempts.")
         .unit("percentunit")
         .decimals(2)
-        .thresholds(&FAILED_RUNS)
+        .thresholds(&Thresholds::FAILED_RUNS)
         .or_says("no runs"),
-        figure("Regions without a daemon", SILENT)
+        figure("Regions without a daemon", &silent())
             .says("Regions of the configuration whose daemon does not judge: it is not scraped, or stands still. It sees nothing, and counts against every standby. A Prometheus that scrapes the daemon of one region only knows of no other.")
-            .thresholds(&NONE_IS_BETTER)
+            .thresholds(&Thresholds::NONE_IS_BETTER)
             .or_says("no daemon")
             .leads_to("Daemons", "hotspare-daemon", &[]),
     ]
 }
 
-/// A daemon that stands still leaves its last word on its page; movement tells, and no clock has to be
-/// right.
-const SILENT: &str = "max(hotspare_configured_regions{DAEMON}) - (count(max by (source_region) (changes(hotspare_evaluation_timestamp_seconds{DAEMON}[$__rate_interval])) > 0) or vector(0))";
+/// Regions of the configuration, without those whose daemon is heard.
+fn silent() -> String {
+    let moves = states::moves("source_region");
+    format!("max(hotspare_configured_regions{{DAEMON}}) - (count({moves} > 0) or vector(0))")
+}
 
 const SEVERITY: Look = Look(&[
     (3, "critical", Colour::Bad),
@@ -197,11 +203,6 @@ fn alerts() -> Panel {
         .or_says("nothing fires, or the rules are not loaded")
 }
 
-/// What would be lost with a standby, by group, standby and probe: the least of the bounds of the
-/// vantages whose canary is acknowledged (its lag is a number then). The others tell what they last
-/// knew; where no canary is acknowledged, that is all there is.
-const LOST: &str = r#"(min by (group, standby, probe) (hotspare_rpo_estimate_seconds{STANDBY} unless on (group, standby, probe, source_region) (hotspare_replication_lag_seconds{STANDBY,method="canary"} != hotspare_replication_lag_seconds{STANDBY,method="canary"})) or min by (group, standby, probe) (hotspare_rpo_estimate_seconds{STANDBY}))"#;
-
 /// How long a failover to a standby would take.
 const TAKES: &str =
     r#"max by (group, standby) (hotspare_rto_estimate_seconds{STANDBY,stage="total"})"#;
@@ -221,7 +222,7 @@ fn best() -> String {
 
 /// A row for each group: who serves, who would take over, and at what cost.
 fn groups() -> Panel {
-    let ready = states::ready();
+    let (ready, lost) = (states::ready(), states::lost("STANDBY"));
     let best = best();
     let columns = [
         ("group", "Group"),
@@ -243,7 +244,7 @@ fn groups() -> Panel {
         Query::rows(&format!("sum by (group) ({ready})")),
         Query::rows(&format!("count by (group) ({ready})")),
         Query::rows(&format!(r#"{best} or on (group) label_replace(count by (group) ({ready}), "standby", "NONE", "group", ".*")"#)),
-        Query::rows(&format!("max by (group, standby) ({LOST}) and on (group, standby) {best}")),
+        Query::rows(&format!("max by (group, standby) ({lost}) and on (group, standby) {best}")),
         Query::rows(&format!("{TAKES} and on (group, standby) {best}")),
         region("primary", r#"hotspare_group_member{GROUP,role="primary"}"#),
         region("writable", "hotspare_group_member{GROUP} * on (probe, source_region, target_region, target) group_left () max by (probe, source_region, target_region, target) (hotspare_db_writable{DAEMON}) == 1"),
@@ -281,7 +282,7 @@ fn standbys() -> Panel {
         Query::rows(&states::agreed()),
         Query::rows(&states::of_standbys("group, standby")),
         Query::rows("avg by (group, standby) (hotspare_standby_rank{STANDBY} >= 0)"),
-        Query::rows(&format!("max by (group, standby) ({LOST})")),
+        Query::rows(&format!("max by (group, standby) ({})", states::lost("STANDBY"))),
         Query::rows(TAKES),
         Query::rows("min by (group, standby) (hotspare_readiness_score_ratio{STANDBY})"),
         Query::rows(&states::of_promotions("group, standby")),
@@ -344,23 +345,25 @@ fn failures() -> Panel {
     .size(12, 7)
     .unit("percentunit")
     .decimals(1)
-    .thresholds(&FAILED_RUNS)
+    .thresholds(&Thresholds::FAILED_RUNS)
     .or_says("no runs")
 }
 
+/// By the record: the buckets of thousands of targets at each step are more than Prometheus lets a query
+/// load.
 fn quantile(name: &str, of: &str) -> Panel {
     Panel::time_series(&format!("{name}, $kind"))
-        .says("From each region to each, of successful runs. A gap: nothing succeeded. Choose regions if these are too many lines.")
+        .says("From each region to each, of the successful runs of 5 minutes, as the rules of the regional set record it from all daemons. A gap: nothing succeeded. Choose regions if these are too many lines.")
         .size(12, 12)
         .unit("s")
         .query(Query::range(
             &format!(
-                r#"histogram_quantile({of}, sum by (source_region, target_region, le) (rate(hotspare_probe_duration_seconds_bucket{{PAIRS,kind="$kind"}}[$__rate_interval])))"#
+                r#"max by (source_region, target_region) (source_region_target_region_kind:hotspare_probe_duration_seconds:histogram_quantile_rate5m{{source_region=~"$source_region",target_region=~"$target_region",kind="$kind",quantile="{of}"}})"#
             ),
             "{{source_region}} → {{target_region}}",
         ))
         .legend_below()
-        .or_says("nothing succeeded, or nothing is measured")
+        .or_says("nothing succeeded, or the rules are not loaded")
         .leads_to(
             "From ${__field.labels.source_region} to ${__field.labels.target_region}",
             "hotspare-region-pair",
@@ -377,7 +380,7 @@ fn spread() -> Panel {
         "All chosen pairs, $kind",
         r#"sum by (le) (rate(hotspare_probe_duration_seconds_bucket{PAIRS,kind="$kind"}[$__rate_interval]))"#,
     )
-    .says("How many successful runs took how long. Two bands are two paths.")
+    .says("How many successful runs took how long. Two bands are two paths. Of many targets this is much to ask for: choose regions.")
     .size(24, 8)
     .or_says("nothing succeeded, or nothing is measured")
 }

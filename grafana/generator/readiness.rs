@@ -241,19 +241,13 @@ fn lag() -> Panel {
 
 fn stages_over_time() -> Panel {
     Panel::time_series("Stages of a failover (RTO)")
-        .says("Stage by stage, each measured or assumed, the longest of all chosen standbys and vantages: choose one standby for its own. Dashed: the objective. A stage that was to be measured and is not is not there: look at the table.")
+        .says("Stage by stage, each measured or assumed, the longest of all chosen standbys and vantages: choose one standby for its own. They do not add up: promote with apply and pull with start go on at the same time, and the slower of the two counts. A stage that was to be measured and is not is not there: look at the table.")
         .size(12, 11)
         .unit("s")
         .query(Query::range(
             r#"max by (stage, basis) (hotspare_rto_estimate_seconds{STANDBY,stage!="total"})"#,
             "{{stage}} ({{basis}})",
         ))
-        .query(Query::range(
-            "min(hotspare_rto_objective_seconds{STANDBY})",
-            "objective",
-        ))
-        .stacked_areas()
-        .limit("^objective$")
         .legend_below()
         .or_says("no estimate")
 }

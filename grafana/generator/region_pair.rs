@@ -8,8 +8,6 @@ use super::kit::{
 };
 use super::states;
 
-const RUNS: Thresholds = Thresholds(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]);
-
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "hotspare-region-pair",
@@ -30,7 +28,7 @@ pub(super) fn dashboard() -> Dashboard {
         "kind",
         "Kind",
         r#"label_values(hotspare_probe_up{DAEMON,source_region="$source_region",target_region="$target_region"}, kind)"#,
-    ))
+    ).at_first("ping"))
     .chooses(Variable::many(
         "probe",
         "Probe",
@@ -155,7 +153,7 @@ fn targets() -> Panel {
     .coloured("Failed", &[
         ("unit", json!("percentunit")),
         ("decimals", json!(2)),
-        ("thresholds", RUNS.json()),
+        ("thresholds", Thresholds::FAILED_RUNS.json()),
         ("color", json!({ "mode": "thresholds" })),
     ])
     .measured("Interval", "s")
@@ -183,17 +181,16 @@ fn quantile(of: &str, targets: &str, offset: &str) -> String {
 }
 
 fn quantiles() -> Panel {
-    let limit = |expression: &str, legend: &str| Query::range(expression, legend);
     [("0.5", "p50"), ("0.9", "p90"), ("0.99", "p99")]
         .into_iter()
         .fold(Panel::time_series("p50, p90 and p99"), |panel, (of, name)| {
             panel.query(Query::range(&quantile(of, "TARGETS", ""), name))
         })
-        .query(limit(
+        .query(Query::range(
             "min(hotspare_probe_timeout_seconds{TARGETS})",
             "timeout",
         ))
-        .query(limit(
+        .query(Query::range(
             r#"min(hotspare_readiness_check_threshold{DAEMON,source_region="$source_region",standby="$target_region",probe=~"$probe",check="latency"})"#,
             "limit of the check latency",
         ))
@@ -438,6 +435,7 @@ fn certificates() -> Panel {
     let panel = Panel::time_series("Certificates: time left")
         .size(8, 8)
         .unit("s")
+        .below_zero()
         .query(Query::range(
             "min by (probe, target, position) (hotspare_tls_cert_not_after_timestamp_seconds{TARGETS} - time())",
             "{{probe}} {{target}} {{position}}",
@@ -450,7 +448,7 @@ fn certificates() -> Panel {
     only(
         panel,
         "http or tcp with TLS",
-        "Until the first certificate of each target expires: its own (leaf), and the first of the sent chain (chain_min). Dashed: the limit of the check certificate, where the target's region is a standby.",
+        "Until the first certificate of each target expires, below 0 since: its own (leaf), and the first of the sent chain (chain_min). Dashed: the limit of the check certificate, where the target's region is a standby.",
     )
 }
 

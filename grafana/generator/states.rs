@@ -90,6 +90,25 @@ pub(super) fn of_targets(targets: &str, by: &str) -> String {
     format!("max by ({by}) (3 - 2 * ({up} == bool 1) - ({up} != bool {up}))")
 }
 
+/// What would be lost with a standby, by group, standby and probe: the least of the bounds of the
+/// vantages whose canary is acknowledged (its lag is a number then). The others tell what they last
+/// knew; where no canary is acknowledged, that is all there is.
+pub(super) fn lost(replica: &str) -> String {
+    let estimate = format!("hotspare_rpo_estimate_seconds{{{replica}}}");
+    let canary = format!(r#"hotspare_replication_lag_seconds{{{replica},method="canary"}}"#);
+    format!(
+        "(min by (group, standby, probe) ({estimate} unless on (group, standby, probe, source_region) ({canary} != {canary})) or min by (group, standby, probe) ({estimate}))"
+    )
+}
+
+/// How often the judgement of daemons moved lately, as the rules ask it: one that stands still leaves
+/// its last word on its page. It is movement, so that no clock has to be right, and two minutes for
+/// any time range: of the last half an hour, it would be that of a daemon that died since.
+pub(super) fn moves(by: &str) -> String {
+    let judged = "hotspare_evaluation_timestamp_seconds{DAEMON}";
+    format!("max by ({by}) (changes({judged}[2m]) and {judged})")
+}
+
 /// What the vantages agree on, by the rules of the global set, as numbers of [`STANDBY`]. It says
 /// ready where the quorum does; else the worst that a fresh vantage sees.
 pub(super) fn agreed() -> String {

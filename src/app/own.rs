@@ -10,7 +10,7 @@ use crate::evaluate::{Board, HealthOf};
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::GroupReport;
 use crate::net::{Icmp, Resolver};
-use crate::rule::{Alerts, Health};
+use crate::rule::{Alerts, Health, WATCHDOG};
 use crate::store;
 
 /// Where the numbers are.
@@ -57,7 +57,10 @@ impl Sources {
         if !self.series.notified(self.outbox.figures()) {
             tracing::error!("a bug: a receiver has no place on the page, please report it");
         }
-        own.alerts(&self.source_region, &self.book.all());
+        // What always fires is no news.
+        let mut alerts = self.book.all();
+        alerts.retain(|alert| *alert.rule != *WATCHDOG);
+        own.alerts(&self.source_region, &alerts);
         raise_to(&own.log_lines_dropped_total, (self.log_lines_dropped)());
         let names = self.resolver.counters();
         raise_to(&own.resolver_hits_total, names.cached);

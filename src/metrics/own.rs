@@ -135,7 +135,7 @@ own! {
     /// Log lines dropped because nobody read them fast enough.
     log_lines_dropped_total: IntCounter = ();
     /// Alerts by `source_region` and state: pending, firing, muted (firing, and nobody is told) or
-    /// resolved (over, and kept until everybody was told).
+    /// resolved (over, and kept until everybody was told). `HotspareWatchdog` is none of them.
     alerts: IntGaugeVec = &["source_region", "state"];
     /// From which time on the condition of a rule holds, by `source_region` and rule.
     rule_threshold_seconds: GaugeVec = &["source_region", "rule"];

@@ -39,6 +39,9 @@ const NO_NEWS: [&str; 4] = [
     "HotspareRulesWatchdog",
 ];
 
+/// What Prometheus scrapes besides, and in vain: it is no daemon, so that nothing here is about it.
+pub(crate) const OTHER: &str = "127.0.0.1:1";
+
 /// A Prometheus that has seen nothing before, and its Alertmanager.
 pub(crate) struct Watch {
     pub(crate) prometheus: Prometheus,
@@ -76,7 +79,8 @@ impl Watch {
     /// The same with an Alertmanager that somebody knew before.
     pub(crate) fn with(alertmanager: Alertmanager, daemons: &[SocketAddr]) -> Self {
         let more = format!(
-            "global: {{ evaluation_interval: 1s }}\n\
+            "- {{ job_name: other, scrape_interval: 1s, scrape_timeout: 1s, static_configs: [{{ targets: [\"{OTHER}\"] }}] }}\n\
+             global: {{ evaluation_interval: 1s }}\n\
              rule_files: [rules-*.yaml]\n\
              alerting: {{ alertmanagers: [{{ static_configs: [{{ targets: [\"{}\"] }}] }}] }}\n",
             alertmanager.address

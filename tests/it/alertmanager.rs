@@ -361,6 +361,27 @@ fn the_daemon_tells_a_test_from_the_command_line_and_shows_each_member() {
 }
 
 #[test]
+fn what_always_fires_is_told_and_not_counted() {
+    let hook = Hook::start();
+    let cluster = Cluster::start(1, &hook);
+    let url = cluster.members[0].url();
+    let daemon = Daemon::start(&format!(
+        "region: eu-west\nregions: [{{ name: eu-west }}]\n\
+         probes: [{{ name: p, check: {{ tcp: {{}} }}, targets: {{ eu-west: \"127.0.0.1:9\" }} }}]\n\
+         receivers: [{{ name: am, alertmanager: {{ urls: [\"{url}\"] }} }}]\n"
+    ));
+    wait_for(
+        || hook.heard("HotspareWatchdog"),
+        |heard| *heard == ["firing"],
+    );
+    let page = parse(&daemon.get("/metrics").text(), Format::Text);
+    for state in ["pending", "firing", "muted", "resolved"] {
+        let alerts = page.one("hotspare_alerts", &[("state", state)]);
+        assert!(alerts.abs() < 0.5, "{state}: {alerts}");
+    }
+}
+
+#[test]
 fn what_was_not_told_is_told_at_an_orderly_end() {
     let hook = Hook::start();
     let cluster = Cluster::start(1, &hook);

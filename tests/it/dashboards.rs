@@ -1,6 +1,7 @@
 //! The shipped dashboards of Grafana.
 
 mod board;
+mod cases;
 mod colour;
 mod conventions;
 mod interpolate;

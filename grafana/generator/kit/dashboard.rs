@@ -7,8 +7,8 @@ use super::link;
 use super::panel::Panel;
 use super::variable::Variable;
 
-/// The last version of the classic model: what older Grafanas read, and newer ones translate. Only
-/// options that have been there since 10.4 are used.
+/// The last version of the classic model: what older Grafanas read, and newer ones translate.
+/// Nothing needs an option that 10.4 does not have.
 const SCHEMA: u32 = 42;
 
 /// How many columns Grafana has.

@@ -18,7 +18,7 @@ pub(super) fn others() -> Value {
     })
 }
 
-/// From a value to a dashboard; `choices` are the variables there, each with what it is to be.
+/// From a value to a dashboard, with what every dashboard lets choose; `choices` are the variables there, each with what it is to be.
 pub(super) fn to(title: &str, dashboard: &str, choices: &[(&str, &str)]) -> Value {
     let choices = choices
         .iter()
@@ -28,7 +28,9 @@ pub(super) fn to(title: &str, dashboard: &str, choices: &[(&str, &str)]) -> Valu
     json!({
         "targetBlank": false,
         "title": title,
-        "url": format!("/d/{dashboard}?${{datasource:queryparam}}&{choices}${{__url_time_range}}"),
+        "url": format!(
+            "/d/{dashboard}?${{datasource:queryparam}}&${{job:queryparam}}&${{instance:queryparam}}&{choices}${{__url_time_range}}"
+        ),
     })
 }
 

@@ -89,6 +89,13 @@ pub(crate) struct Thresholds(pub(crate) Colour, pub(crate) &'static [(f64, Colou
 impl Thresholds {
     /// For values of which each has a word, so that one that has none is not green for it.
     pub(super) const WORDS: Self = Self(Colour::Unknown, &[]);
+    /// How many there are of what is bad.
+    pub(crate) const NONE_IS_GOOD: Self = Self(Colour::Good, &[(1.0, Colour::Bad)]);
+    /// How many there are of what wants a look.
+    pub(crate) const NONE_IS_BETTER: Self = Self(Colour::Good, &[(1.0, Colour::Warn)]);
+    /// Which part of the attempts failed.
+    pub(crate) const FAILED_RUNS: Self =
+        Self(Colour::Good, &[(0.001, Colour::Warn), (0.05, Colour::Bad)]);
 
     pub(crate) fn json(&self) -> Value {
         let mut steps = vec![json!({ "color": self.0.name(), "value": null })];

@@ -13,9 +13,7 @@ impl Panel {
             "graphMode": "none",
             "justifyMode": "auto",
             "orientation": "auto",
-            "percentChangeColorMode": "standard",
             "reduceOptions": { "calcs": ["lastNotNull"], "fields": "", "values": false },
-            "showPercentChange": false,
             "textMode": "auto",
             "wideLayout": true,
         });

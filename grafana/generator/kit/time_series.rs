@@ -16,7 +16,7 @@ impl Panel {
                 "sortBy": "Max",
                 "sortDesc": true,
             },
-            "tooltip": { "hideZeros": false, "mode": "multi", "sort": "desc" },
+            "tooltip": { "mode": "multi", "sort": "desc" },
         });
         Self::new("timeseries", title, options)
             .with("color", json!({ "mode": "palette-classic" }))
@@ -54,6 +54,11 @@ impl Panel {
     /// Lines that step: a value holds until the next.
     pub(crate) fn steps(self) -> Self {
         self.custom(json!({ "lineInterpolation": "stepAfter" }))
+    }
+
+    /// An axis that need not end at zero: for what can be less.
+    pub(crate) fn below_zero(self) -> Self {
+        self.without("min")
     }
 
     /// An axis on which ten times as much is one step more. It has no zero to begin at.

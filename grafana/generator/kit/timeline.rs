@@ -12,11 +12,11 @@ impl Panel {
             "alignValue": "left",
             "legend": { "calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": true },
             "mergeValues": true,
-            // Grafana 11 and later turn pages where there are more rows.
+            // Newer Grafanas turn pages where there are more rows; 10.4 does not know it, and draws all.
             "perPage": 20,
             "rowHeight": 0.9,
             "showValue": "auto",
-            "tooltip": { "hideZeros": false, "mode": "single", "sort": "none" },
+            "tooltip": { "mode": "single", "sort": "none" },
         });
         Self::new("state-timeline", title, options)
             .look(look)

@@ -11,6 +11,8 @@ pub(crate) struct Variable {
     label: &'static str,
     query: String,
     many: bool,
+    /// What is chosen at first, if it is offered; none for the first of them, or all.
+    first: Option<&'static str>,
     /// What all of them are, as a pattern; none for those that are offered.
     all: Option<&'static str>,
 }
@@ -23,6 +25,7 @@ impl Variable {
             label,
             query: expand(query),
             many: true,
+            first: None,
             all: Some(".+"),
         }
     }
@@ -48,14 +51,27 @@ impl Variable {
         }
     }
 
-    /// Those that every dashboard has, before its own.
+    /// This one at first, if it is offered.
+    pub(crate) fn at_first(mut self, value: &'static str) -> Self {
+        self.first = Some(value);
+        self
+    }
+
+    /// Those that every dashboard has, before its own. They are by a series that federation hands on,
+    /// too.
     pub(super) fn common() -> Vec<Self> {
         vec![
-            Self::many("job", "Job", "label_values(hotspare_build_info, job)"),
+            // Not any job: `up` and `process_…` are of everything that this Prometheus scrapes.
+            Self::many(
+                "job",
+                "Job",
+                "label_values(hotspare_evaluation_timestamp_seconds, job)",
+            )
+            .only_offered(),
             Self::many(
                 "instance",
                 "Instance",
-                r#"label_values(hotspare_build_info{job=~"$job"}, instance)"#,
+                r#"label_values(hotspare_evaluation_timestamp_seconds{job=~"$job"}, instance)"#,
             ),
         ]
     }
@@ -100,6 +116,9 @@ impl Variable {
                 variable["allValue"] = json!(all);
             }
             variable["current"] = json!({ "selected": true, "text": ["All"], "value": ["$__all"] });
+        }
+        if let Some(first) = self.first {
+            variable["current"] = json!({ "selected": true, "text": first, "value": first });
         }
         variable
     }

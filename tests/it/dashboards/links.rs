@@ -44,6 +44,12 @@ fn urls<'a>(value: &'a Value, all: &mut Vec<&'a str>) {
     }
 }
 
+/// What every dashboard lets choose, and a link keeps.
+const KEPT: &str = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&";
+
+/// What keeps the time range.
+const TIME: &str = "${__url_time_range}";
+
 /// Links to dashboards that are not there, or with variables that these have not.
 fn links(board: &Board, all: &[Board]) -> Vec<String> {
     let mut found = Vec::new();
@@ -71,11 +77,14 @@ fn links(board: &Board, all: &[Board]) -> Vec<String> {
                 if there.variable(name).is_none() {
                     wrong(format!("{uid} has no ${name}"));
                 }
-            } else if parameter != "${__url_time_range}" {
+            } else if parameter != TIME {
                 wrong(format!("what is {parameter}"));
             }
         }
-        if !url.contains("${__url_time_range}") {
+        if !parameters.starts_with(KEPT) {
+            wrong("forgets what every dashboard lets choose".into());
+        }
+        if !url.contains(TIME) {
             wrong("forgets the time".into());
         }
     }
@@ -120,19 +129,19 @@ fn a_variable_that_nothing_uses_and_a_link_to_nowhere_are_found() {
     let mut board = sample::board();
     let all = [sample::board()];
     let at = |url: &str| json!([{ "title": "x", "url": url }]);
-    board.json["panels"][0]["links"] = at(
-        "/d/hotspare-sample?${datasource:queryparam}&var-job=${__data.fields[0]}&${__url_time_range}",
-    );
+    let good = format!("/d/hotspare-sample?{KEPT}var-job=${{__data.fields[0]}}&{TIME}");
+    board.json["panels"][0]["links"] = at(&good);
     assert_eq!([variables(&board), links(&board, &all)].concat(), [""; 0]);
     for url in [
-        "/d/hotspare-other?${__url_time_range}",
-        "/d/hotspare-sample?var-jobs=x&${__url_time_range}",
-        "/d/hotspare-sample?${jobs:queryparam}&${__url_time_range}",
-        "/d/hotspare-sample?job=x&${__url_time_range}",
-        "/d/hotspare-sample?var-job=x",
-        "https://example.com/",
+        format!("/d/hotspare-other?{KEPT}{TIME}"),
+        format!("/d/hotspare-sample?{KEPT}var-jobs=x&{TIME}"),
+        format!("/d/hotspare-sample?{KEPT}${{jobs:queryparam}}&{TIME}"),
+        format!("/d/hotspare-sample?{KEPT}job=x&{TIME}"),
+        format!("/d/hotspare-sample?{KEPT}var-job=x"),
+        format!("/d/hotspare-sample?${{datasource:queryparam}}&{TIME}"),
+        "https://example.com/".to_owned(),
     ] {
-        board.json["panels"][0]["links"] = at(url);
+        board.json["panels"][0]["links"] = at(&url);
         assert_eq!(links(&board, &all).len(), 1, "{url}");
     }
     board.json["panels"][0]["links"] = json!([]);
