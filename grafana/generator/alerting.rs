@@ -237,7 +237,6 @@ fn thresholds() -> Panel {
         ("Value #A", "Number"),
         ("Value #B", "Time"),
         ("Value #C", "Part"),
-        ("Value #D", "Size"),
     ];
     Panel::table(
         "Thresholds of the daemons' rules",
@@ -246,15 +245,13 @@ fn thresholds() -> Panel {
             of("hotspare_rule_threshold"),
             of("hotspare_rule_threshold_seconds"),
             of("hotspare_rule_threshold_ratio"),
-            of("hotspare_rule_threshold_bytes"),
         ],
     )
-    .says("From which figure on the condition of each rule holds: a number, a time, a part of a whole or a size. A rule without a figure, as readiness, is not here. One rule with different figures at two vantages has two configurations.")
+    .says("From which figure on the condition of each rule holds: a number, a time or a part of a whole. A rule without a figure, as readiness, is not here. One rule with different figures at two vantages has two configurations.")
     .size(24, 7)
     .sorted("Rule", false)
     .measured("Time", "s")
     .measured("Part", "percentunit")
-    .measured("Size", "bytes")
     .or_says("no rule with a figure")
 }
 

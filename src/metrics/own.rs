@@ -139,8 +139,6 @@ own! {
     alerts: IntGaugeVec = &["source_region", "state"];
     /// From which time on the condition of a rule holds, by `source_region` and rule.
     rule_threshold_seconds: GaugeVec = &["source_region", "rule"];
-    /// From which size on the condition of a rule holds, by `source_region` and rule.
-    rule_threshold_bytes: GaugeVec = &["source_region", "rule"];
     /// From which part of a whole on the condition of a rule holds, by `source_region` and rule.
     rule_threshold_ratio: GaugeVec = &["source_region", "rule"];
     /// From which number on the condition of a rule holds, by `source_region` and rule.
@@ -378,9 +376,8 @@ impl Own {
     pub fn rule_threshold(&self, source_region: &str, rule: &str, unit: Unit, threshold: f64) {
         let family = match unit {
             Unit::Seconds => &self.rule_threshold_seconds,
-            Unit::Bytes => &self.rule_threshold_bytes,
             Unit::Ratio => &self.rule_threshold_ratio,
-            Unit::Count | Unit::Number => &self.rule_threshold,
+            Unit::Bytes | Unit::Count | Unit::Number => &self.rule_threshold,
         };
         let labels = [source_region, rule];
         family.with_label_values(&labels).set(threshold);

@@ -222,6 +222,27 @@ fn every_record_has_a_case() {
     assert!(missing.is_empty(), "no case of {missing:?}");
 }
 
+/// Where there are thousands of targets, it takes seconds to read their histograms. It is done once, in
+/// a group in which no alert waits for it.
+#[test]
+fn histograms_are_read_once_a_minute_and_beside_the_alerts() {
+    let mut read = 0;
+    for path in files("prometheus/rules", "yaml") {
+        for group in list(&yaml(&path)["groups"]) {
+            let rules = list(&group["rules"]);
+            let text = |rule: &Yaml| rule["expr"].as_str().expect("a query").to_owned();
+            let reading = rules.iter().map(text);
+            let reading = reading.filter(|text| text.contains("_bucket[")).count();
+            if reading > 0 {
+                assert_eq!(group["interval"].as_str(), Some("1m"));
+                assert!(rules.iter().all(|rule| rule["alert"].is_badvalue()));
+            }
+            read += reading;
+        }
+    }
+    assert_eq!(read, 1);
+}
+
 /// The series that a text names and that neither a daemon shows nor a rule records.
 pub(crate) fn unknown_series(text: &str) -> BTreeSet<String> {
     let documented: BTreeSet<&str> = METRICS

@@ -10,7 +10,7 @@ use super::super::place::Path;
 use super::super::problem::choices;
 use super::super::{Probe, schema, strict};
 use super::Check;
-use super::tuning::Tuning;
+use super::tuning::{Tuning, shortest_window};
 use crate::model::duration::display;
 use crate::model::{CheckKind, GateKind, Objectives, PlannedCheck};
 
@@ -164,6 +164,11 @@ impl Check<'_> {
             }
             return None;
         };
+        if let (CheckKind::Latency { over, .. } | CheckKind::PacketLoss { over }, Some(probe)) =
+            (&mut check.kind, owner.probe())
+        {
+            *over = shortest_window(probe.interval).max(*over);
+        }
         if let CheckKind::Jurisdiction { outside } = &mut check.kind {
             outside.clone_from(asked.outside.as_ref()?);
         }

@@ -17,6 +17,12 @@ const IN_A_ROW: RangeInclusive<i64> = 1..=100;
 /// The longest look back.
 const MAX_OVER: Duration = Duration::from_hours(24);
 
+/// The shortest time to look back on the runs of a probe. In less there are too few of them to say
+/// anything.
+pub(super) fn shortest_window(interval: Duration) -> Duration {
+    interval.saturating_mul(3)
+}
+
 /// What is set of a check that comes by itself. `None`: nothing, or nothing that could be read.
 pub(super) struct Tuning {
     pub(super) element: Element,
@@ -165,11 +171,11 @@ impl Check<'_> {
             let message = "must be above 0 and below 1";
             self.add(element, &Path::root("quantile"), message);
         }
-        let low = interval.unwrap_or(Duration::ZERO);
+        let low = interval.map_or(Duration::ZERO, shortest_window);
         let range = low..=MAX_OVER.max(low);
         if has_over && read.over.is_some_and(|over| !range.contains(&over)) {
             let (low, high) = (display(*range.start()), display(*range.end()));
-            let message = format!("must be from {low}, the probe's interval, to {high}");
+            let message = format!("must be from {low}, three intervals of the probe, to {high}");
             self.add(element, &Path::root("over"), message);
         }
         (read.quantile, read.over)

@@ -47,8 +47,9 @@ impl Candidate {
         let histories = questions.iter().enumerate();
         let histories = histories.filter_map(|(at, question)| match question.planned.kind {
             CheckKind::PacketLoss { over } | CheckKind::Latency { over, .. } => {
+                let interval = brief.probes[question.probe?].interval;
                 let targets = 0..question.targets();
-                Some(targets.map(move |nth| ((at, nth), History::new(over))))
+                Some(targets.map(move |nth| ((at, nth), History::new(over, interval))))
             }
             _ => None,
         });

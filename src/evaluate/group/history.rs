@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::model::Sample;
 
-/// Runs, or packets, without which nothing is said: as many as a batch of the ranking needs.
-const FEWEST: usize = 20;
+/// Runs, or packets, that are enough in any case: as many as a batch of the ranking needs.
+const ENOUGH: usize = 20;
+
+/// Runs without which nothing is said.
+const FEWEST: usize = 3;
 
 /// Runs that are kept at most: a day, the longest time to look back, at one in a second. Beyond it,
 /// the oldest go early.
@@ -16,6 +19,9 @@ const MOST: usize = 86_400;
 #[derive(Debug)]
 pub(super) struct History {
     over: Duration,
+    /// Runs without which nothing is said: half of those that there is room for, if that is less than
+    /// enough.
+    least: usize,
     runs: VecDeque<Run>,
 }
 
@@ -31,9 +37,13 @@ struct Run {
 }
 
 impl History {
-    pub(super) fn new(over: Duration) -> Self {
+    /// `interval` is the time from one run to the next.
+    pub(super) fn new(over: Duration, interval: Duration) -> Self {
+        let room = over.as_nanos() / interval.as_nanos().max(1);
+        let half = usize::try_from(room / 2).unwrap_or(ENOUGH);
         Self {
             over,
+            least: half.clamp(FEWEST, ENOUGH),
             runs: VecDeque::new(),
         }
     }
@@ -55,14 +65,15 @@ impl History {
     pub(super) fn loss(&self) -> Option<f64> {
         let sum = |of: fn(&Run) -> u32| self.runs.iter().map(|run| f64::from(of(run))).sum::<f64>();
         let sent = sum(|run| run.sent);
-        let enough = self.runs.iter().map(|run| run.sent as usize).sum::<usize>() >= FEWEST;
+        let packets: usize = self.runs.iter().map(|run| run.sent as usize).sum();
+        let enough = packets >= ENOUGH || packets > 0 && self.runs.len() >= self.least;
         enough.then(|| sum(|run| run.lost) / sent)
     }
 
     /// The time within which this part of the runs ended; infinite where too many failed. `None`: too
     /// few.
     pub(super) fn quantile(&self, part: f64) -> Option<f64> {
-        if self.runs.len() < FEWEST {
+        if self.runs.len() < self.least {
             return None;
         }
         let mut seconds: Vec<f64> = self.runs.iter().map(|run| run.seconds).collect();
@@ -113,10 +124,11 @@ mod tests {
     use crate::model::Reason;
 
     const MINUTE: Duration = Duration::from_mins(1);
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn nothing_is_said_of_few_runs() {
-        let mut history = History::new(MINUTE);
+        let mut history = History::new(MINUTE, SECOND);
         for second in 0..19 {
             history.record(&ok(at(second), 10));
         }
@@ -128,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_run_that_failed_is_slower_than_any_and_one_of_ours_is_none() {
-        let mut history = History::new(MINUTE);
+        let mut history = History::new(MINUTE, SECOND);
         for second in 0..18 {
             history.record(&ok(at(second), 10 + u64::from(second % 2)));
         }
@@ -143,7 +155,7 @@ mod tests {
 
     #[test]
     fn packets_are_counted_each_and_what_could_not_be_sent_is_not_lost() {
-        let mut history = History::new(MINUTE);
+        let mut history = History::new(MINUTE, SECOND);
         for second in 0..5 {
             history.record(&ping(at(second), 6, 4, 1));
         }
@@ -151,9 +163,32 @@ mod tests {
         assert_eq!(history.loss(), Some(0.2));
     }
 
+    /// The shortest window has room for three runs, and is then never without three.
+    #[test]
+    fn a_window_without_room_for_many_runs_says_something_too() {
+        for (over, interval) in [(3, 1), (10, 1), (300, 60), (300, 100)] {
+            let seconds = Duration::from_secs;
+            let mut history = History::new(seconds(over), seconds(interval));
+            for run in 0..4 * over / interval {
+                history.record(&ok(at(u32::try_from(run * interval).expect("short")), 10));
+            }
+            let said = (history.quantile(0.5), history.loss());
+            assert_eq!(said, (Some(0.01), Some(0.0)), "{over} s at {interval} s");
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_loss_without_a_packet() {
+        let mut history = History::new(3 * SECOND, SECOND);
+        for second in 0..4 {
+            history.record(&ping(at(second), 5, 0, 5));
+        }
+        assert_eq!(history.loss(), None);
+    }
+
     #[test]
     fn what_is_older_is_forgotten() {
-        let mut history = History::new(MINUTE);
+        let mut history = History::new(MINUTE, SECOND);
         for second in 0..20 {
             history.record(&failed(at(second), Reason::TimeoutConnect));
         }

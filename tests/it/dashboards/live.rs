@@ -17,18 +17,12 @@ use crate::process::{PATIENCE, wait_for};
 use crate::vantages::REGIONS;
 
 /// Queries that have no answer here: dashboard, panel, place of the query in it, and why.
-const EMPTY_HERE: [(&str, &str, usize, &str); 9] = [
+const EMPTY_HERE: [(&str, &str, usize, &str); 8] = [
     ("hotspare-overview", "Standbys", 2, NO_RANK),
     ("hotspare-readiness", "Rank", 0, NO_RANK),
     ("hotspare-readiness", "Latency, compared", 0, NO_RANK),
     ("hotspare-readiness", "Latency, compared", 1, NO_RANK),
     ("hotspare-readiness", "Latency, compared", 2, NO_RANK),
-    (
-        "hotspare-alerting",
-        "Thresholds of the daemons' rules",
-        3,
-        "no kind of condition has a size for its limit",
-    ),
     (
         "hotspare-region-pair",
         "p50 now, a day ago, a week ago",

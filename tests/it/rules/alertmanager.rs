@@ -88,6 +88,96 @@ fn nothing_inhibits_a_split_brain_or_a_watchdog() {
     }
 }
 
+/// An alert with one of its severities.
+type Level = (String, String);
+
+/// What the matchers of an inhibition can be about, with its severity.
+fn levels(inhibition: &Yaml, key: &str) -> Vec<Level> {
+    let by_severity = |severity: &str| {
+        let mut matchers = list(&inhibition[key]).iter();
+        let severities = matchers.find_map(|text| text.as_str()?.strip_prefix("severity = "));
+        severities.is_none_or(|only| only == severity)
+    };
+    let alerts = alerts(inhibition, key);
+    let rules = super::rules();
+    let levels = rules.iter().filter_map(|rule| {
+        let alert = rule.text("alert")?;
+        let severity = rule.yaml["labels"]["severity"].as_str()?;
+        let matches = alerts.iter().any(|known| known == alert) && by_severity(severity);
+        matches.then(|| (alert.to_owned(), severity.to_owned()))
+    });
+    levels.collect()
+}
+
+/// Every alert that inhibits, with one that it inhibits.
+fn inhibitions() -> Vec<(Level, Level)> {
+    let mut pairs = Vec::new();
+    for inhibition in list(&yaml(&example())["inhibit_rules"]) {
+        let targets = levels(inhibition, "target_matchers");
+        for source in levels(inhibition, "source_matchers") {
+            pairs.extend(
+                targets
+                    .iter()
+                    .map(|target| (source.clone(), target.clone())),
+            );
+        }
+    }
+    assert!(pairs.len() > 50, "{pairs:?}");
+    pairs
+}
+
+#[test]
+fn no_ticket_inhibits_a_page() {
+    for (source, target) in inhibitions() {
+        let swallows = source.1 != "critical" && target.1 == "critical";
+        assert!(!swallows, "{source:?} inhibits {target:?}");
+    }
+}
+
+/// Two that inhibit each other would both be silent.
+#[test]
+fn nothing_is_inhibited_by_what_it_inhibits() {
+    let mut pairs = inhibitions();
+    loop {
+        let before = pairs.len();
+        let sources: Vec<_> = pairs.iter().map(|(source, _)| source.clone()).collect();
+        pairs.retain(|(_, target)| sources.contains(target));
+        if pairs.len() == before {
+            break;
+        }
+    }
+    assert!(pairs.is_empty(), "in a circle: {pairs:?}");
+}
+
+/// Seconds of a time of Alertmanager.
+fn seconds(time: &str) -> u64 {
+    let (number, unit) = time.split_at(time.len() - 1);
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        other => panic!("{other}"),
+    };
+    number.parse::<u64>().expect("a number") * unit
+}
+
+/// Alertmanager repeats what was sent longer than that ago when it looks, which it does each
+/// `group_interval`. It forgets after 120 hours what it has sent, if it is not told otherwise.
+#[test]
+fn a_dead_mans_switch_is_told_at_every_look_and_nothing_is_repeated_because_it_was_forgotten() {
+    let routes = &yaml(&example())["route"]["routes"];
+    for route in list(routes) {
+        let time = |key: &str| seconds(route[key].as_str().expect("a time"));
+        let receiver = route["receiver"].as_str().expect("a receiver");
+        assert!(time("repeat_interval") < 120 * 3600, "{receiver}");
+        if receiver == "dead-mans-switch" {
+            assert!(time("repeat_interval") < time("group_interval"));
+        }
+    }
+}
+
 /// Otherwise an inhibition compares what is not there on both sides, and matches always.
 #[test]
 fn an_inhibition_compares_labels_that_its_source_has() {
