@@ -11,9 +11,10 @@ function ofFields(frames) {
   );
 }
 
-/** What is wrong with an address, if anything is. */
+/** What is wrong with an address, if anything is. `$__all` is how Grafana says that all are chosen. */
 function fault(href, dashboards) {
-  if (/[$][{_]|undefined|null/.test(decodeURIComponent(href))) {
+  const filled = decodeURIComponent(href).replaceAll('=$__all', '');
+  if (/[$][{_]|undefined|null/.test(filled)) {
     return 'not all of it was filled in';
   }
   const to = new URL(href, 'http://grafana');
