@@ -14,16 +14,8 @@ pub(super) fn dashboard() -> Dashboard {
         "Hotspare / Overview",
         "Whether each standby could take over now, and how the regions reach each other.",
     )
-    .chooses(Variable::many(
-        "group",
-        "Group",
-        "label_values(hotspare_failover_ready{DAEMON}, group)",
-    ))
-    .chooses(Variable::many(
-        "standby",
-        "Standby",
-        "label_values(hotspare_failover_ready{GROUP}, standby)",
-    ))
+    .chooses(Variable::groups())
+    .chooses(Variable::standbys())
     .chooses(Variable::many(
         "source_region",
         "From",

@@ -16,16 +16,8 @@ pub(super) fn dashboard() -> Dashboard {
         "Hotspare / Readiness",
         "Whether a standby could take over, why not, what a failover would cost, and what the last one did.",
     )
-    .chooses(Variable::many(
-        "group",
-        "Group",
-        "label_values(hotspare_failover_ready{DAEMON}, group)",
-    ))
-    .chooses(Variable::many(
-        "standby",
-        "Standby",
-        "label_values(hotspare_failover_ready{GROUP}, standby)",
-    ))
+    .chooses(Variable::groups())
+    .chooses(Variable::standbys())
     .marks(overview::failovers())
     .marks(drills())
     .has(row("Could it take over?", vec![verdicts(), vantages(), over_time()]))

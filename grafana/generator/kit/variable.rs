@@ -57,6 +57,18 @@ impl Variable {
         self
     }
 
+    /// The groups whose standbys are judged.
+    pub(crate) fn groups() -> Self {
+        let judged = "label_values(hotspare_failover_ready{DAEMON}, group)";
+        Self::many("group", "Group", judged)
+    }
+
+    /// The standbys of the groups that are chosen.
+    pub(crate) fn standbys() -> Self {
+        let judged = "label_values(hotspare_failover_ready{GROUP}, standby)";
+        Self::many("standby", "Standby", judged)
+    }
+
     /// Those that every dashboard has, before its own. They are by a series that federation hands on,
     /// too.
     pub(super) fn common() -> Vec<Self> {
