@@ -38,6 +38,7 @@ pub(super) fn start(
             super::stopped(stopped.clone()),
         );
         supervisor.thread(&name, move || async move {
+            let jobs = watch::channel(jobs.into()).1;
             schedule::lane(jobs, origin, places, Alarm::precise(), outlet, gauges, stop).await;
         })?;
     }
