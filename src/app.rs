@@ -34,7 +34,7 @@ use tracing::{info, warn};
 use crate::config::{Plan, Shared};
 use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store, Terms};
-use crate::model::{Beat, Observation};
+use crate::model::{Beat, Observation, TargetKey};
 use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
@@ -321,7 +321,7 @@ fn exposition(series: Arc<Store>, own: &Arc<Own>, sources: Sources) -> Arc<Expos
     Arc::new(exposition)
 }
 
-/// The series of all targets, in the order of the plan, so that a target's place is its key.
+/// The series of all targets, in the order of the plan.
 fn series(plan: &Plan) -> Result<Store, String> {
     let store = Store::new();
     let mut shared: Vec<(Arc<[f64]>, Arc<Buckets>)> = Vec::new();
@@ -333,8 +333,9 @@ fn series(plan: &Plan) -> Result<Store, String> {
         shared.push((Arc::clone(bounds), Arc::clone(&made)));
         Ok(made)
     };
-    for planned in &plan.targets {
+    for (key, planned) in (0..).map(TargetKey).zip(&plan.targets) {
         store.insert(
+            key,
             &planned.target,
             &planned.probe.shape(),
             buckets(&planned.buckets)?,

@@ -43,20 +43,24 @@ pub(super) fn start(
 }
 
 fn endpoints(plan: &Plan, series: &Store) -> Result<Vec<Endpoint>, String> {
-    let mut endpoints = Vec::new();
+    let mut members = Vec::new();
     for receiver in &plan.receivers {
-        let Prepared::Alertmanager(members) = &receiver.prepared else {
-            continue;
-        };
-        for member in members {
-            endpoints.push(Endpoint {
-                receiver: Arc::clone(&receiver.name),
-                external_url: plan.alerting.external_url.clone(),
-                standing: Standing::of(Arc::clone(&receiver.name), member.name()),
-                series: series.insert_alertmanager(&receiver.name, member.name())?,
-                member: Arc::clone(member),
-            });
+        if let Prepared::Alertmanager(of_receiver) = &receiver.prepared {
+            members.extend(of_receiver.iter().map(|member| (&receiver.name, member)));
         }
     }
-    Ok(endpoints)
+    let names = members
+        .iter()
+        .map(|(name, member)| (&***name, member.name()));
+    let names: Vec<_> = names.collect();
+    let series = series.change().set_alertmanagers(&names)?;
+    let endpoints = members.into_iter().zip(series);
+    let endpoints = endpoints.map(|((receiver, member), series)| Endpoint {
+        receiver: Arc::clone(receiver),
+        external_url: plan.alerting.external_url.clone(),
+        standing: Standing::of(Arc::clone(receiver), member.name()),
+        series,
+        member: Arc::clone(member),
+    });
+    Ok(endpoints.collect())
 }

@@ -30,9 +30,7 @@ pub(super) fn start(
 ) -> Result<(Outbox, Beats), String> {
     let deliver = Deliver::new(book, state, receivers(plan), settings(plan), own);
     let (outbox, beats) = (deliver.outbox(), deliver.beats());
-    for figures in outbox.figures() {
-        series.insert_receiver(figures)?;
-    }
+    series.change().set_receivers(outbox.figures())?;
     let stop = super::stopped(stopped.clone());
     supervisor.thread(THREAD, move || deliver.run(stop))?;
     Ok((outbox, beats))

@@ -362,13 +362,14 @@ mod tests {
     }
 
     fn endpoint(member: Arc<dyn Member>) -> Endpoint {
-        let series = Series::new().insert_alertmanager("am", member.name());
+        let store = Series::new();
+        let series = store.change().set_alertmanagers(&[("am", member.name())]);
         Endpoint {
             receiver: "am".into(),
             external_url: None,
             standing: Standing::of("am".into(), member.name()),
             member,
-            series: series.expect("good labels"),
+            series: series.expect("good labels").remove(0),
         }
     }
 

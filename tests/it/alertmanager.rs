@@ -75,15 +75,15 @@ impl Vantage {
         let members = settings.prepare(&context).expect("good settings");
         let (stop, mut stopped) = watch::channel(false);
         self.series = Arc::new(Series::new());
-        let endpoints = members.into_iter().map(|member| {
-            let series = self.series.insert_alertmanager("am", member.name());
-            Endpoint {
-                receiver: "am".into(),
-                external_url: None,
-                series: series.expect("once"),
-                standing: Standing::of("am".into(), member.name()),
-                member,
-            }
+        let names: Vec<_> = members.iter().map(|of| ("am", of.name())).collect();
+        let series = self.series.change().set_alertmanagers(&names);
+        let endpoints = members.iter().zip(series.expect("once"));
+        let endpoints = endpoints.map(|(member, series)| Endpoint {
+            receiver: "am".into(),
+            external_url: None,
+            series,
+            standing: Standing::of("am".into(), member.name()),
+            member: Arc::clone(member),
         });
         let beat = Arc::new(Beat::new(Instant::now().into_std()));
         let (endpoints, alerts) = (endpoints.collect(), self.alerts.clone());

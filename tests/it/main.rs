@@ -70,6 +70,7 @@ mod server;
 mod silences;
 mod soak;
 mod state;
+mod succession;
 mod systemd;
 mod units;
 mod vantages;

@@ -248,8 +248,10 @@ pub(crate) fn insert_with(
     objective: Option<f64>,
 ) -> TargetKey {
     let buckets = |bounds| Arc::new(Buckets::new(bounds).expect("valid"));
+    let key = TargetKey(store.targets().try_into().expect("few"));
     store
         .insert(
+            key,
             target,
             shape,
             buckets(&[0.001, 0.01, 0.1, 1.0]),
@@ -538,8 +540,9 @@ pub(crate) fn judged() -> GroupReport {
 }
 
 fn add_alertmanager(store: &Store) {
-    let alertmanager = store.insert_alertmanager("am", "http://am-1:9093");
-    let alertmanager = alertmanager.expect("inserted");
+    let all = [("am", "http://am-1:9093")];
+    let alertmanagers = store.change().set_alertmanagers(&all);
+    let alertmanager = &alertmanagers.expect("set")[0];
     alertmanager.request(Duration::from_millis(30));
     alertmanager.sent(2);
     alertmanager.queue(1);
@@ -614,9 +617,9 @@ pub(crate) fn filled() -> (Store, Own) {
         rejecting: true,
         ..ReceiverFigures::default()
     };
-    store.insert_receiver(figures()).expect("inserted");
-    assert!(store.insert_receiver(figures()).is_err(), "it is there");
-    assert!(store.notified(vec![figures()]) && !store.notified(Vec::new()));
+    let receivers = store.change().set_receivers(vec![figures()]);
+    receivers.expect("set");
+    store.notified(vec![figures()]);
     (store, own)
 }
 
