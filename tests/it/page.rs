@@ -262,7 +262,8 @@ pub(crate) fn insert_with(
                 objective,
             },
         )
-        .expect("inserted")
+        .expect("inserted");
+    key
 }
 
 /// A run that ended at the given second since 1970.

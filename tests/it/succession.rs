@@ -61,17 +61,17 @@ fn attempts(page: &Parsed) -> Vec<(String, f64)> {
 
 #[test]
 fn who_stays_goes_on_who_changed_begins_anew_and_who_is_gone_vanishes() {
-    let [stays, gone, changes, changed, new] = [3, 9, 4, 17, 20].map(TargetKey);
-    let store = store(&[(stays, "stays"), (gone, "gone"), (changes, "changes")]);
-    for key in [stays, gone, changes] {
+    let [stays, gone, former, other, new] = [3, 9, 4, 17, 20].map(TargetKey);
+    let store = store(&[(stays, "stays"), (gone, "gone"), (former, "changes")]);
+    for key in [stays, gone, former] {
         assert!(answers(&store, key) && answers(&store, key));
     }
-    let fresh = [(new, "new"), (changed, "changes"), (stays, "stays")];
+    let fresh = [(new, "new"), (other, "changes"), (stays, "stays")];
     store.change().succeed(self::store(&fresh));
     assert_eq!(store.targets(), 3);
-    assert!(answers(&store, stays) && answers(&store, changed));
+    assert!(answers(&store, stays) && answers(&store, other));
     // Of runs that were under way.
-    assert!(!answers(&store, gone) && !answers(&store, changes));
+    assert!(!answers(&store, gone) && !answers(&store, former));
     let page = page(&store);
     let expected = [("new", 0.0), ("changes", 1.0), ("stays", 3.0)];
     let expected = expected.map(|(name, attempts)| (name.to_owned(), attempts));
@@ -164,9 +164,9 @@ fn alertmanagers_that_stay_keep_their_figures_and_a_succession_is_nothing_to_the
     assert!(Arc::ptr_eq(&now[1], &former[1]));
     store.change().succeed(Store::new());
     let page = page(&store);
-    let sent = |labels| page.find("hotspare_alertmanager_alerts_sent_total", labels);
-    assert_eq!(sent(&[("receiver", "am")]), [2.0]);
-    assert_eq!(sent(&[("receiver", "ops")]), [0.0]);
+    let found = |labels| page.find("hotspare_alertmanager_alerts_sent_total", labels);
+    assert_eq!(found(&[("receiver", "am")]), [2.0]);
+    assert_eq!(found(&[("receiver", "ops")]), [0.0]);
 }
 
 #[test]
@@ -249,7 +249,7 @@ async fn a_succession_waits_for_the_page_that_is_being_made() {
     let exposition = exposition(&store, refresh);
     assert_eq!(names(&exposition).await, ["old"]);
     drop(store.page());
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
     while store.generation() == 0 {
         assert!(tokio::time::Instant::now() < deadline, "never changed");
         tokio::time::sleep(Duration::from_millis(5)).await;
