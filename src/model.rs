@@ -6,6 +6,7 @@ mod canary;
 mod cause;
 mod check;
 mod database;
+mod digest;
 mod discovery;
 mod drill;
 pub mod duration;
@@ -41,6 +42,7 @@ pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,
     Withheld,
 };
+pub use digest::Digest;
 pub use discovery::TargetGroup;
 pub use drill::{Drill, DrillKind, DrillOrder, DrillRefusal, DrillStart, DrillState, PastFigures};
 pub use facts::{

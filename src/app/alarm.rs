@@ -1,16 +1,16 @@
 //! Everything that makes alerts and tells them, wired.
 
-use std::sync::Arc;
-
 use tokio::sync::watch;
 
+use super::alertmanagers::Told;
+use super::delivery::Delivery;
+use super::health::Beats;
 use super::supervise::Supervisor;
 use super::{alertmanagers, alerts, delivery, stopped};
 use crate::config::Plan;
-use crate::deliver::{Outbox, Standing};
+use crate::deliver::{Outbox, Standings};
 use crate::evaluate::{Alerting, Board};
 use crate::metrics::{Own, Store};
-use crate::model::Beat;
 use crate::rule::{Alerts, Silences};
 use crate::server;
 use crate::store as state;
@@ -20,10 +20,11 @@ pub(super) struct Alarm {
     pub(super) book: Alerts,
     pub(super) silences: Silences,
     pub(super) outbox: Outbox,
-    alertmanagers: Vec<Standing>,
+    alertmanagers: Standings,
     /// What the evaluation runs.
     pub(super) alerting: Alerting,
-    pub(super) beats: Vec<(String, Arc<Beat>)>,
+    /// But for those of what tells the receivers, which the outbox has.
+    pub(super) beats: Beats,
 }
 
 impl Alarm {
@@ -40,18 +41,16 @@ impl Alarm {
         let silences = Silences::kept_in(state);
         // Before anything is delivered: every alert is muted or not from here on.
         let alerting = alerts::alerting(plan, board, &book, state, &silences, own);
-        let (outbox, mut beats) =
-            delivery::start(plan, &book, (state, series), own, stop, supervisor)?;
+        let delivery = Delivery::start(plan, &book, (state, series), own, stop, supervisor)?;
         let stop = stopped(stop.clone());
-        let (alertmanagers, more) = alertmanagers::start(plan, &book, series, stop, supervisor)?;
-        beats.extend(more);
+        let told = Told::start(plan, &book, series, stop, supervisor)?;
         Ok(Self {
             book,
             silences,
-            outbox,
-            alertmanagers,
+            outbox: delivery.outbox,
+            alertmanagers: told.standings,
             alerting,
-            beats,
+            beats: told.beats,
         })
     }
 
@@ -66,7 +65,7 @@ impl Alarm {
         let (outbox, alertmanagers) = (self.outbox.clone(), self.alertmanagers.clone());
         let receivers = move || {
             let mut receivers = outbox.receivers();
-            receivers.extend(alertmanagers.iter().map(Standing::status));
+            receivers.extend(alertmanagers.statuses());
             receivers
         };
         server::Alerting {

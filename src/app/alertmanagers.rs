@@ -3,43 +3,54 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
+use super::health::Beats;
 use super::supervise::Supervisor;
 use crate::config::Plan;
-use crate::deliver::{Endpoint, Standing, Timing, tell_all};
+use crate::deliver::{Alertmanagers, Endpoint, Handle, Standings, Timing};
 use crate::metrics::Store;
-use crate::model::Beat;
+use crate::model::Digest;
 use crate::notify::Prepared;
 use crate::rule::Alerts;
 
 /// The name of their thread.
 pub(super) const THREAD: &str = "alertmanagers";
 
-/// The signs of life of tasks, with their names.
-type Beats = Vec<(String, Arc<Beat>)>;
+/// Those who are told what there is, as they are told.
+pub(super) struct Told {
+    pub(super) standings: Standings,
+    pub(super) beats: Beats,
+    handle: Handle<Vec<Endpoint>>,
+}
 
-/// Starts the thread, if there is an Alertmanager; where each of them stands.
-pub(super) fn start(
-    plan: &Plan,
-    book: &Alerts,
-    series: &Store,
-    stop: impl Future<Output = ()> + Send + 'static,
-    supervisor: &mut Supervisor,
-) -> Result<(Vec<Standing>, Beats), String> {
-    let endpoints = endpoints(plan, series)?;
-    if endpoints.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+impl Told {
+    /// Starts the thread, which is there also while there is no Alertmanager.
+    pub(super) fn start(
+        plan: &Plan,
+        book: &Alerts,
+        series: &Store,
+        stop: impl Future<Output = ()> + Send + 'static,
+        supervisor: &mut Supervisor,
+    ) -> Result<Self, String> {
+        let endpoints = endpoints(plan, series)?;
+        let telling = Alertmanagers::new(endpoints, book.clone(), Timing::default());
+        let told = Self {
+            standings: telling.standings(),
+            beats: vec![(THREAD.to_owned(), telling.beat())],
+            handle: telling.handle(),
+        };
+        supervisor.thread(THREAD, move || telling.run(stop))?;
+        Ok(told)
     }
-    let standings = endpoints.iter().map(|each| each.standing.clone());
-    let standings = standings.collect();
-    let book = book.clone();
-    let beat = Arc::new(Beat::new(Instant::now().into_std()));
-    let beats = vec![(THREAD.to_owned(), Arc::clone(&beat))];
-    supervisor.thread(THREAD, move || {
-        tell_all(endpoints, book, Timing::default(), beat, stop)
-    })?;
-    Ok((standings, beats))
+
+    /// From now on those are told that this plan has.
+    #[expect(
+        dead_code,
+        reason = "nothing changes the plan of a daemon that runs yet"
+    )]
+    pub(super) async fn follow(&self, plan: &Plan, series: &Store) -> Result<(), String> {
+        self.handle.change(endpoints(plan, series)?).await;
+        Ok(())
+    }
 }
 
 fn endpoints(plan: &Plan, series: &Store) -> Result<Vec<Endpoint>, String> {
@@ -51,8 +62,8 @@ fn endpoints(plan: &Plan, series: &Store) -> Result<Vec<Endpoint>, String> {
         for member in members {
             endpoints.push(Endpoint {
                 receiver: Arc::clone(&receiver.name),
+                same: Digest::default(),
                 external_url: plan.alerting.external_url.clone(),
-                standing: Standing::of(Arc::clone(&receiver.name), member.name()),
                 series: series.insert_alertmanager(&receiver.name, member.name())?,
                 member: Arc::clone(member),
             });

@@ -24,11 +24,13 @@ const INTERVALS: u32 = 3;
 /// And for so long at least: a run may take up to its interval to end.
 const SHORTEST: Duration = Duration::from_mins(1);
 
-/// The signs of life of the daemon's parts, with their names.
+/// The signs of life of parts of the daemon, with their names.
 pub(super) type Beats = Vec<(String, Arc<Beat>)>;
 
 /// What shows whether everything goes on.
 pub(super) struct Health {
+    /// Of what is there from the start to the end. Those of what tells the receivers come and go with
+    /// the configuration: the outbox has them.
     pub(super) beats: Beats,
     pub(super) progress: Arc<Progress>,
     /// For how long no run may have been taken in; `None` if nothing is probed from here.
@@ -46,7 +48,8 @@ pub(super) fn patience(plan: &Plan) -> Option<Duration> {
 impl Health {
     /// Whether every part has made its first step.
     pub(super) fn began(&self) -> bool {
-        let beats = self.beats.iter().map(|(_, beat)| &**beat);
+        let delivery = self.outbox.beats();
+        let beats = self.beats.iter().chain(&delivery).map(|(_, beat)| &**beat);
         beats.chain(self.state.beat()).all(Beat::began) && self.progress.began()
     }
 
@@ -55,10 +58,9 @@ impl Health {
     /// What others do to it is none: receivers and names that do not answer, a disk that hangs.
     pub(super) fn stuck(&self) -> Option<String> {
         let now = Instant::now().into_std();
-        let silent = self
-            .beats
-            .iter()
-            .map(|(name, beat)| (&**name, beat.silence(now)));
+        let delivery = self.outbox.beats();
+        let beats = self.beats.iter().chain(&delivery);
+        let silent = beats.map(|(name, beat)| (&**name, beat.silence(now)));
         let evaluation = ("evaluation", self.progress.since_looked());
         let state = self.state.beat();
         let state = state.filter(|_| self.state.writing(now).is_none());
@@ -124,9 +126,6 @@ impl fmt::Display for Seconds {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::deliver::{Deliver, Settings};
-    use crate::metrics::Own;
-    use crate::rule::Alerts;
     use crate::store::test_disk::TestDisk;
 
     /// The health of these parts.
@@ -135,10 +134,6 @@ pub(super) mod tests {
         patience: Option<u64>,
         state: Store,
     ) -> Health {
-        let own = Own::new("1", "a", UNIX_EPOCH).expect("declared right");
-        let book = Alerts::kept_in(&state);
-        let settings = Settings::new("here".into());
-        let deliver = Deliver::new(&book, &state, Vec::new(), settings, &own);
         let beats = beats.iter();
         Health {
             beats: beats
@@ -147,7 +142,7 @@ pub(super) mod tests {
             progress: Arc::new(Progress::new(1)),
             patience: patience.map(Duration::from_secs),
             state,
-            outbox: deliver.outbox(),
+            outbox: Outbox::default(),
         }
     }
 

@@ -35,6 +35,8 @@ impl Sources {
             let figures = outbox.figures();
             let oldest = figures.iter().filter_map(|of| of.oldest_timestamp_seconds);
             let dropped = figures.iter().flat_map(|of| &of.dropped);
+            // What an operator has taken out is no fault.
+            let dropped = dropped.filter(|(reason, _)| *reason != "operator");
             Health {
                 durable: state.counters().durable,
                 tilts: 0,

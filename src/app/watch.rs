@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::health::{self, Beats, Health};
-use super::heartbeat;
+use super::heartbeat::Heartbeats;
 use super::status::{Status, Summary};
 use super::stopped;
 use super::supervise::Supervisor;
@@ -20,7 +20,7 @@ use crate::store::Store;
 
 /// Those who are there.
 pub(super) struct Watchers {
-    heartbeat: Option<heartbeat::Planned>,
+    heartbeats: Heartbeats,
     systemd: Option<Arc<Systemd>>,
     summary: Summary,
     progress: Arc<Progress>,
@@ -36,7 +36,7 @@ impl Watchers {
         systemd: Option<Arc<Systemd>>,
     ) -> Self {
         Self {
-            heartbeat: heartbeat::Planned::of(plan),
+            heartbeats: Heartbeats::of(plan),
             systemd,
             summary: Summary::of(plan, progress, board),
             progress: Arc::clone(progress),
@@ -60,9 +60,7 @@ impl Watchers {
             state: state.clone(),
             outbox,
         });
-        if let Some(heartbeat) = self.heartbeat {
-            heartbeat.start(&health, own, stop, supervisor)?;
-        }
+        self.heartbeats.start(&health, own, stop, supervisor)?;
         if let Some(systemd) = self.systemd {
             let status = Status::new(systemd, Arc::clone(&health), self.summary);
             supervisor.task("status", status.tell(stopped(stop.clone())));

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use hotspare::deliver::Heart;
+use hotspare::deliver::{Heart, Service as Waits};
 use hotspare::files::Files;
 use hotspare::metrics::Own;
+use hotspare::model::Digest;
 use hotspare::net::{Names, Resolver, Roots};
 use hotspare::notify::{Context, HeartbeatSettings};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::daemon::Daemon;
 use crate::page::parse;
@@ -112,8 +114,12 @@ fn what_is_not_taken_is_counted_and_nothing_is_sent_without_reason() {
     let own = Arc::new(Own::new("1", "a", SystemTime::UNIX_EPOCH).expect("declared right"));
     let goes_on = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&goes_on);
-    let heart = Heart {
+    let waits = Waits {
         heartbeat: Arc::new(heartbeat),
+        same: Digest::default(),
+    };
+    let heart = Heart {
+        service: watch::channel(Some(waits)).1,
         source_region: "eu-west".into(),
         check: Box::new(move || {
             let goes_on = seen.load(Ordering::Relaxed);
