@@ -521,6 +521,154 @@ mod tests {
         }
     }
 
+    /// A member that notes how many alerts it is told, and when.
+    struct Noting {
+        start: Instant,
+        does: Does,
+        told: Mutex<Vec<(Duration, usize)>>,
+    }
+
+    enum Does {
+        Take,
+        Refuse,
+        Hang,
+    }
+
+    impl Noting {
+        fn new(does: Does) -> Arc<Self> {
+            Arc::new(Self {
+                start: Instant::now(),
+                does,
+                told: Mutex::default(),
+            })
+        }
+
+        fn told(&self) -> Vec<(Duration, usize)> {
+            self.told.lock().expect("not poisoned").clone()
+        }
+    }
+
+    impl Member for Noting {
+        fn name(&self) -> &'static str {
+            "http://noting:9093"
+        }
+
+        fn state<'a>(&'a self, alerts: &'a [Stated], _: Option<&'a str>) -> Request<'a> {
+            let mut told = self.told.lock().expect("not poisoned");
+            told.push((self.start.elapsed(), alerts.len()));
+            Box::pin(async {
+                let reason = RefusalReason::Auth;
+                match self.does {
+                    Does::Take => Ok(()),
+                    Does::Refuse => Err(Denial::Failed(Refusal::new(reason, "no"))),
+                    Does::Hang => std::future::pending().await,
+                }
+            })
+        }
+    }
+
+    /// A receiver of one member with these settings.
+    fn with(receiver: &str, settings: &str, member: &Arc<Noting>) -> Endpoint {
+        Endpoint {
+            receiver: receiver.into(),
+            same: Digest::of(&[settings.as_bytes()]),
+            ..endpoint(Arc::clone(member) as Arc<dyn Member>)
+        }
+    }
+
+    /// Runs it as long as the test goes on.
+    async fn during<T>(telling: Alertmanagers, test: impl Future<Output = T>) -> T {
+        tokio::select! {
+            () = telling.run(std::future::pending()) => panic!("it ended"),
+            result = test => result,
+        }
+    }
+
+    fn receivers(standings: &Standings) -> Vec<String> {
+        let all = standings.statuses().into_iter();
+        all.map(|of| of.receiver.to_string()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_that_stays_is_told_as_if_nothing_had_changed() {
+        let times = async |changes: bool| {
+            let alerts = Alerts::kept_in(&Store::in_memory());
+            alerts.put(firing("A"));
+            let member = Noting::new(Does::Take);
+            let telling = telling(vec![with("am", "a", &member)], &alerts);
+            let handle = telling.handle();
+            during(telling, async {
+                for n in 0..100 {
+                    sleep(Duration::from_secs(7)).await;
+                    if n == 50 {
+                        alerts.put(firing("B"));
+                    }
+                    if changes {
+                        let other = Noting::new(Does::Hang);
+                        let mut all = vec![with("am", "a", &other)];
+                        all.extend((n % 2 == 0).then(|| with("other", "a", &other)));
+                        handle.change(all).await;
+                    }
+                }
+            })
+            .await;
+            member.told()
+        };
+        let undisturbed = times(false).await;
+        assert!(undisturbed.len() > 10, "{undisturbed:?}");
+        assert_eq!(times(true).await, undisturbed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_with_other_settings_is_told_at_once_and_what_was_under_way_is_dropped() {
+        for former in [Does::Refuse, Does::Hang] {
+            let alerts = Alerts::kept_in(&Store::in_memory());
+            alerts.put(firing("A"));
+            let (former, now) = (Noting::new(former), Noting::new(Does::Take));
+            let telling = telling(vec![with("am", "a", &former)], &alerts);
+            let (handle, standings) = (telling.handle(), telling.standings());
+            during(telling, async {
+                // In the longest pause, or in the middle of a request.
+                sleep(Duration::from_mins(10)).await;
+                handle.change(vec![with("am", "b", &now)]).await;
+                let told = former.told().len();
+                sleep(Duration::from_secs(1)).await;
+                assert_eq!((former.told().len(), now.told().len()), (told, 1));
+            })
+            .await;
+            let [status] = standings.statuses().try_into().expect("one");
+            assert_eq!((status.last_error, status.undelivered), (None, vec![]));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_that_is_new_is_told_of_what_fires_and_one_that_is_gone_of_nothing() {
+        let alerts = Alerts::kept_in(&Store::in_memory());
+        alerts.put(firing("A"));
+        let (gone, new) = (Noting::new(Does::Take), Noting::new(Does::Take));
+        let telling = telling(vec![with("gone", "a", &gone)], &alerts);
+        let (handle, standings) = (telling.handle(), telling.standings());
+        during(telling, async {
+            sleep(Duration::from_secs(90)).await;
+            assert_eq!(gone.told().len(), 2);
+            handle.change(vec![with("new", "a", &new)]).await;
+            assert_eq!(receivers(&standings), ["new"]);
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(new.told().len(), 1);
+            sleep(Duration::from_mins(10)).await;
+            assert_eq!(gone.told().len(), 2);
+            for _ in 0..1_000 {
+                handle.change(vec![with("gone", "a", &gone)]).await;
+                handle.change(vec![with("new", "a", &new)]).await;
+                sleep(Duration::from_secs(1)).await;
+            }
+            assert_eq!(Arc::strong_count(&gone), 1, "no task of it is left");
+            handle.change(Vec::new()).await;
+            assert_eq!(receivers(&standings), [""; 0]);
+        })
+        .await;
+    }
+
     fn firing(name: &str) -> Alert {
         Alert {
             rule: "A".into(),

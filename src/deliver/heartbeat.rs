@@ -116,7 +116,7 @@ impl Heart {
     /// Waits until the service may be another. Where nobody can change it any more, that is never.
     async fn changed(&mut self) {
         if self.service.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

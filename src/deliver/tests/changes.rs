@@ -57,7 +57,7 @@ async fn a_receiver_that_stays_goes_on_as_if_nothing_had_changed() {
         let deliver = deliver(&book, &store, vec![with("ops", "a", &hours)]);
         let (handle, outbox) = (deliver.handle(), deliver.outbox());
         let hours = during(deliver, async {
-            for n in 0..60 {
+            for n in 0..120 {
                 if n % 10 == 0 {
                     book.put(fires(&format!("group {}", n % 4), n));
                 }
@@ -187,8 +187,8 @@ async fn a_receiver_that_is_new_is_told_of_what_fires_and_one_that_is_gone_of_no
         assert_eq!(names(&outbox), ["new", "stays"], "nothing was on its way");
         let told = ["delivery", "delivery to new", "delivery to stays"];
         assert_eq!(beats(&outbox), told);
-        sleep(SECOND).await;
-        assert_eq!(new.got().len(), 1, "it has waited for its group");
+        sleep(11 * SECOND).await;
+        assert_eq!(new.got().len(), 1);
         book.put(fires("b", 1));
         for _ in 0..60 {
             sleep(SECOND).await;
