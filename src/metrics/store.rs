@@ -47,6 +47,7 @@ const MAX_LABEL: usize = 64;
 #[derive(Debug, Default)]
 pub struct Store {
     inner: Mutex<Inner>,
+    pages: std::sync::RwLock<()>,
 }
 
 #[derive(Debug, Default)]
@@ -281,6 +282,17 @@ impl Store {
     #[must_use]
     pub fn missed(&self, target: TargetKey, slots: u64) -> bool {
         self.update(target, |series| series.missed += slots)
+    }
+
+    /// STAND-IN until the store has its own.
+    pub fn change(&self) -> std::sync::RwLockWriteGuard<'_, ()> {
+        self.pages.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// STAND-IN until the store has its own.
+    pub fn succeed(&self, fresh: Self) {
+        let fresh = fresh.inner.into_inner();
+        *self.lock() = fresh.unwrap_or_else(PoisonError::into_inner);
     }
 
     /// How many targets there are.
