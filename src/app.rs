@@ -34,7 +34,7 @@ use tracing::{info, warn};
 use crate::config::{Plan, Shared};
 use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store, Terms};
-use crate::model::{Beat, Observation};
+use crate::model::{Beat, Observation, TargetKey};
 use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
@@ -232,7 +232,9 @@ async fn evaluate(
     evaluation: Evaluation,
     observed: mpsc::Receiver<Observation>,
 ) -> Result<(), String> {
-    evaluation.run(observed).await;
+    // Nothing takes over yet.
+    let (_, successions) = mpsc::channel(1);
+    evaluation.run(observed, successions).await;
     Ok(())
 }
 
@@ -291,7 +293,10 @@ fn evaluation(
 ) -> Result<(Evaluation, Arc<Board>), String> {
     let (sets, pairs) = sets::sets(plan, series, shared.epoch)?;
     let board = Arc::new(groups::board(plan, &pairs, series, state)?);
-    let targets: Arc<[_]> = plan.targets.iter().map(|t| t.target.clone()).collect();
+    let targets = (0..).map(TargetKey).zip(&plan.targets);
+    let targets = targets
+        .map(|(key, planned)| (key, planned.target.clone()))
+        .collect();
     let evaluation = Evaluation::new(
         Arc::clone(&plan.region),
         targets,

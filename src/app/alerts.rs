@@ -7,10 +7,11 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use crate::config::Plan;
-use crate::evaluate::{Alerting, Board, Runs, Scope};
+use crate::evaluate::{Alerting, Board, Ruleset, Runs, Scope};
 use crate::metrics::Own;
+use crate::model::TargetKey;
 use crate::notify::Prepared;
-use crate::rule::{Alerts, Mutes, Pace, Silences};
+use crate::rule::{Alerts, Pace, Silences};
 use crate::store::Store;
 
 /// Lets the alerts in the book go on, and shows from which thresholds there are more. Nothing may be
@@ -37,22 +38,21 @@ pub(super) fn alerting(
             group: group.cloned().flatten(),
         }
     });
-    let scope = Scope {
-        source_region: Arc::clone(&plan.region),
-        runs: runs.collect(),
-        targets: plan.targets.iter().map(|of| of.target.clone()).collect(),
-        groups: board.planned(),
+    let targets = (0..).map(TargetKey).zip(&plan.targets);
+    let targets = targets.map(|(key, planned)| (key, planned.target.clone()));
+    let ruleset = Ruleset {
+        rules: plan.rules.clone(),
+        scope: Scope {
+            source_region: Arc::clone(&plan.region),
+            runs: runs.collect(),
+            targets: targets.collect(),
+            groups: board.planned(),
+        },
+        watchdog: watchdog(plan),
+        maintenance: plan.maintenance.clone(),
     };
     let now = (Instant::now().into_std(), SystemTime::now());
-    let rules = plan.rules.clone();
-    Alerting::new(
-        rules,
-        scope,
-        &watchdog(plan),
-        (book.clone(), store),
-        Mutes::new(plan.maintenance.clone(), silences.clone()),
-        now,
-    )
+    Alerting::new(ruleset, (book.clone(), store), silences.clone(), now)
 }
 
 /// The group of each target that is in any, by its probe and its name; `None`: it is in several.

@@ -1,8 +1,8 @@
 //! What is known of every group: changed by the evaluation, read by whoever asks.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::group::{Compared, Group};
 use super::set::{Changes, Set};
@@ -10,7 +10,7 @@ use crate::model::{
     Drill, DrillOrder, DrillRefusal, Failover, GroupReport, PastFigures, PlannedGroup, Sample,
     TargetKey,
 };
-use crate::readiness::{Reading, Tilt};
+use crate::readiness::{Jolt, Reading, Tilt};
 
 /// The groups, as judged.
 ///
@@ -130,6 +130,40 @@ impl Board {
             }
             group.primary(set, changes);
         }
+    }
+
+    /// These groups take the place of those that there are: a group of the same name goes on as far as
+    /// it is the same. The sets are those of the same configuration and have taken over already.
+    pub(super) fn succeed(&self, fresh: Self, sets: &[Set], now: Instant) {
+        let fresh = fresh.inner.into_inner();
+        let mut fresh = fresh.unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *self.lock();
+        let former = std::mem::take(&mut inner.groups).into_iter();
+        let mut former: HashMap<_, _> = former
+            .map(|group| (Arc::from(group.name()), group))
+            .collect::<HashMap<Arc<str>, _>>();
+        for group in &mut fresh.groups {
+            if let Some(former) = former.remove(group.name()) {
+                group.succeed(former, now);
+            }
+            if let Some(until) = inner.tilt.until(now) {
+                let slept = Duration::ZERO;
+                group.tilt(Jolt { until, slept }, now);
+            }
+        }
+        let mut groups: HashMap<_, _> = fresh
+            .groups
+            .iter_mut()
+            .map(|group| (group.name().to_owned(), group))
+            .collect();
+        for set in sets {
+            if let Some(group) = groups.get_mut(&*set.named().group) {
+                group.serves(set);
+            }
+        }
+        drop(groups);
+        inner.groups = fresh.groups;
+        inner.groups_of = fresh.groups_of;
     }
 
     /// Takes a reading of the clocks, and counts what time alone has changed. It is due once a

@@ -12,6 +12,7 @@ mod history;
 mod question;
 mod reach;
 mod seen;
+mod succession;
 #[cfg(test)]
 mod test_samples;
 #[cfg(test)]
@@ -37,7 +38,7 @@ use crate::readiness::{Disorder, Hearing, Jolt, sight_of};
 use crate::store::Store;
 
 /// A group as it is to be judged from here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Brief {
     /// What the configuration says of it.
     pub group: PlannedGroup,
@@ -50,7 +51,7 @@ pub struct Brief {
 }
 
 /// A probe of a group, and whom it looks at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// Its name.
     pub name: Arc<str>,

@@ -393,5 +393,6 @@ fn look(sample: &Sample) -> Option<Box<ReplicationFacts>> {
     database(sample)?.replication.clone()
 }
 
+mod succession;
 #[cfg(test)]
 mod tests;

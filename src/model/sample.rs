@@ -110,6 +110,16 @@ pub enum Observation {
     },
 }
 
+impl Observation {
+    /// The target that it tells of.
+    pub const fn target(&self) -> TargetKey {
+        match self {
+            Self::Sample(sample) => sample.target,
+            Self::Missed { target, .. } => *target,
+        }
+    }
+}
+
 /// Why a slot passed without a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missed {

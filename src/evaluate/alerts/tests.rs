@@ -73,8 +73,20 @@ fn scope(names: &[&str]) -> Scope {
     Scope {
         source_region: "south".into(),
         runs: runs.collect(),
-        targets: names.iter().map(|name| target(name)).collect(),
+        targets: (0..)
+            .map(TargetKey)
+            .zip(names.iter().map(|name| target(name)))
+            .collect(),
         groups: Vec::new(),
+    }
+}
+
+fn ruleset(rules: Vec<PlannedRule>, names: &[&str], watchdog: &[Arc<str>]) -> Ruleset {
+    Ruleset {
+        rules,
+        scope: scope(names),
+        watchdog: watchdog.to_vec(),
+        maintenance: Vec::new(),
     }
 }
 
@@ -111,8 +123,8 @@ impl Daemon {
         let book = Alerts::kept_in(store);
         let times = (origin() + Duration::from_secs(second), wall(second));
         let books = (book.clone(), store);
-        let mutes = Mutes::new(Vec::new(), silences);
-        let alerting = Alerting::new(rules, scope(names), watchdog, books, mutes, times);
+        let ruleset = ruleset(rules, names, watchdog);
+        let alerting = Alerting::new(ruleset, books, silences, times);
         Self {
             store: store.clone(),
             book,
