@@ -35,8 +35,8 @@ impl Evaluation {
     /// Takes over, between two observations. What the pages read changes in one go.
     pub(super) fn succeed(&mut self, next: Succession) {
         let (now, today) = (Instant::now().into_std(), SystemTime::now());
-        let changing = self.series.change();
-        self.series.succeed(next.series);
+        let change = self.series.change();
+        change.succeed(next.series);
         self.sets.succeed(next.sets);
         self.board.succeed(next.board, self.sets.all(), now);
         for set in self.sets.all() {
@@ -44,7 +44,7 @@ impl Evaluation {
                 self.own.samples_dropped_total.inc();
             }
         }
-        drop(changing);
+        drop(change);
         self.target(next.targets);
         if let Some((alerts, _)) = &mut self.alerts {
             alerts.succeed(next.ruleset, (now, today));

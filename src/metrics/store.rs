@@ -64,6 +64,21 @@ struct Inner {
     labels: HashSet<Arc<str>>,
 }
 
+/// STAND-IN until the store has its own.
+#[derive(Debug)]
+pub struct Change<'a>(
+    &'a Store,
+    #[expect(dead_code)] std::sync::RwLockWriteGuard<'a, ()>,
+);
+
+impl Change<'_> {
+    /// STAND-IN until the store has its own.
+    pub fn succeed(&self, fresh: Store) {
+        let fresh = fresh.inner.into_inner();
+        *self.0.lock() = fresh.unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
 impl Store {
     /// A store without targets.
     pub fn new() -> Self {
@@ -285,14 +300,9 @@ impl Store {
     }
 
     /// STAND-IN until the store has its own.
-    pub fn change(&self) -> std::sync::RwLockWriteGuard<'_, ()> {
-        self.pages.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// STAND-IN until the store has its own.
-    pub fn succeed(&self, fresh: Self) {
-        let fresh = fresh.inner.into_inner();
-        *self.lock() = fresh.unwrap_or_else(PoisonError::into_inner);
+    pub fn change(&self) -> Change<'_> {
+        let pages = self.pages.write();
+        Change(self, pages.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many targets there are.

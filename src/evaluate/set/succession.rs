@@ -8,9 +8,12 @@ impl Set {
     /// Takes over from the set as it was before the configuration was loaded anew.
     ///
     /// What was seen of a target goes on, and what was concluded as long as the primary is the one that
-    /// it was concluded of. Else that begins anew, but for what was counted.
+    /// it was concluded of. With other members only, it is another set.
     pub(in crate::evaluate) fn succeed(&mut self, former: Self) {
         let places: Vec<_> = former.targets().map(|target| self.place(target)).collect();
+        if places.iter().all(Option::is_none) {
+            return former.withdraw();
+        }
         let primary = former.watch.place();
         let goes_on = primary.is_none_or(|primary| places[primary].is_some());
         let mut lost = false;
@@ -21,6 +24,7 @@ impl Set {
                 lost |= seat.withdraw();
             }
         }
+        self.seen = former.seen;
         self.figures = SetFigures {
             canary_acked_seq: former.figures.canary_acked_seq.filter(|_| goes_on),
             ..former.figures
@@ -66,9 +70,7 @@ impl Set {
     /// All its figures as they are, for whoever has not shown them yet.
     pub(in crate::evaluate) fn told(&self) -> Changes {
         let mut changes = Changes::default();
-        if self.members.iter().any(|seat| seat.look.is_some()) {
-            changes.set = Some(self.figures.clone());
-        }
+        changes.set = self.seen.then(|| self.figures.clone());
         for place in 0..self.members.len() {
             self.tell(place, &mut changes);
         }
