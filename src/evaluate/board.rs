@@ -1,7 +1,7 @@
 //! What is known of every group: changed by the evaluation, read by whoever asks.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::group::{Compared, Group};
@@ -139,29 +139,24 @@ impl Board {
         let mut fresh = fresh.unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *self.lock();
         let former = std::mem::take(&mut inner.groups).into_iter();
-        let mut former: HashMap<_, _> = former
-            .map(|group| (Arc::from(group.name()), group))
-            .collect::<HashMap<Arc<str>, _>>();
-        for group in &mut fresh.groups {
+        let mut former: HashMap<_, _> = former.map(|of| (of.name().to_owned(), of)).collect();
+        let mut places = HashMap::new();
+        for (place, group) in fresh.groups.iter_mut().enumerate() {
+            places.insert(group.name().to_owned(), place);
             if let Some(former) = former.remove(group.name()) {
                 group.succeed(former, now);
             }
+            // What is new in it was not there when the clocks were found not to be trusted.
             if let Some(until) = inner.tilt.until(now) {
                 let slept = Duration::ZERO;
                 group.tilt(Jolt { until, slept }, now);
             }
         }
-        let mut groups: HashMap<_, _> = fresh
-            .groups
-            .iter_mut()
-            .map(|group| (group.name().to_owned(), group))
-            .collect();
         for set in sets {
-            if let Some(group) = groups.get_mut(&*set.named().group) {
-                group.serves(set);
+            if let Some(place) = places.get(&*set.named().group) {
+                fresh.groups[*place].serves(set);
             }
         }
-        drop(groups);
         inner.groups = fresh.groups;
         inner.groups_of = fresh.groups_of;
     }

@@ -111,7 +111,14 @@ impl Group {
     /// A group of which nothing was seen before `now`.
     ///
     /// The error says what is wrong with the list of checks.
-    pub fn new(brief: Brief, now: Instant) -> Result<Self, Disorder> {
+    pub fn new(mut brief: Brief, now: Instant) -> Result<Self, Disorder> {
+        // The order of the configuration means nothing: what has only changed places is the same.
+        for probe in &mut brief.probes {
+            let standbys = probe.standbys.iter_mut();
+            standbys
+                .chain([&mut probe.primary])
+                .for_each(|targets| targets.sort_unstable());
+        }
         let places = 0..brief.group.standbys.len();
         let standbys = places.map(|place| Candidate::new(&brief, place, now));
         Ok(Self {

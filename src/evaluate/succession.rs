@@ -65,3 +65,6 @@ impl Evaluation {
         self.progress.unseen.store(unseen, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -655,3 +655,5 @@ fn the_watchdog_always_fires_in_one_episode_for_those_who_watch() {
     let again = of(&start(&receivers, 70)).expect("it fires");
     assert_eq!(again.start_timestamp_seconds, Some(stamp(70)));
 }
+
+mod succession;

@@ -1119,3 +1119,5 @@ proptest! {
         }
     }
 }
+
+mod succession;
