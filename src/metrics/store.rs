@@ -68,7 +68,8 @@ struct Inner {
 #[derive(Debug)]
 pub struct Change<'a>(
     &'a Store,
-    #[expect(dead_code)] std::sync::RwLockWriteGuard<'a, ()>,
+    #[expect(dead_code, reason = "held until the change is done")]
+    std::sync::RwLockWriteGuard<'a, ()>,
 );
 
 impl Change<'_> {

@@ -20,7 +20,7 @@ fn of(targets: &[usize], pens: &[Arc<Pen>]) -> Set {
 
 impl Stage {
     /// Another configuration with these targets; those that have another pen come with a new one.
-    fn succeed(&mut self, targets: &[usize], other_pens: &[usize]) {
+    pub(super) fn succeed(&mut self, targets: &[usize], other_pens: &[usize]) {
         for place in other_pens {
             self.pens[*place] = Arc::default();
         }
