@@ -203,7 +203,7 @@ impl Daemon {
             answers,
             &stop.server.subscribe(),
             &mut supervisor,
-        );
+        )?;
         Ok(Self {
             supervisor,
             outlet: Some(outlet),
@@ -267,17 +267,20 @@ fn outlet(observations: mpsc::Sender<Observation>, own: &Own) -> Outlet {
     }
 }
 
-/// The server, and what frees its pages.
+/// The server and what frees its pages, on a thread of their own: however many clients ask, shake
+/// hands or wait, the evaluation and the watchdog do not wait for them.
 fn serve_pages(
     listeners: Vec<server::Listener>,
     answers: server::State,
     stop: &Receiver<bool>,
     supervisor: &mut Supervisor,
-) {
+) -> Result<(), String> {
     let forget = forget_pages(Arc::clone(&answers.exposition), stopped(stop.clone()));
-    supervisor.task("pages", forget);
-    let serve = server::serve(listeners, Arc::new(answers), stopped(stop.clone()));
-    supervisor.task("server", serve);
+    let stop = stopped(stop.clone());
+    supervisor.thread("server", || async {
+        let serve = server::serve(listeners, Arc::new(answers), stop);
+        tokio::try_join!(serve, forget).map(|_| ())
+    })
 }
 
 /// What judges the targets and the groups of the plan, and where its judgement is read.

@@ -37,7 +37,8 @@
 //!
 //! Each *lane* of the schedule is a thread with a runtime of its own: connections on some, single
 //! packets (ping) on another, so that a TLS handshake never delays the time stamp of an echo. The
-//! main thread has a third runtime for evaluation and the server.
+//! main thread has a runtime for the evaluation and the watchdog, and the server one on a thread of its
+//! own, so that no flood of connections or handshakes holds those up.
 //!
 //! # Invariants
 //!

@@ -37,7 +37,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::access::{Access, Origin, Peer};
 use self::admission::{Admission, Pass};
-use self::listen::{Accepted, Io};
+use self::listen::{Accepted, Io, Open};
 use self::passwords::Passwords;
 use self::patience::{Patience, Watched};
 use crate::metrics::{Exposition, HandshakeFailure, Own, Rejection};
@@ -86,9 +86,9 @@ pub struct State {
 /// What clients may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections in all.
+    /// Connections of all hosts. Those over UNIX sockets have places of their own.
     pub connections: usize,
-    /// Connections from one IPv4 address or one IPv6 network of 64 bits.
+    /// Connections from one IPv4 address or one IPv6 network of 64 bits, or over UNIX sockets.
     pub per_address: usize,
     /// From a connection's start or a request's first byte to the end of its header.
     pub header: Duration,
@@ -98,6 +98,18 @@ pub struct Limits {
     pub idle: Duration,
     /// How long requests under way may go on once the server stops.
     pub grace: Duration,
+}
+
+impl Limits {
+    /// Those of connections over UNIX sockets, which have places of their own: an operator gets in
+    /// however many hosts there are. All of them come from one address; as many more may be about to go.
+    const fn of_the_socket(self) -> Self {
+        Self {
+            connections: self.per_address,
+            per_address: 2 * self.per_address,
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {
@@ -134,10 +146,14 @@ pub async fn serve(
         return Err("there is no address to listen on".to_owned());
     }
     let mut stop = pin!(stop);
-    let mut server = Server::new(state)?;
+    let open = listeners.iter().filter(|listener| listener.is_open());
+    let open = open.flat_map(Listener::address).collect();
+    let mut server = Server::new(state, open)?;
+    let listeners: io::Result<Vec<_>> = listeners.into_iter().map(Listener::open).collect();
+    let mut listeners = listeners.map_err(|error| format!("cannot listen: {error}"))?;
     let mut web = server.state.web.clone();
     let mut changing = true;
-    server.tell_open(&listeners);
+    server.tell_open();
     loop {
         server.state.beat.beat(Instant::now().into_std());
         tokio::select! {
@@ -146,9 +162,9 @@ pub async fn serve(
             Some(ended) = server.connections.join_next() => report(ended),
             changed = web.changed(), if changing => {
                 changing = changed.is_ok();
-                server.tell_open(&listeners);
+                server.tell_open();
             }
-            accepted = accept(&listeners) => match accepted {
+            accepted = accept(&mut listeners) => match accepted {
                 Ok(accepted) => server.admit(accepted),
                 // That one client's fault: it has gone already.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -166,8 +182,10 @@ pub async fn serve(
     Ok(())
 }
 
-/// The next connection of any listener.
-async fn accept(listeners: &[Listener]) -> io::Result<Accepted> {
+/// The next connection of any listener. Each has its turn: one that is flooded does not keep the others
+/// waiting.
+async fn accept(listeners: &mut [Open]) -> io::Result<Accepted> {
+    listeners.rotate_left(1);
     poll_fn(|context| {
         let mut polled = listeners.iter().map(|each| each.poll_accept(context));
         polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
@@ -178,7 +196,10 @@ async fn accept(listeners: &[Listener]) -> io::Result<Accepted> {
 /// What the accept loop works with.
 struct Server {
     state: Arc<State>,
-    admission: Arc<Admission>,
+    /// Where other hosts can reach it.
+    open: Vec<Address>,
+    hosts: Arc<Admission>,
+    socket: Arc<Admission>,
     access: Access,
     http: http1::Builder,
     connections: JoinSet<()>,
@@ -188,7 +209,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(state: Arc<State>) -> Result<Self, String> {
+    fn new(state: Arc<State>, open: Vec<Address>) -> Result<Self, String> {
         let mut http = http1::Builder::new();
         // hyper's own header timeout would also end an idle connection between two scrapes; the
         // deadlines of `Patience` tell the two apart.
@@ -197,13 +218,15 @@ impl Server {
             .max_header_size(MAX_HEADER_BYTES)
             .max_buf_size(2 * MAX_HEADER_BYTES);
         Ok(Self {
-            admission: Arc::new(Admission::new(Arc::clone(&state.own), state.limits)),
+            hosts: Admission::new(Arc::clone(&state.own), state.limits).into(),
+            socket: Admission::new(Arc::clone(&state.own), state.limits.of_the_socket()).into(),
             access: Access {
                 router: pages::router(Arc::clone(&state)),
                 own: Arc::clone(&state.own),
                 passwords: Arc::new(Passwords::new()?),
             },
             state,
+            open,
             http,
             connections: JoinSet::new(),
             closing: watch::Sender::new(false),
@@ -212,13 +235,12 @@ impl Server {
     }
 
     /// Tells which addresses anybody can read from. Nobody who is not known can order anything there.
-    fn tell_open(&self, listeners: &[Listener]) {
-        let asks_who = self.web().asks_who();
-        let open: Vec<_> = listeners
-            .iter()
-            .filter(|listener| listener.is_open() && !asks_who)
-            .flat_map(Listener::address)
-            .collect();
+    fn tell_open(&self) {
+        let open: &[_] = if self.web().asks_who() {
+            &[]
+        } else {
+            &self.open
+        };
         let gauge = &self.state.own.http_open_listeners;
         let before = gauge.get();
         gauge.set(i64::try_from(open.len()).unwrap_or(i64::MAX));
@@ -237,7 +259,11 @@ impl Server {
 
     fn admit(&mut self, (stream, origin): Accepted) {
         self.failing = false;
-        match self.admission.admit(origin.address()) {
+        let admission = match origin {
+            Origin::Host(_) => &self.hosts,
+            Origin::Socket => &self.socket,
+        };
+        match admission.admit(origin.address()) {
             Ok(pass) => {
                 let connection = self.connection(stream, origin, pass);
                 self.connections.spawn(connection);

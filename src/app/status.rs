@@ -25,8 +25,7 @@ const START: Duration = Duration::from_millis(20);
 /// Of what is wrong, so much is told.
 const MOST: usize = 3;
 
-/// Tells systemd, on the runtime of the evaluation and the server: a runtime that stands still is
-/// silent.
+/// Tells systemd, on the runtime of the evaluation: a runtime that stands still is silent.
 pub(super) struct Status {
     systemd: Arc<Systemd>,
     health: Arc<Health>,

@@ -55,7 +55,7 @@ async fn written<T: Serialize>(
     // Until it is made, whoever asks waits: one list at a time. The lock goes with the work, which a
     // client that leaves does not end.
     let mut last = Arc::clone(last).lock_owned().await;
-    // Not on this thread, which is the evaluation's too.
+    // Not on this thread, which serves everybody.
     let work = tokio::task::spawn_blocking(move || {
         let now = serde_json::to_vec(&make())?;
         if *last != now {
