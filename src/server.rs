@@ -9,6 +9,7 @@ mod admission;
 mod alerts;
 mod api;
 mod events;
+mod last_word;
 mod listen;
 mod orders;
 mod pages;
@@ -40,7 +41,7 @@ use self::admission::{Admission, Pass};
 use self::listen::{Accepted, Io, Open};
 use self::passwords::Passwords;
 use self::patience::{Patience, Watched};
-use crate::metrics::{Exposition, HandshakeFailure, Own, Rejection};
+use crate::metrics::{Exposition, HandshakeFailure, Own, Refused, Rejection};
 use crate::model::{Beat, TargetGroup};
 
 pub use self::alerts::{Alerting, Receivers};
@@ -272,8 +273,9 @@ impl Server {
                 let peer = origin.address();
                 tracing::debug!(%peer, cause = cause.as_str(), "refused a connection");
                 self.state.own.rejected(cause);
-                if origin == Origin::Socket || !self.web().has_tls() {
-                    refuse(stream);
+                let web = self.web();
+                if origin == Origin::Socket || !web.has_tls() {
+                    stream.last_word(&last_word::no_place(&web));
                 }
             }
         }
@@ -303,6 +305,7 @@ impl Server {
             patience: Arc::clone(&patience),
             own: Arc::clone(&self.state.own),
         };
+        let own = Arc::clone(&self.state.own);
         let http = self.http.clone();
         let mut closing = self.closing.subscribe();
         async move {
@@ -315,6 +318,7 @@ impl Server {
                 _ = closing.changed() => return,
             };
             let Some((stream, peer)) = opened else { return };
+            let io = TokioIo::new(Watched::new(stream, Arc::clone(&patience), web.clone()));
             let answer = {
                 let patience = Arc::clone(&patience);
                 service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -325,19 +329,16 @@ impl Server {
                     async move { Ok::<_, Infallible>(patience::until_sent(answer.await, patience)) }
                 })
             };
-            let io = TokioIo::new(Watched::new(stream, patience));
             let mut connection = pin!(http.serve_connection(io, answer));
             let mut open = true;
             loop {
                 tokio::select! {
                     biased;
-                    ended = connection.as_mut() => {
-                        if let Err(error) = ended {
-                            tracing::debug!(%error, "a connection ended badly");
-                        }
+                    ended = connection.as_mut() => return ended_badly(ended, &own),
+                    () = &mut expired => {
+                        patience.overdue().into_iter().for_each(|cause| own.rejected(cause));
                         return;
                     }
-                    () = &mut expired => return,
                     _ = closing.changed(), if open => {
                         open = false;
                         connection.as_mut().graceful_shutdown();
@@ -405,16 +406,20 @@ impl Opening {
     }
 }
 
+/// Counts what was no request: the library has answered it, as far as it could.
+fn ended_badly(ended: hyper::Result<()>, own: &Own) {
+    let Err(error) = ended else { return };
+    tracing::debug!(%error, "a connection ended badly");
+    if error.is_parse_too_large() {
+        own.refused(Refused::Large);
+    } else if error.is_parse() {
+        own.refused(Refused::Malformed);
+    }
+}
+
 /// A panic of a connection's task is a mistake of this program; it cost one client its answer.
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection's task failed");
     }
-}
-
-/// Tells the client why, if that can be done without waiting for it.
-fn refuse(stream: Box<dyn Io>) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 21\r\n\
-        connection: close\r\n\r\ntoo many connections\n";
-    stream.last_word(ANSWER);
 }

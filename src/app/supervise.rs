@@ -103,6 +103,8 @@ impl Supervisor {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     #[tokio::test]
@@ -115,7 +117,9 @@ mod tests {
             "fails ended before its time: no reason"
         );
         supervisor
-            .thread("panics", || async { panic!("a bug") })
+            .thread("panics", || {
+                std::future::poll_fn(|_| -> Poll<()> { panic!("a bug") })
+            })
             .expect("started");
         assert_eq!(
             supervisor.first_end().await,

@@ -166,12 +166,14 @@ own! {
     /// Connections to the daemon's own server.
     http_connections: IntGauge = ();
     /// Connections that the server did not take or keep, by cause: too many in all (connections),
-    /// too many from one address (address), waiting without a request while the place was needed
-    /// (evicted), or an error of this host (accept).
+    /// too many from one address (address), one that waited, or one of many of its client, while the
+    /// place was needed (evicted), no whole header in time (header), a request that was not sent or an
+    /// answer that was not taken in time (request), or an error of this host (accept).
     http_connections_rejected_total: IntCounterVec = &["cause"];
     /// Requests that were refused, by cause: without a user where one is needed (missing), of an unknown
     /// user or with a wrong password (wrong), after too many attempts (attempts), above the rate limit
-    /// (rate), or an order of somebody who may not give any (order).
+    /// (rate), an order of somebody who may not give any (order), one that is no HTTP/1 or says its length
+    /// in no clear way (malformed), or one with too large a header or body (large).
     http_requests_refused_total: IntCounterVec = &["cause"];
     /// TLS handshakes that failed, by cause: not done in time (timeout), a certificate of the client
     /// that is missing or not good (certificate), the client did not like ours (alert), no TLS or none
@@ -200,18 +202,24 @@ pub enum Rejection {
     Connections,
     /// There are too many from one address.
     Address,
-    /// It waited without a request, and its place was needed.
+    /// Its place was needed, while it waited without a request or was one of many of its client.
     Evicted,
+    /// It brought no whole header of a request in time.
+    Header,
+    /// A request was not sent, or its answer not taken, in time.
+    Request,
     /// This host could not: above all, it has no file descriptor left.
     Accept,
 }
 
 impl Rejection {
     /// Every cause.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Connections,
         Self::Address,
         Self::Evicted,
+        Self::Header,
+        Self::Request,
         Self::Accept,
     ];
 
@@ -221,12 +229,14 @@ impl Rejection {
             Self::Connections => "connections",
             Self::Address => "address",
             Self::Evicted => "evicted",
+            Self::Header => "header",
+            Self::Request => "request",
             Self::Accept => "accept",
         }
     }
 }
 
-/// Why the server refused a request before it looked at it.
+/// Why the server refused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// It says nobody, where somebody has to be named.
@@ -239,16 +249,22 @@ pub enum Refused {
     RateLimit,
     /// An order by somebody who may not give any.
     Order,
+    /// It is no HTTP/1, or says its length in no clear way.
+    Malformed,
+    /// Its header or its body is too large.
+    Large,
 }
 
 impl Refused {
     /// Every cause.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::NoCredentials,
         Self::WrongCredentials,
         Self::TooManyAttempts,
         Self::RateLimit,
         Self::Order,
+        Self::Malformed,
+        Self::Large,
     ];
 
     /// The value of the label `cause`.
@@ -259,6 +275,8 @@ impl Refused {
             Self::TooManyAttempts => "attempts",
             Self::RateLimit => "rate",
             Self::Order => "order",
+            Self::Malformed => "malformed",
+            Self::Large => "large",
         }
     }
 }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Extension, State as Shown};
 use axum::http::header::{CONTENT_TYPE, FORWARDED, HeaderName, ORIGIN, VIA};
 use axum::http::{HeaderMap, StatusCode};
@@ -73,11 +74,19 @@ pub(super) fn order<T: DeserializeOwned + 'static, A: Serialize + 'static>(
     let handler = async move |Shown(state): Shown<Arc<State>>,
                               Extension(peer): Extension<Peer>,
                               headers: HeaderMap,
-                              body: Bytes| {
+                              body: Result<Bytes, BytesRejection>| {
         let came = may(peer, &headers)
             .inspect_err(|_| state.own.refused(Refused::Order))
             .map_err(|(status, why)| (status, why.to_owned()))
             .and_then(|()| {
+                body.map_err(|rejection| {
+                    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                        state.own.refused(Refused::Large);
+                    }
+                    (rejection.status(), rejection.body_text())
+                })
+            })
+            .and_then(|body| {
                 // The reader's words may repeat what was sent, which is sent back as JSON to who sent it.
                 serde_json::from_slice(&body)
                     .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))

@@ -41,7 +41,10 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(alerts::routes())
         .fallback(async || say(StatusCode::NOT_FOUND, "there is no such page; see /\n"))
         .with_state(state)
-        .layer(map_response(guarded))
+        .layer(map_response(async |mut answer: Response| {
+            guard(answer.headers_mut());
+            answer
+        }))
 }
 
 async fn metrics(Shown(state): Shown<Arc<State>>, headers: HeaderMap) -> Response {
@@ -139,13 +142,11 @@ fn say(status: StatusCode, text: &str) -> Response {
     (status, text.to_owned()).into_response()
 }
 
-/// The headers that every answer carries.
-pub(super) async fn guarded(mut response: Response) -> Response {
-    let head = response.headers_mut();
-    head.insert(X_CONTENT_TYPE_OPTIONS, value("nosniff"));
-    head.insert(CONTENT_SECURITY_POLICY, value(POLICY));
-    head.insert(CACHE_CONTROL, value("no-store"));
-    response
+/// Gives an answer the headers that every one carries.
+pub(super) fn guard(answer: &mut HeaderMap) {
+    answer.insert(X_CONTENT_TYPE_OPTIONS, value("nosniff"));
+    answer.insert(CONTENT_SECURITY_POLICY, value(POLICY));
+    answer.insert(CACHE_CONTROL, value("no-store"));
 }
 
 const fn value(text: &'static str) -> axum::http::HeaderValue {
