@@ -73,5 +73,6 @@ mod state;
 mod systemd;
 mod units;
 mod vantages;
+mod walls;
 mod web;
 mod web_config;
