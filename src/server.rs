@@ -165,7 +165,8 @@ pub async fn serve(
                 changing = changed.is_ok();
                 server.tell_open();
             }
-            accepted = accept(&mut listeners) => match accepted {
+            // Until there is room, the next end of a connection goes before.
+            accepted = accept(&mut listeners), if server.is_open() => match accepted {
                 Ok(accepted) => server.admit(accepted),
                 // That one client's fault: it has gone already.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -256,6 +257,10 @@ impl Server {
 
     fn web(&self) -> Arc<Web> {
         Arc::clone(&self.state.web.borrow())
+    }
+
+    fn is_open(&self) -> bool {
+        self.hosts.is_open() && self.socket.is_open()
     }
 
     fn admit(&mut self, (stream, origin): Accepted) {

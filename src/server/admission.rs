@@ -62,11 +62,14 @@ impl Admission {
         })
     }
 
-    /// A connection that loses its place takes a moment to go: so many more may be open meanwhile.
+    /// Whether another connection can be looked at now. One that loses its place takes a moment to go, and
+    /// so many more may be open meanwhile: where there are, others wait for that moment, since to refuse
+    /// them would be to refuse whoever comes in the middle of a flood.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().connections.len() < self.limits.connections + self.limits.per_address
+    }
+
     fn make_room(&self, open: &Open, from_client: usize) -> Result<(), Rejection> {
-        if open.connections.len() >= self.limits.connections + self.limits.per_address {
-            return Err(Rejection::Connections);
-        }
         let candidates = open
             .connections
             .iter()
@@ -197,10 +200,10 @@ mod tests {
         // A request that comes too late does not bring the place back.
         oldest.patience.request();
         assert!(is_lost(&oldest) && oldest.patience.overdue().is_none());
-        // One more than the cap is open until the oldest has gone; there are no two.
-        let full = admit(&admission, "10.0.0.5").err();
-        assert_eq!(full, Some(Rejection::Connections));
+        // One more than the cap is open until the oldest has gone; there are to be no two.
+        assert!(!admission.is_open());
         drop(oldest);
+        assert!(admission.is_open());
         assert!(admit(&admission, "10.0.0.5").is_ok());
         assert!(is_lost(&younger) && !is_lost(&served));
     }

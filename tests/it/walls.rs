@@ -321,20 +321,24 @@ fn hello(authority: &str) -> Vec<u8> {
     bytes
 }
 
-/// So many handshakes from each of eight addresses, of which the server does its part.
-async fn shake(to: SocketAddr, hello: &[u8], of_each: usize) {
+/// So many handshakes from each of eight addresses; of how many the server has done its part.
+async fn shake(to: SocketAddr, hello: &[u8], of_each: usize) -> u32 {
     let mut all = JoinSet::new();
     for n in 1..=8 {
         let hello = hello.to_owned();
         all.spawn(async move {
+            let mut answered = 0;
             for _ in 0..of_each {
                 let mut stream = connect(to, [127, 0, 5, n]).await.expect("connected");
-                stream.write_all(&hello).await.expect("sent");
-                stream.read_exact(&mut [0]).await.expect("answered");
+                // Where there is no place for it, it may be closed at any time.
+                let _ = stream.write_all(&hello).await;
+                answered += u32::from(stream.read_exact(&mut [0]).await.is_ok());
             }
+            answered
         });
     }
-    timeout(HANG, all.join_all()).await.expect("no hang");
+    let answered = timeout(HANG, all.join_all()).await.expect("no hang");
+    answered.iter().sum()
 }
 
 /// A daemon with one target, that asks for TLS of hosts and for none over its socket.
@@ -381,10 +385,9 @@ async fn a_flood_of_handshakes_is_not_the_work_of_the_thread_that_evaluates() {
     let used = || ["hotspare", "server"].map(|thread| ticks(process, thread));
     let idle = used();
     // Until it is work that can be seen.
-    let mut floods = 0_u32;
+    let mut shaken = 0;
     let [main, server] = loop {
-        shake(address, &hello, 100).await;
-        floods += 1;
+        shaken += shake(address, &hello, 100).await;
         let now = used();
         if now[1] >= idle[1] + 50 {
             break [now[0] - idle[0], now[1] - idle[1]];
@@ -393,9 +396,7 @@ async fn a_flood_of_handshakes_is_not_the_work_of_the_thread_that_evaluates() {
     assert!(main < server / 2, "{main} of {}", main + server);
     let cause = ["cause=\"closed\""];
     let family = "hotspare_http_tls_handshake_failures_total";
-    let left = wait_until_series(&folder, |s| {
-        s.one(family, &cause) >= f64::from(floods * 800)
-    });
+    let left = wait_until_series(&folder, |s| s.one(family, &cause) >= f64::from(shaken));
     left.await;
     wait_until_series(&folder, |s| attempts(s) >= before + 2.0).await;
 }
