@@ -27,33 +27,40 @@ pub(crate) struct Scrapes {
 }
 
 impl Scrapes {
-    pub(crate) async fn collect(daemon: &Daemon, long: Duration) -> Self {
-        let mut all = Self::default();
-        let begun = Instant::now();
-        while begun.elapsed() < long {
-            let asked = Instant::now();
-            let answered = timeout(PATIENCE, async {
-                // Hosts of its own, that no attack comes from.
-                let stream = daemon.connect([127, 0, 0, 9]).await?;
-                ask(stream, SCRAPE).await
-            });
-            if !matches!(answered.await, Ok(Ok(true))) {
-                all.failed += 1;
+    /// Scrapes on this thread, for so long.
+    pub(crate) fn collect(daemon: &Daemon, long: Duration) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let mut all = Self::default();
+            let begun = Instant::now();
+            while begun.elapsed() < long {
+                all.ask_once(daemon).await;
+                sleep(PAUSE).await;
             }
-            all.took.push(asked.elapsed().as_secs_f64());
-            let asked = Instant::now();
-            let answered = timeout(PATIENCE, async {
-                let stream = UnixStream::connect(&daemon.socket).await?;
-                ask(stream, HEALTHY).await
-            });
-            if !matches!(answered.await, Ok(Ok(true))) {
-                all.failed += 1;
-            }
-            all.socket_max = all.socket_max.max(asked.elapsed().as_secs_f64());
-            sleep(PAUSE).await;
-        }
-        all.took.sort_by(f64::total_cmp);
-        all
+            all.took.sort_by(f64::total_cmp);
+            all
+        })
+    }
+
+    async fn ask_once(&mut self, daemon: &Daemon) {
+        let asked = Instant::now();
+        let answered = timeout(PATIENCE, async {
+            // A host of its own, that no attack comes from.
+            let stream = daemon.connect([127, 0, 0, 9]).await?;
+            ask(stream, SCRAPE).await
+        });
+        self.failed += usize::from(!matches!(answered.await, Ok(Ok(true))));
+        self.took.push(asked.elapsed().as_secs_f64());
+        let asked = Instant::now();
+        let answered = timeout(PATIENCE, async {
+            let stream = UnixStream::connect(&daemon.socket).await?;
+            ask(stream, HEALTHY).await
+        });
+        self.failed += usize::from(!matches!(answered.await, Ok(Ok(true))));
+        self.socket_max = self.socket_max.max(asked.elapsed().as_secs_f64());
     }
 
     pub(crate) fn count(&self) -> usize {
