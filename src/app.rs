@@ -39,6 +39,7 @@ use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
 use alarm::Alarm;
+use descriptors::Budget;
 use events::Events;
 use health::Health;
 use own::Sources;
@@ -94,7 +95,7 @@ pub fn run(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> 
 }
 
 async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
-    descriptors::raise_limit();
+    let budget = Budget::divide();
     let mut signals = Signals::listen()?;
     let systemd = Systemd::from_environment()?.map(Arc::new);
     let state = State::open(plan.state_dir.as_deref())?;
@@ -106,7 +107,15 @@ async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), Stri
         .iter()
         .flat_map(server::Listener::address)
         .collect();
-    let mut daemon = Daemon::start(plan, shared, state, listeners, options, systemd.clone())?;
+    let mut daemon = Daemon::start(
+        plan,
+        shared,
+        budget,
+        state,
+        listeners,
+        options,
+        systemd.clone(),
+    )?;
     for address in addresses {
         info!(%address, "listening");
     }
@@ -148,12 +157,14 @@ impl Daemon {
     fn start(
         plan: Plan,
         shared: &Shared,
+        budget: Budget,
         state: State,
         listeners: Vec<server::Listener>,
         options: Options,
         systemd: Option<Arc<Systemd>>,
     ) -> Result<Self, String> {
         let own = own_metrics(&plan)?;
+        budget.show(&own);
         let series = Arc::new(series(&plan)?);
         let progress = Arc::new(Progress::new(plan.targets.len()));
         let stop = Stop::default();
@@ -175,7 +186,7 @@ impl Daemon {
         let region = plan.region.to_string();
         let daemons = plan.daemons.clone();
         let watchers = Watchers::of(&plan, &progress, &board, systemd);
-        let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
+        let mut beats = lanes::start(plan, budget, &outlet, &own, &lanes_stopped, &mut supervisor)?;
         beats.append(&mut alarm.beats);
         let beat = Arc::new(Beat::new(Instant::now().into_std()));
         beats.push(("server".to_owned(), Arc::clone(&beat)));
@@ -195,7 +206,7 @@ impl Daemon {
             events: Box::new(Events(Arc::clone(&board))),
             readiness: readiness(board),
             alerting: shown,
-            limits: server::Limits::default(),
+            limits: budget.of_server(),
             beat,
         };
         serve_pages(

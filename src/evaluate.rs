@@ -34,7 +34,7 @@ pub use self::ranking::Ranking;
 use self::set::Changes;
 pub use self::set::{Member, Set};
 use crate::metrics::{Own, Store, raise_to};
-use crate::model::{Beat, Observation, Sample, SetKey, Target, TargetKey, TiltCause};
+use crate::model::{Beat, Observation, Reason, Sample, SetKey, Target, TargetKey, TiltCause};
 use crate::readiness::Tilt;
 use crate::rule::Health;
 
@@ -242,6 +242,7 @@ impl Evaluation {
         let health = Health {
             tilts: tilt.causes().into_iter().sum(),
             samples_dropped: self.own.samples_dropped_total.get(),
+            runs_without_resources: self.own.faults(Reason::LocalResources),
             ..health()
         };
         alerts.second(&View {

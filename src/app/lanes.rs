@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::descriptors;
+use super::descriptors::Budget;
 use super::supervise::Supervisor;
 use crate::config::Plan;
 use crate::metrics::Own;
@@ -16,16 +16,19 @@ use crate::schedule::{self, Alarm, Gauges, Job, Origin, Outlet, Places};
 /// Starts a lane for packets, if there are any, and the lanes for connections.
 pub(super) fn start(
     plan: Plan,
+    budget: Budget,
     outlet: &Outlet,
     own: &Arc<Own>,
     stopped: &watch::Receiver<bool>,
     supervisor: &mut Supervisor,
 ) -> Result<Vec<(String, Arc<Beat>)>, String> {
     let limits = plan.limits;
-    let places = Arc::new(Places::new(descriptors::places(limits.max_in_flight)));
+    let lanes = spread(plan, limits.probe_threads.max(1));
+    let places = budget.places(limits.max_in_flight, lanes.len());
+    let places = Arc::new(Places::new(places));
     let origin = Origin::read();
     let mut beats = Vec::new();
-    for (name, jobs) in spread(plan, limits.probe_threads.max(1)) {
+    for (name, jobs) in lanes {
         let gauges = Gauges {
             in_flight: own.probes_in_flight.clone(),
             lag: own.event_loop_lag_seconds.with_label_values(&[&name]),

@@ -42,6 +42,7 @@ impl Sources {
                 notifications_dropped: dropped.map(|(_, count)| count).sum(),
                 oldest_notification_timestamp_seconds: oldest.reduce(f64::min),
                 log_lines_dropped: log_lines_dropped(),
+                runs_without_resources: 0,
             }
         })
     }

@@ -116,6 +116,9 @@ own! {
     tilts_total: IntCounterVec = &["source_region", "cause"];
     /// Outcomes of runs that were lost between the schedule and the counters.
     samples_dropped_total: IntCounter = ();
+    /// File descriptors that may be open in all when one is opened for a use: runs, look-ups of names
+    /// (lookups), deliveries, and anything else (all), which is the limit of the process.
+    descriptors_limit: IntGaugeVec = &["use"];
     /// How long after its time a timer of the runtime fired, by thread.
     event_loop_lag_seconds: HistogramVec = (&["thread"], LAG_BUCKETS);
     /// Names that were answered from memory or from the host's own table.
@@ -335,6 +338,12 @@ impl Own {
         }
         own.web_config_last_reload_successful.set(1);
         Ok(own)
+    }
+
+    /// Runs that this fault of the daemon or its host made unknown.
+    pub fn faults(&self, reason: Reason) -> u64 {
+        let counter = self.own_faults_total.with_label_values(&[reason.as_str()]);
+        counter.get()
     }
 
     /// Counts what an observation tells of the daemon itself: lateness, missed slots, own faults.

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::capped::Capped;
 use super::question::{Manner, Question};
-use super::{Dial, IpVersion, Names, failure_at};
+use super::{Dial, IpVersion, Names, Share, failure_at};
 use crate::model::Reason;
 
 /// After so much silence of a server the next one is asked too; the silent one may still answer.
@@ -200,7 +200,11 @@ async fn exchange(
     server: SocketAddr,
     question: &Question,
 ) -> std::io::Result<Result<Box<Message>, String>> {
-    let socket = Dial::default().open_datagram(server)?;
+    let dial = Dial {
+        share: Share::Lookup,
+        ..Dial::default()
+    };
+    let socket = dial.open_datagram(server)?;
     let mut ignored = 0;
     let answer = {
         let mut received = pin!(question.receive(&socket, &mut ignored));

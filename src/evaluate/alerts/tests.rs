@@ -85,6 +85,7 @@ const HEALTHY: Health = Health {
     notifications_dropped: 0,
     oldest_notification_timestamp_seconds: None,
     log_lines_dropped: 0,
+    runs_without_resources: 0,
 };
 
 /// A daemon with these rules that is restarted now and then.
