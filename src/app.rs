@@ -3,6 +3,7 @@
 mod alarm;
 mod alertmanagers;
 mod alerts;
+mod confine;
 mod delivery;
 mod descriptors;
 mod events;
@@ -22,6 +23,7 @@ mod watch;
 mod web;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -39,6 +41,7 @@ use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
 use alarm::Alarm;
+use confine::Confined;
 use descriptors::Budget;
 use events::Events;
 use health::Health;
@@ -49,6 +52,7 @@ use supervise::Supervisor;
 use systemd::Systemd;
 use watch::Watchers;
 
+pub use confine::Reach;
 pub use web::WebConfig;
 
 /// Observations that may wait for the evaluation: a second of them at 60,000 runs a second.
@@ -75,8 +79,27 @@ pub struct Options {
     pub listen: Listen,
     /// Who is answered there, and how.
     pub web: WebConfig,
+    /// The files that the daemon needs while it runs; `None`: it gives nothing up.
+    pub reach: Option<Reach>,
+    /// Called once there may be other threads.
+    pub confined: Box<dyn FnOnce()>,
     /// Tells how many lines of the log were dropped.
     pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Options {
+    /// Gives up what is not needed any more, after everything is open and before there is a thread.
+    fn confine(&mut self, state: Option<&Path>) -> Confined {
+        let confined = match &mut self.reach {
+            None => Confined::not(),
+            Some(reach) => {
+                self.web.paths().for_each(|path| reach.with_file(path));
+                Confined::confine(reach, state)
+            }
+        };
+        std::mem::replace(&mut self.confined, Box::new(|| ()))();
+        confined
+    }
 }
 
 /// Runs the daemon until a signal ends it (`Ok`) or something essential fails.
@@ -94,7 +117,7 @@ pub fn run(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> 
     result
 }
 
-async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
+async fn serve(plan: Plan, shared: &Shared, mut options: Options) -> Result<(), String> {
     let budget = Budget::divide();
     let mut signals = Signals::listen()?;
     let systemd = Systemd::from_environment()?.map(Arc::new);
@@ -107,10 +130,13 @@ async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), Stri
         .iter()
         .flat_map(server::Listener::address)
         .collect();
+    shared.icmp.reserve(budget.raw_sockets());
+    let confined = options.confine(state.folder());
+    let limits = (budget, confined);
     let mut daemon = Daemon::start(
         plan,
         shared,
-        budget,
+        limits,
         state,
         listeners,
         options,
@@ -157,7 +183,7 @@ impl Daemon {
     fn start(
         plan: Plan,
         shared: &Shared,
-        budget: Budget,
+        (budget, confined): (Budget, Confined),
         state: State,
         listeners: Vec<server::Listener>,
         options: Options,
@@ -165,6 +191,7 @@ impl Daemon {
     ) -> Result<Self, String> {
         let own = own_metrics(&plan)?;
         budget.show(&own);
+        confined.show(&own);
         let series = Arc::new(series(&plan)?);
         let progress = Arc::new(Progress::new(plan.targets.len()));
         let stop = Stop::default();

@@ -126,6 +126,10 @@ struct RunArguments {
     )]
     web_config_file: Option<PathBuf>,
 
+    /// Keep the capabilities and the access to files that the daemon was started with.
+    #[arg(long = "no-sandbox", env = "HOTSPARE_NO_SANDBOX")]
+    no_sandbox: bool,
+
     /// Which lines to log.
     #[arg(
         long = "log.level",
@@ -192,7 +196,6 @@ fn run(arguments: &RunArguments) -> ExitCode {
     for warning in plan.warnings.iter() {
         tracing::warn!(%warning, "configuration");
     }
-    let dropped = log.dropped();
     let listen = if arguments.systemd_socket {
         app::Listen::Systemd
     } else {
@@ -201,7 +204,9 @@ fn run(arguments: &RunArguments) -> ExitCode {
     let options = app::Options {
         listen,
         web,
-        log_lines_dropped: Box::new(move || dropped.dropped_lines() as u64),
+        reach: (!arguments.no_sandbox).then(|| reach(&arguments.config, &shared)),
+        confined: log.queue(),
+        log_lines_dropped: log.dropped(),
     };
     match app::run(plan, &shared, options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -210,6 +215,19 @@ fn run(arguments: &RunArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The files that the configuration is in and names.
+fn reach(arguments: &ConfigArguments, shared: &Shared) -> app::Reach {
+    let mut reach = app::Reach::new();
+    reach.with_file(&arguments.file.path);
+    if let Some(credentials) = &shared.credentials {
+        reach.with_folder(credentials);
+    }
+    for path in shared.named.all() {
+        reach.with_file(&path);
+    }
+    reach
 }
 
 /// Says why it cannot go on.

@@ -1,8 +1,10 @@
 //! Where secrets and certificates are read from.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
@@ -28,6 +30,28 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct Files {
     credentials: Option<PathBuf>,
     folder: PathBuf,
+    named: Named,
+}
+
+/// The files that were asked for, be they there or not.
+#[derive(Clone, Debug, Default)]
+pub struct Named(Arc<Mutex<BTreeSet<PathBuf>>>);
+
+impl Named {
+    /// All of them so far.
+    pub fn all(&self) -> BTreeSet<PathBuf> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(&self, path: &Path) {
+        let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !named.contains(path) {
+            named.insert(path.to_owned());
+        }
+    }
 }
 
 impl Files {
@@ -36,6 +60,16 @@ impl Files {
         Self {
             credentials,
             folder,
+            named: Named::default(),
+        }
+    }
+
+    /// The same; files that are asked for are noted in `named`.
+    #[must_use]
+    pub fn noted_in(self, named: &Named) -> Self {
+        Self {
+            named: named.clone(),
+            ..self
         }
     }
 
@@ -54,9 +88,11 @@ impl Files {
     /// The bytes of a regular file of at most 1 MiB, to which links may lead. The error names the path and says what is wrong.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         let located = self.locate(path);
-        let bytes = open(&located)
-            .and_then(bytes_of)
-            .map_err(|e| format!("cannot read {}: {e}", located.display()))?;
+        self.named.note(&located);
+        let bytes = open(&located).and_then(bytes_of).map_err(|e| {
+            let advice = advice(&located, &e);
+            format!("cannot read {}: {e}{advice}", located.display())
+        })?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(format!(
                 "cannot read {}: it is larger than {MAX_BYTES} bytes",
@@ -117,6 +153,21 @@ impl Files {
             SecretSource::Env(name) => self.secret(None, Some(name))?,
         };
         secret.ok_or_else(|| "no secret is named".to_owned())
+    }
+}
+
+/// What is to be done about a file that cannot be opened although its mode allows it: a daemon has shut
+/// itself off from all files but those in folders that it knew of when it was started.
+///
+/// `access(2)` asks the mode only, and not what a process has given up.
+pub fn advice(path: &Path, error: &io::Error) -> &'static str {
+    let is_shut_off = error.kind() == io::ErrorKind::PermissionDenied
+        && rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok();
+    if is_shut_off {
+        "; its mode allows it, but this process has shut itself off from folders that it did not know \
+         of at its start: restart it"
+    } else {
+        ""
     }
 }
 

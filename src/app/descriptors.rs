@@ -12,6 +12,9 @@ use crate::server;
 /// 320 for connections to the server and what comes up while they are exchanged.
 const RESERVE: u32 = 512;
 
+/// Raw sockets of a family that are opened ahead: pings of a plan have few sets of options.
+const RAW_SOCKETS: u32 = 8;
+
 /// Descriptors that a lane's thread opens for itself: its runtime and its alarm.
 const OF_LANE: u32 = 5;
 
@@ -80,6 +83,12 @@ impl Budget {
             per_address,
             ..limits
         }
+    }
+
+    /// How many raw sockets of each family may be opened ahead.
+    pub(super) fn raw_sockets(self) -> usize {
+        let few = self.limit.map_or(RAW_SOCKETS, |limit| limit / 64);
+        usize::try_from(few.clamp(1, RAW_SOCKETS)).unwrap_or(1)
     }
 
     /// Shows the division.

@@ -10,7 +10,7 @@ use super::load::Element;
 use super::place::Path;
 use super::problem::Problem;
 use super::{Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Target};
-use crate::files::Files;
+use crate::files::{Files, Named};
 use crate::model::{
     self, DatabaseSet, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking, Role,
     TargetGroup, TargetKey, Turn,
@@ -31,6 +31,8 @@ pub struct Shared {
     pub roots: Arc<Roots>,
     /// systemd's `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
+    /// The files that the configuration names.
+    pub named: Named,
     /// This life of the daemon.
     pub epoch: Epoch,
 }
@@ -45,6 +47,7 @@ impl Shared {
             icmp: Arc::new(Icmp::new()),
             roots: Arc::new(Roots::default()),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            named: Named::default(),
             epoch: Epoch(fastrand::u128(1..)),
         })
     }
@@ -54,7 +57,8 @@ impl Shared {
         notify::Context {
             resolver: Arc::clone(&self.resolver),
             roots: Arc::clone(&self.roots),
-            files: Files::new(self.credentials.clone(), element.folder.clone()),
+            files: Files::new(self.credentials.clone(), element.folder.clone())
+                .noted_in(&self.named),
         }
     }
 
@@ -63,7 +67,8 @@ impl Shared {
             resolver: Arc::clone(&self.resolver),
             icmp: Arc::clone(&self.icmp),
             roots: Arc::clone(&self.roots),
-            files: Files::new(self.credentials.clone(), probe.element.folder.clone()),
+            files: Files::new(self.credentials.clone(), probe.element.folder.clone())
+                .noted_in(&self.named),
             timeout: probe.timeout,
             canary: CanaryName {
                 vantage: Arc::clone(region),

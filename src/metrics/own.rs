@@ -135,6 +135,11 @@ own! {
     icmp_socket_drops_total: IntCounter = ();
     /// The ICMP sockets in use: their address family (4, 6) and type (dgram, raw).
     icmp_socket_info: IntGaugeVec = &["family", "type"];
+    /// Capabilities that this process has; 0 once it has given them up.
+    sandbox_capabilities: IntGauge = ();
+    /// The version of Landlock (its ABI) that shuts this process off from files that it does not need;
+    /// 0 if none does.
+    sandbox_landlock_abi: IntGauge = ();
     /// Log lines dropped because nobody read them fast enough.
     log_lines_dropped_total: IntCounter = ();
     /// Alerts by `source_region` and state: pending, firing, muted (firing, and nobody is told) or

@@ -129,7 +129,11 @@ fn allowed() -> BTreeSet<String> {
         let denied = filter.strip_prefix('~');
         let mut named = BTreeSet::new();
         for set in denied.unwrap_or(&filter).split_whitespace() {
-            calls_of(set, &mut named);
+            if set.starts_with('@') {
+                calls_of(set, &mut named);
+            } else {
+                named.insert(set.to_owned());
+            }
         }
         match denied {
             Some(_) => allowed.retain(|call| !named.contains(call)),

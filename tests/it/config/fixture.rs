@@ -63,6 +63,7 @@ pub(super) fn shared() -> Shared {
         roots: Arc::new(Roots::default()),
         epoch: hotspare::model::Epoch(1),
         credentials: None,
+        named: hotspare::files::Named::default(),
     }
 }
 
