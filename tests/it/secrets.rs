@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use hotspare::config::{Overrides, Shared, load_and_plan};
+
+use crate::authority::{Authority, Identity};
 use crate::daemon::{Daemon, Series, hotspare};
 use crate::process::{PATIENCE, wait_for};
 use crate::web::user;
@@ -42,6 +45,109 @@ const FILES: [(&str, &str); 16] = [
 
 /// The secrets that the environment holds.
 const VARIABLES: [&str; 2] = ["bearer", "env-header"];
+
+/// What is probed: its name, its kind and its address.
+const PROBES: [(&str, &str, &str); 11] = [
+    (
+        "basic",
+        "http: { username: u, password_file: basic, headers_match: { X-Said: nothing }, valid_status: [403] }",
+        "http://HTTP/",
+    ),
+    (
+        "redirect",
+        "http: { username: u, password_file: basic, follow_redirects: 2 }",
+        "http://HTTP/redirect",
+    ),
+    (
+        "tls",
+        "http: { bearer_token_env: BEARER, tls: { cert_file: client.pem, key_file: client.key } }",
+        "https://HTTP/",
+    ),
+    (
+        "bearer",
+        "http: { bearer_token_env: BEARER }",
+        "http://HTTP/",
+    ),
+    (
+        "header",
+        "http: { secret_headers: { X-Key: { file: header } }, body_matches: [nothing], valid_status: [403] }",
+        "http://HTTP/",
+    ),
+    (
+        "env-header",
+        "http: { secret_headers: { X-Key: { env: ENVYHEADER } }, json: [{ pointer: /a, equals: 1 }], valid_status: [403] }",
+        "http://HTTP/",
+    ),
+    (
+        "proxy",
+        "http: { proxy: \"http://HTTP/\", secret_headers: { Proxy-Authorization: { file: proxy } } }",
+        "http://127.0.0.9:1/",
+    ),
+    (
+        "redis",
+        "redis: { username: u, password_file: redis, allow_cleartext: true }",
+        "REDIS",
+    ),
+    (
+        "postgres",
+        "postgres: { user: u, password_file: postgres, tls: disable, allow_cleartext: true }",
+        "POSTGRES",
+    ),
+    (
+        "mysql",
+        "mysql: { user: u, password_file: mysql, tls: disable }",
+        "MAIL",
+    ),
+    (
+        "refuses",
+        "postgres: { user: u, password_file: postgres, tls: disable }",
+        "127.0.0.1:1",
+    ),
+];
+
+/// Who is told of their failures: its name and its settings.
+const RECEIVERS: [(&str, &str); 7] = [
+    (
+        "hook",
+        "webhook: { url: \"http://HTTP/\", bearer_token_file: hook-token, secret_file: hook-key, \
+         secret_headers: { X-Key: { file: hook-header } } }",
+    ),
+    ("hook-url", "webhook: { url_file: hook-url }"),
+    ("slack", "slack: { url_file: slack-url }"),
+    ("teams", "teams: { url_file: teams-url }"),
+    (
+        "pagerduty",
+        "pagerduty: { routing_key_file: pagerduty, url: \"http://HTTP/\" }",
+    ),
+    (
+        "mail",
+        "email: { to: [a@example.com], from: b@example.com, server: \"MAIL\", encryption: none, \
+         username: u, password_file: mail }",
+    ),
+    (
+        "am",
+        "alertmanager: { urls: [\"http://HTTP\"], username: u, password_file: alertmanager }",
+    ),
+];
+
+/// What the daemon's own server is asked for, and with which header.
+const PAGES: [(&str, &str); 12] = [
+    ("/metrics", ""),
+    (
+        "/metrics",
+        "Accept: application/openmetrics-text; version=1.0.0\r\n",
+    ),
+    ("/", ""),
+    ("/sd", ""),
+    ("/-/healthy", ""),
+    ("/-/ready", ""),
+    ("/api/v1/alerts", ""),
+    ("/api/v1/groups", ""),
+    ("/api/v1/events", ""),
+    ("/api/v1/drills", ""),
+    ("/api/v1/silences", ""),
+    ("/api/v1/receivers", ""),
+];
 
 /// The user of the daemon's own server.
 const USER: &str = "web";
@@ -116,10 +222,13 @@ fn speak(mut stream: TcpStream, speech: Speech, notes: &Mutex<Vec<u8>>) -> std::
         match speech {
             Speech::Http => {
                 let body = format!("no {text}");
-                let location = text.split(' ').nth(1).unwrap_or_default();
+                // It may be followed to itself only, so that what was said is in what is refused.
+                let said: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+                let location = format!("http://127.0.0.1:1/{said}");
+                let status = if text.contains("/redirect") { 302 } else { 403 };
                 write!(
                     stream,
-                    "HTTP/1.1 403 no {text}\r\nX-Said: {text}\r\nLocation: {location}\r\n\
+                    "HTTP/1.1 {status} no {text}\r\nX-Said: {text}\r\nLocation: {location}\r\n\
                      WWW-Authenticate: Basic realm=\"{text}\"\r\nContent-Length: {}\r\n\r\n{body}",
                     body.len()
                 )?;
@@ -153,6 +262,8 @@ struct World {
     redis: Parrot,
     postgres: Parrot,
     mail: Parrot,
+    /// Of the daemon, as a client.
+    identity: Identity,
 }
 
 impl World {
@@ -162,6 +273,7 @@ impl World {
             redis: Parrot::start(Speech::Redis),
             postgres: Parrot::start(Speech::Postgres),
             mail: Parrot::start(Speech::Mail),
+            identity: Authority::new("ours").identity(&["client"]),
         }
     }
 
@@ -183,6 +295,9 @@ impl World {
             fs::write(folder.join(name), text.replace('@', &word(name))).expect("written");
         }
         fs::write(folder.join("web.yaml"), user(USER, &word(USER))).expect("written");
+        let key = &self.identity.key;
+        fs::write(folder.join("client.pem"), &self.identity.certificate).expect("written");
+        fs::write(folder.join("client.key"), key).expect("written");
     }
 
     fn config(&self, state: &Path) -> String {
@@ -195,90 +310,21 @@ impl World {
              probes:\n",
             state.display()
         );
-        let http = format!("http://{}/", self.http.address);
-        let proxied = format!(
-            "{{ proxy: \"{http}\", secret_headers: {{ Proxy-Authorization: {{ file: proxy }} }} }}"
-        );
-        for (name, kind, address) in [
-            (
-                "basic",
-                "http: { username: u, password_file: basic, headers_match: { X-Said: nothing } }",
-                &*http,
-            ),
-            (
-                "bearer",
-                "http: { bearer_token_env: BEARER, follow_redirects: 2 }",
-                &http,
-            ),
-            (
-                "header",
-                "http: { secret_headers: { X-Key: { file: header } }, body_matches: [nothing], valid_status: [403] }",
-                &http,
-            ),
-            (
-                "env-header",
-                "http: { secret_headers: { X-Key: { env: ENVYHEADER } }, json: [{ pointer: /a, equals: 1 }], valid_status: [403] }",
-                &http,
-            ),
-            ("proxy", &format!("http: {proxied}"), "http://127.0.0.9:1/"),
-            (
-                "redis",
-                "redis: { username: u, password_file: redis, allow_cleartext: true }",
-                &self.redis.address.to_string(),
-            ),
-            (
-                "postgres",
-                "postgres: { user: u, password_file: postgres, tls: disable, allow_cleartext: true }",
-                &self.postgres.address.to_string(),
-            ),
-            (
-                "mysql",
-                "mysql: { user: u, password_file: mysql, tls: disable }",
-                &self.mail.address.to_string(),
-            ),
-            (
-                "refuses",
-                "postgres: { user: u, password_file: postgres, tls: disable }",
-                "127.0.0.1:1",
-            ),
-        ] {
-            writeln!(
-                text,
-                "- name: {name}\n  check: {{ {kind} }}\n  targets: {{ here: \"{address}\" }}"
-            )
-            .expect("text");
+        for (name, kind, address) in PROBES {
+            let target = format!("targets: {{ here: \"{address}\" }}");
+            writeln!(text, "- name: {name}\n  check: {{ {kind} }}\n  {target}").expect("text");
         }
         text += "receivers:\n";
-        let mail = self.mail.address;
-        let alertmanager = http.trim_end_matches('/');
-        for (name, settings) in [
-            (
-                "hook",
-                format!(
-                    "webhook: {{ url: \"{http}\", bearer_token_file: hook-token, secret_file: hook-key, secret_headers: {{ X-Key: {{ file: hook-header }} }} }}"
-                ),
-            ),
-            ("hook-url", "webhook: { url_file: hook-url }".to_owned()),
-            ("slack", "slack: { url_file: slack-url }".to_owned()),
-            ("teams", "teams: { url_file: teams-url }".to_owned()),
-            (
-                "pagerduty",
-                format!("pagerduty: {{ routing_key_file: pagerduty, url: \"{http}\" }}"),
-            ),
-            (
-                "mail",
-                format!(
-                    "email: {{ to: [a@example.com], from: b@example.com, server: \"{mail}\", encryption: none, username: u, password_file: mail }}"
-                ),
-            ),
-            (
-                "am",
-                format!(
-                    "alertmanager: {{ urls: [\"{alertmanager}\"], username: u, password_file: alertmanager }}"
-                ),
-            ),
-        ] {
+        for (name, settings) in RECEIVERS {
             writeln!(text, "- {{ name: {name}, {settings} }}").expect("text");
+        }
+        for (parrot, place) in [
+            (&self.http, "HTTP"),
+            (&self.redis, "REDIS"),
+            (&self.postgres, "POSTGRES"),
+            (&self.mail, "MAIL"),
+        ] {
+            text = text.replace(place, &parrot.address.to_string());
         }
         text
     }
@@ -309,31 +355,42 @@ fn get(address: SocketAddr, path: &str, head: &str) -> String {
 }
 
 /// Every place where a secret was found that is not to be there.
-#[derive(Default)]
 struct Search {
+    /// Each secret's name, and what it looks like.
+    forms: Vec<(&'static str, String)>,
     found: Vec<String>,
     looked_at: usize,
 }
 
 impl Search {
+    /// For every word, and for the client's key.
+    fn of(world: &World) -> Self {
+        let mut forms = Vec::new();
+        for name in names() {
+            forms.push((name, word(name)));
+            // A word in base64 looks different by where it stands in its three bytes.
+            for before in ["", "u:", "\0u\0"] {
+                let form = STANDARD.encode(format!("{before}{}", word(name)));
+                forms.push((name, form.trim_end_matches('=').to_owned()));
+            }
+        }
+        let line = world.identity.key.lines().nth(1).expect("a line of base64");
+        forms.push(("client.key", line.to_owned()));
+        Self {
+            forms,
+            found: Vec::new(),
+            looked_at: 0,
+        }
+    }
+
     fn through(&mut self, place: &str, text: impl AsRef<[u8]>) {
         let text = String::from_utf8_lossy(text.as_ref());
         self.looked_at += usize::from(!text.is_empty());
-        for name in names() {
-            let word = word(name);
-            // A word in base64 looks different by where it stands in its three bytes.
-            let mut forms = vec![word.clone()];
-            for before in ["", "u:", "\0u\0"] {
-                forms.push(STANDARD.encode(format!("{before}{word}")));
-            }
-            for form in forms {
-                let Some(at) = text.find(form.trim_end_matches('=')) else {
-                    continue;
-                };
-                let around: String = text[..at].chars().rev().take(200).collect();
-                let around: String = around.chars().rev().collect();
+        for (name, form) in &self.forms {
+            if let Some((before, _)) = text.split_once(form) {
+                let around: Vec<_> = before.chars().rev().take(200).collect();
+                let around: String = around.into_iter().rev().collect();
                 self.found.push(format!("{place}: {name} after …{around}"));
-                break;
             }
         }
     }
@@ -348,6 +405,18 @@ impl Search {
     fn ends(self, places: usize) {
         assert!(self.found.is_empty(), "{:#?}", self.found);
         assert!(self.looked_at >= places, "{} looked at", self.looked_at);
+    }
+}
+
+#[test]
+fn the_search_finds_what_it_is_to_find() {
+    let world = World::start();
+    let basic = STANDARD.encode(format!("u:{}", word("basic")));
+    let told = format!("GET / Authorization: Basic {basic}");
+    for text in [&word("redis"), &told, &world.identity.key] {
+        let mut search = Search::of(&world);
+        search.through("here", text);
+        assert_eq!(search.found.len(), 1, "{:?}", search.found);
     }
 }
 
@@ -380,24 +449,8 @@ fn no_secret_is_anywhere_but_where_it_belongs() {
         || page().sum("hotspare_probe_failures_total", &[]),
         |failures| *failures > 20.0,
     );
-    let mut search = Search::default();
-    for (path, head) in [
-        ("/metrics", ""),
-        (
-            "/metrics",
-            "Accept: application/openmetrics-text; version=1.0.0\r\n",
-        ),
-        ("/", ""),
-        ("/sd", ""),
-        ("/-/healthy", ""),
-        ("/-/ready", ""),
-        ("/api/v1/alerts", ""),
-        ("/api/v1/groups", ""),
-        ("/api/v1/events", ""),
-        ("/api/v1/drills", ""),
-        ("/api/v1/silences", ""),
-        ("/api/v1/receivers", ""),
-    ] {
+    let mut search = Search::of(&world);
+    for (path, head) in PAGES {
         search.through(path, get(address, path, head));
     }
     let id = daemon.process().id();
@@ -409,12 +462,37 @@ fn no_secret_is_anywhere_but_where_it_belongs() {
         .partition(|line| line.starts_with("BEARER=") || line.starts_with("ENVYHEADER="));
     assert_eq!(meant.len(), VARIABLES.len());
     search.through("environ", rest.join("\n"));
+    // Nor is one told to somebody else: what alerts say is what targets said.
+    for name in ["redis", "postgres", "mysql", "mail"] {
+        assert!(!world.http.heard(&word(name)), "{name}");
+    }
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     assert!(log.contains("level=trace"), "nothing at trace level");
     search.through("log", log);
     search.through_folder(state.path());
     search.ends(16);
+}
+
+#[test]
+fn a_plan_that_is_printed_shows_no_secret() {
+    let world = World::start();
+    let state = tempfile::tempdir().expect("folder");
+    let folder = tempfile::tempdir().expect("folder");
+    world.write_files(folder.path());
+    // This process has none of the variables.
+    let config = world.config(state.path());
+    let config = config.replace("bearer_token_env: BEARER", "bearer_token_file: basic");
+    let config = config.replace("{ env: ENVYHEADER }", "{ file: header }");
+    let file = folder.path().join("hotspare.yaml");
+    fs::write(&file, config).expect("written");
+    let shared = Shared::from_system().expect("a host");
+    let overrides = Overrides::new(None, std::iter::empty()).expect("none");
+    let plan = load_and_plan(&file, &overrides, &shared);
+    let plan = plan.unwrap_or_else(|problems| panic!("{problems}"));
+    let mut search = Search::of(&world);
+    search.through("plan", format!("{plan:#?}"));
+    search.ends(1);
 }
 
 #[test]
@@ -425,7 +503,7 @@ fn no_command_prints_a_secret() {
     world.write_files(folder.path());
     let file = folder.path().join("hotspare.yaml");
     fs::write(&file, world.config(state.path())).expect("written");
-    let mut search = Search::default();
+    let mut search = Search::of(&world);
     for arguments in [
         &["check"][..],
         &["rank", "basic"],
@@ -454,7 +532,7 @@ fn no_command_prints_a_secret() {
 fn a_secret_in_the_wrong_place_is_refused_and_not_repeated() {
     let folder = tempfile::tempdir().expect("folder");
     let file = folder.path().join("hotspare.yaml");
-    let mut search = Search::default();
+    let mut search = Search::of(&World::start());
     let secret = word("basic");
     for wrong in [
         format!("http: {{}} }}\n  targets: {{ here: \"http://u:{secret}@127.0.0.1/\" }}"),
