@@ -1,10 +1,14 @@
 //! `hotspare check`: what is wrong, or what would be measured and what this host lacks for it.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Args;
+
 use super::ConfigArguments;
+use crate::app::WebConfig;
 use crate::config::host::{self, Lack, Patience};
 use crate::config::{Plan, Shared, summary};
 
@@ -14,8 +18,27 @@ const PATIENCE: Patience = Patience {
     all: Duration::from_secs(20),
 };
 
-pub(super) fn check(arguments: &ConfigArguments) -> ExitCode {
-    let (plan, shared) = match super::plan(arguments) {
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+
+    /// Check this web configuration too, with the certificates and keys that it names.
+    #[arg(
+        long = "web.config.file",
+        env = "HOTSPARE_WEB_CONFIG_FILE",
+        value_name = "FILE"
+    )]
+    web_config_file: Option<PathBuf>,
+}
+
+pub(super) fn check(arguments: &Arguments) -> ExitCode {
+    // Both are read, so that whoever mends them knows of everything.
+    let planned = super::plan(&arguments.config);
+    if let Err(problems) = WebConfig::read(arguments.web_config_file.clone()) {
+        return super::refuse(&problems);
+    }
+    let (plan, shared) = match planned {
         Ok(planned) => planned,
         Err(code) => return code,
     };
