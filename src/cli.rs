@@ -49,7 +49,7 @@ enum Command {
     /// Run the daemon.
     Run(RunArguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
-    Check(ConfigArguments),
+    Check(check::Arguments),
     /// Rank the standbys of a group, or the variants of a probe, by how they are measured.
     Rank(rank::Arguments),
     /// Print what to run in a database before it is probed: the user, its grants, the canary's

@@ -43,7 +43,11 @@ fn of_threads(daemon: &mut Daemon, field: &str) -> Vec<String> {
 fn move_away(folder: &Path) {
     let elsewhere = folder.join("elsewhere");
     fs::create_dir(&elsewhere).expect("made");
-    fs::write(elsewhere.join("web.yaml"), WEB.replace("deny", "sameorigin")).expect("written");
+    fs::write(
+        elsewhere.join("web.yaml"),
+        WEB.replace("deny", "sameorigin"),
+    )
+    .expect("written");
     let link = folder.join("web/link");
     std::os::unix::fs::symlink(elsewhere.join("web.yaml"), &link).expect("linked");
     fs::rename(link, folder.join("web/web.yaml")).expect("renamed");

@@ -560,6 +560,7 @@ fn own() -> Own {
     own.evaluation_timestamp_seconds
         .with_label_values(&["eu-west"])
         .set(1);
+    own.descriptors_limit.with_label_values(&["runs"]).set(0);
     own.tilt.with_label_values(&["eu-west"]).set(0);
     own.tilts_total
         .with_label_values(&["eu-west", "stall"])
