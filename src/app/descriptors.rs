@@ -8,8 +8,8 @@ use crate::metrics::Own;
 use crate::net::Shares;
 use crate::server;
 
-/// Descriptors that are not for runs: 64 for look-ups of names, 96 for deliveries, 32 for files and
-/// 320 for connections to the server and what comes up while they are exchanged.
+/// Descriptors that are not for runs: 64 for look-ups of names, 96 for deliveries, 288 for connections
+/// to the server and 64 for files.
 const RESERVE: u32 = 512;
 
 /// Raw sockets of a family that are opened ahead: pings of a plan have few sets of options.
