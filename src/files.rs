@@ -51,19 +51,14 @@ impl Files {
             .unwrap_or_else(|| self.folder.join(path))
     }
 
+    /// The folder of the file that names others.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The bytes of a regular file of at most 1 MiB, to which links may lead. The error names the path and says what is wrong.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let located = self.locate(path);
-        let bytes = open(&located)
-            .and_then(bytes_of)
-            .map_err(|e| format!("cannot read {}: {e}", located.display()))?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(format!(
-                "cannot read {}: it is larger than {MAX_BYTES} bytes",
-                located.display()
-            ));
-        }
-        Ok(bytes)
+        read(&self.locate(path), MAX_BYTES)
     }
 
     /// A secret from a file, without the line end that editors put behind it.
@@ -120,6 +115,21 @@ impl Files {
     }
 }
 
+/// The bytes of a regular file of at most so many, to which links may lead. The error names the path and
+/// says what is wrong.
+pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
+    let bytes = open(path)
+        .and_then(|file| bytes_of(file, max_bytes))
+        .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(format!(
+            "cannot read {}: it is larger than {max_bytes} bytes",
+            path.display()
+        ));
+    }
+    Ok(bytes)
+}
+
 /// Opens a regular file, without waiting for the writer of a pipe.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -132,9 +142,9 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// What is in the file, up to one byte more than it may have: its size is no bound, it may grow and
 /// is 0 for some that have no end.
-fn bytes_of(file: File) -> io::Result<Vec<u8>> {
+fn bytes_of(file: File, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -20,6 +20,7 @@
 //! | 2 | [`probe`] | what a probe is, and the kinds: one file each |
 //! | 2 | [`readiness`] | whether a standby can take over and which is best: pure functions of what was seen |
 //! | 2 | [`notify`] | how a notification is told to a receiver: one file each |
+//! | 3 | [`discover`] | targets that nobody writes down: lists in files and over HTTP, services in DNS |
 //! | 3 | [`rule`] | when something is an alert: conditions, and what becomes of them; the book of alerts |
 //! | 4 | [`config`] | from files and environment to a validated plan, or every error with its place |
 //! | 4 | [`schedule`] | slots, deadlines, one run in flight for each target; emits observations |
@@ -83,6 +84,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod deliver;
+pub mod discover;
 pub mod evaluate;
 pub mod files;
 pub mod metrics;

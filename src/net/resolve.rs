@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::lookup::{Found, Memory, Miss, look_up};
+use super::lookup::{Found, Memory, Miss, look_up, look_up_service};
 use super::names::{NameFiles, Names};
-use super::{Host, IpVersion, Stopwatch};
+use super::{Endpoint, Host, IpVersion, Stopwatch};
 use crate::model::{Failure, Phase, Reason};
 
 /// Look-ups under way at the same time; each holds at most a socket per family and server. Others
@@ -158,6 +158,30 @@ impl Resolver {
         watch.leave();
         self.keep(&names, name, version, &found);
         Ok(found.addresses)
+    }
+
+    /// Where a service is by its SRV records (RFC 2782), in the order of the answer; none if the
+    /// records say that it is nowhere. That there is no record is a failure. Nothing is kept.
+    ///
+    /// It has no time limit of its own, as [`Self::resolve`].
+    pub async fn services(&self, name: &str) -> Result<Vec<Endpoint>, Failure> {
+        let names = {
+            let mut state = self.state();
+            state.follow(Instant::now());
+            Arc::clone(&state.names)
+        };
+        let mut unfinished = Unfinished::count(self, name);
+        let closed = |_| Failure::new(Reason::LocalResources, "the resolver is closed");
+        let _turn = self.lookups.acquire().await.map_err(closed)?;
+        let result = look_up_service(&names, &self.memory, name).await;
+        unfinished.succeeded = result.is_ok();
+        result.map_err(|miss| match miss {
+            Miss::NotFound => Failure::new(
+                Reason::DnsNotFound,
+                format_args!("resolve {name}: it has no SRV record"),
+            ),
+            other => failure(name, IpVersion::Any, other),
+        })
     }
 
     /// Looks the name up when it is its turn.
