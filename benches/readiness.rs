@@ -89,6 +89,7 @@ fn brief(plan: &Plan, group: usize) -> Brief {
         };
         let standbys: Vec<_> = REGIONS[1..].iter().map(|region| of(region)).collect();
         Witness {
+            expected: false,
             kind: match probe {
                 "net" => "ping",
                 "web" => "http",

@@ -9,7 +9,10 @@ use super::discovery::target_groups;
 use super::load::Element;
 use super::place::Path;
 use super::problem::Problem;
-use super::{Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Target};
+use super::{
+    Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Target, TargetSource,
+};
+use crate::discover::{At, Refusal, RefusalReason, Source, SourceId};
 use crate::files::Files;
 use crate::model::{
     self, DatabaseSet, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking, Role,
@@ -104,12 +107,29 @@ pub struct Plan {
     pub maintenance: Vec<Maintenance>,
     /// Every rule, also those that look at nothing from this region.
     pub rules: Vec<PlannedRule>,
+    /// Where more targets are found, and what became of what was found.
+    pub discovered: Vec<PlannedSource>,
     /// Who is told of alerts.
     pub receivers: Vec<PlannedReceiver>,
     /// When they are told.
     pub alerting: Alerting,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
+}
+
+/// A source of targets, and what became of those that it gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedSource {
+    /// Which one.
+    pub id: SourceId,
+    /// Whether it is asked from this region.
+    pub asked: bool,
+    /// How many targets its last good answer had; `None` if there was none.
+    pub given: Option<usize>,
+    /// How many of them are taken.
+    pub taken: usize,
+    /// The others, in the order of the answer.
+    pub refused: Vec<Refusal>,
 }
 
 /// Who is told of alerts, ready to be.
@@ -225,6 +245,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             groups: Vec::new(),
             maintenance: config.maintenance.clone(),
             rules: config.rules.clone(),
+            discovered: config.discovered.clone(),
             receivers: Vec::new(),
             alerting: config.alerting.clone(),
             warnings: config.warnings.clone(),
@@ -240,6 +261,28 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
     }
     planner.plan.warnings.sort();
     (planner.plan, planner.problems)
+}
+
+/// The sources that are asked from this region, as far as nothing is wrong with them.
+pub(super) fn sources(config: &Config, shared: &Shared) -> Vec<Source> {
+    let probes = config.probes.iter();
+    let here = probes.filter(|probe| probe.from.contains(&config.region));
+    let sources = here.flat_map(|probe| {
+        let context = shared.receiver(&probe.element);
+        let sources = probe.sources.iter().filter(|source| source.complete);
+        sources.filter_map(move |source| Source::new(source.id(probe), &source.settings, &context).ok())
+    });
+    sources.collect()
+}
+
+impl TargetSource {
+    /// Which one it is, of all.
+    pub(super) fn id(&self, probe: &Probe) -> SourceId {
+        SourceId {
+            probe: Arc::clone(&probe.name),
+            source: Arc::clone(&self.name),
+        }
+    }
 }
 
 struct Planner<'a> {
@@ -272,6 +315,14 @@ impl Planner<'_> {
     fn probe(&mut self, probe: &Probe, shared: &Shared) {
         let here = probe.from.contains(&self.config.region);
         self.plan.probes.push(summary(probe));
+        for source in probe.sources.iter().filter(|source| source.complete) {
+            let context = shared.receiver(&probe.element);
+            let made = Source::new(source.id(probe), &source.settings, &context);
+            for fault in made.err().into_iter().flatten() {
+                let path = source.path.join(&Path::parse(&fault.field));
+                self.fault(probe, &path, &fault, here);
+            }
+        }
         let template = match probe
             .check
             .prepare(&shared.context(probe, &self.config.region))
@@ -295,7 +346,11 @@ impl Planner<'_> {
         let path = Path::root("check")
             .key(probe.check.kind())
             .join(&Path::parse(&fault.field));
-        let problem = self.problem(probe, &path, &fault.message);
+        self.fault(probe, &path, fault, here);
+    }
+
+    fn fault(&mut self, probe: &Probe, path: &Path, fault: &model::Problem, here: bool) {
+        let problem = self.problem(probe, path, &fault.message);
         // Secrets and keys need not be on hosts that do not use them.
         if fault.of_host && !here && !self.config.region.is_empty() {
             self.plan.warnings.push(problem);
@@ -308,8 +363,16 @@ impl Planner<'_> {
         let runner = match template.target(&target.address) {
             Ok(runner) => runner,
             Err(why) => {
-                let problem = self.problem(probe, &target.path, &why);
-                self.problems.push(problem);
+                match &target.source {
+                    Some((source, at)) => {
+                        self.refuse(*source, at, why);
+                        self.uncount(&target.region);
+                    }
+                    None => {
+                        let problem = self.problem(probe, &target.path, &why);
+                        self.problems.push(problem);
+                    }
+                }
                 return;
             }
         };
@@ -340,6 +403,30 @@ impl Planner<'_> {
         });
     }
 
+    /// Leaves a discovered target out.
+    fn refuse(&mut self, source: usize, at: &At, why: String) {
+        let Some(source) = self.plan.discovered.get_mut(source) else {
+            return;
+        };
+        source.taken = source.taken.saturating_sub(1);
+        source.refused.push(Refusal {
+            at: at.clone(),
+            reason: RefusalReason::Address,
+            why,
+        });
+    }
+
+    /// Takes a target of the last probe out of what is told of it.
+    fn uncount(&mut self, region: &Arc<str>) {
+        let Some(probe) = self.plan.probes.last_mut() else {
+            return;
+        };
+        for (_, count) in probe.targets.iter_mut().filter(|(of, _)| of == region) {
+            *count = count.saturating_sub(1);
+        }
+        probe.targets.retain(|(_, count)| *count > 0);
+    }
+
     fn groups(&mut self) {
         for (key, planned) in (0..).zip(&self.plan.targets) {
             let probe = Arc::clone(&planned.target.probe);
@@ -365,6 +452,7 @@ impl Planner<'_> {
                 self.plan.sets.extend(set);
             }
             self.plan.groups.push(PlannedGroup {
+                discovered: discovered(group, &probes),
                 name: Arc::clone(&group.name),
                 primary: Arc::clone(&group.primary),
                 standbys: group.standbys.clone(),
@@ -476,7 +564,11 @@ impl Planner<'_> {
 
     /// `None` if the probe does not run from this region. A member that is missing was reported.
     fn set(&self, group: &Group, probe: &Probe, member: &GroupProbe) -> Option<PlannedSet> {
-        let target = |region| self.targets(member, region).first().copied();
+        let target = |region| match *self.targets(member, region) {
+            [only] => Some(only),
+            // None or several where they are discovered, else it was reported.
+            _ => None,
+        };
         let standbys = group.standbys.iter();
         let standbys = standbys.map(|region| Some((Arc::clone(region), target(region)?)));
         Some(PlannedSet {
@@ -535,6 +627,14 @@ fn vantages(group: &Group, probes: &HashMap<&Arc<str>, &Probe>) -> u64 {
     regions.len() as u64
 }
 
+/// The probes of the group whose targets are discovered from here.
+fn discovered(group: &Group, probes: &HashMap<&Arc<str>, &Probe>) -> Vec<Arc<str>> {
+    let of_group = group.probes.iter();
+    let of_group = of_group.filter_map(|member| probes.get(&member.probe));
+    let asking = of_group.filter(|probe| probe.discovers() && probe.asks);
+    asking.map(|probe| Arc::clone(&probe.name)).collect()
+}
+
 fn summary(probe: &Probe) -> PlannedProbe {
     let mut targets: Vec<(Arc<str>, usize)> = Vec::new();
     for target in &probe.targets {
@@ -557,7 +657,7 @@ fn summary(probe: &Probe) -> PlannedProbe {
 }
 
 /// The address without the query of a URL, which often holds a token.
-fn shown(address: &Arc<str>) -> Arc<str> {
+pub(super) fn shown(address: &Arc<str>) -> Arc<str> {
     match address.find(['?', '#']) {
         Some(end) if address.contains("://") => address[..end].into(),
         _ => Arc::clone(address),

@@ -10,6 +10,7 @@ mod promises;
 mod ranking;
 mod receivers;
 mod rules;
+mod sources;
 mod targets;
 mod tuning;
 

@@ -66,6 +66,9 @@ pub struct Witness {
     pub standbys: Vec<Vec<TargetKey>>,
     /// Whether it speaks TLS with the targets of each standby.
     pub tls: Vec<bool>,
+    /// Whether it is to have targets in the region of each standby: its questions arise there, and
+    /// are unknown, also while it has none.
+    pub expected: bool,
     /// Of a database: each standby beside the primary.
     pub pairs: Vec<PairKey>,
 }

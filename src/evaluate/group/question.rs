@@ -105,7 +105,10 @@ impl Question {
 
 /// Whether the question arises at this standby.
 fn arises(kind: &CheckKind, probe: &Witness, place: usize) -> bool {
-    !probe.standbys[place].is_empty() && (*kind != CheckKind::Certificate || probe.tls[place])
+    if probe.standbys[place].is_empty() {
+        return probe.expected;
+    }
+    *kind != CheckKind::Certificate || probe.tls[place]
 }
 
 /// What has to be seen to answer.

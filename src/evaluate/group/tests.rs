@@ -50,6 +50,7 @@ fn above(limit: f64, unit: Unit, check: PlannedCheck) -> PlannedCheck {
 fn brief(checks: Vec<PlannedCheck>) -> Brief {
     let witness =
         |name: &str, kind, primary: TargetKey, standby: &[TargetKey], pairs: &[PairKey]| Witness {
+            expected: false,
             name: name.into(),
             kind,
             interval: Duration::from_secs(10),
@@ -60,6 +61,7 @@ fn brief(checks: Vec<PlannedCheck>) -> Brief {
             pairs: pairs.to_vec(),
         };
     let group = PlannedGroup {
+        discovered: Vec::new(),
         name: "g".into(),
         primary: "a".into(),
         standbys: vec!["b".into()],
@@ -720,6 +722,7 @@ impl Two {
             .into_iter()
             .zip(0..)
             .map(|(name, place)| Witness {
+                expected: false,
                 name: name.into(),
                 kind: "postgres",
                 interval: Duration::from_secs(10),

@@ -305,6 +305,7 @@ fn a_loss_that_comes_and_goes_about_the_edge_of_a_band_moves_no_rank() {
 #[test]
 fn a_group_tells_its_ranking() {
     let planned = PlannedGroup {
+        discovered: Vec::new(),
         name: "shop".into(),
         primary: "a".into(),
         standbys: names(),
