@@ -5,6 +5,7 @@ mod alertmanagers;
 mod alerts;
 mod delivery;
 mod descriptors;
+mod discovery;
 mod events;
 mod groups;
 mod health;
@@ -32,6 +33,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::config::{Plan, Shared};
+use crate::discover::{self, Discovery};
 use crate::evaluate::{Board, Evaluation, Progress};
 use crate::metrics::{Buckets, Exposition, Own, Store, Terms};
 use crate::model::{Beat, Observation};
@@ -74,6 +76,8 @@ pub struct Options {
     pub listen: Listen,
     /// Who is answered there, and how.
     pub web: WebConfig,
+    /// Where targets are that nobody wrote down, asked once.
+    pub discovery: Discovery,
     /// Tells how many lines of the log were dropped.
     pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -168,7 +172,14 @@ impl Daemon {
         let mut alarm = Alarm::start(&plan, &board, kept, &own, &stopped, &mut supervisor)?;
         let shown = alarm.shown();
         let log = options.log_lines_dropped;
-        let sources = sources(&plan, shared, &store, &board, &alarm, &series, log);
+        let discovered = options.discovery.figures();
+        let sources = Sources {
+            discovered: discovered.clone(),
+            ..sources(&plan, shared, &store, &board, &alarm, &series, log)
+        };
+        discovery::tell_refused(&plan.discovered, &own);
+        let changed = |_| warn!("other targets were discovered: they are probed after a restart");
+        discovery::start(options.discovery, changed, &lanes_stopped, &mut supervisor)?;
         let evaluation = evaluation.with_alerts(alarm.alerting, sources.health());
         supervisor.task("evaluation", evaluate(evaluation, observed));
         let outlet = outlet(observations, &own);
@@ -191,7 +202,7 @@ impl Daemon {
             region,
             daemons,
             healthy: healthy(health),
-            ready: ready(progress),
+            ready: ready(progress, discovered),
             events: Box::new(Events(Arc::clone(&board))),
             readiness: readiness(board),
             alerting: shown,
@@ -256,6 +267,7 @@ fn sources(
         book: alarm.book.clone(),
         outbox: alarm.outbox.clone(),
         series: Arc::clone(series),
+        discovered: discover::Figures::default(),
     }
 }
 
@@ -359,10 +371,11 @@ fn readiness(board: Arc<Board>) -> Arc<server::Readiness> {
     server::Readiness::new(judge, Exposition::MAX_AGE).into()
 }
 
-fn ready(progress: Arc<Progress>) -> server::Check {
-    Box::new(move || match progress.unseen() {
-        0 => Ok(()),
-        unseen => Err(format!("{unseen} targets have not been run yet")),
+fn ready(progress: Arc<Progress>, discovered: discover::Figures) -> server::Check {
+    Box::new(move || match (progress.unseen(), discovered.unanswered()) {
+        (0, None) => Ok(()),
+        (0, Some(source)) => Err(format!("{source} has given no targets yet")),
+        (unseen, _) => Err(format!("{unseen} targets have not been run yet")),
     })
 }
 

@@ -26,7 +26,8 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::app;
-use crate::config::{self, Overrides, Plan, Problems, Shared};
+use crate::config::{Document, Overrides, Plan, Problems, Shared};
+use crate::discover::{Discovery, Which};
 use crate::server::Address;
 
 const USAGE: u8 = 64;
@@ -49,7 +50,7 @@ enum Command {
     /// Run the daemon.
     Run(RunArguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
-    Check(ConfigArguments),
+    Check(check::Arguments),
     /// Rank the standbys of a group, or the variants of a probe, by how they are measured.
     Rank(rank::Arguments),
     /// Print what to run in a database before it is probed: the user, its grants, the canary's
@@ -169,18 +170,38 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The plan that the arguments lead to, or the exit code after saying what is wrong.
-fn plan(arguments: &ConfigArguments) -> Result<(Plan, Shared), ExitCode> {
+/// What the arguments lead to.
+struct Planned {
+    plan: Plan,
+    shared: Shared,
+    /// Where targets are that nobody wrote down, asked once as far as they were to be.
+    discovery: Discovery,
+}
+
+/// The plan that the arguments lead to, or the exit code after saying what is wrong. Of the sources of
+/// targets these are asked.
+fn plan(arguments: &ConfigArguments, which: Which) -> Result<Planned, ExitCode> {
     let shared = Shared::from_system().map_err(|why| fail(&why))?;
     let overrides = Overrides::new(arguments.region.clone(), std::env::vars_os())
         .map_err(|problems| refuse(&problems))?;
-    let plan = config::load_and_plan(&arguments.file.path, &overrides, &shared)
+    let document = Document::read(&arguments.file.path, &overrides);
+    let mut discovery = Discovery::new(document.sources(&shared));
+    if !discovery.is_empty() {
+        let runtime = runtime().map_err(|why| fail(&why))?;
+        runtime.block_on(discovery.first(which));
+    }
+    let plan = document
+        .plan(&shared, &discovery.discovered())
         .map_err(|problems| refuse(&problems))?;
-    Ok((plan, shared))
+    Ok(Planned {
+        plan,
+        shared,
+        discovery,
+    })
 }
 
 fn run(arguments: &RunArguments) -> ExitCode {
-    let (plan, shared) = match plan(&arguments.config) {
+    let planned = match plan(&arguments.config, Which::All) {
         Ok(planned) => planned,
         Err(code) => return code,
     };
@@ -189,7 +210,7 @@ fn run(arguments: &RunArguments) -> ExitCode {
         Err(problems) => return refuse(&problems),
     };
     let log = logs::open(arguments.log_format, arguments.log_level);
-    for warning in plan.warnings.iter() {
+    for warning in planned.plan.warnings.iter() {
         tracing::warn!(%warning, "configuration");
     }
     let dropped = log.dropped();
@@ -201,9 +222,10 @@ fn run(arguments: &RunArguments) -> ExitCode {
     let options = app::Options {
         listen,
         web,
+        discovery: planned.discovery,
         log_lines_dropped: Box::new(move || dropped.dropped_lines() as u64),
     };
-    match app::run(plan, &shared, options) {
+    match app::run(planned.plan, &planned.shared, options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             tracing::error!(error = %why, "the daemon ends");

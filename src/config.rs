@@ -33,15 +33,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use discovery::target_groups;
-pub use load::Document;
 pub use environment::{Overrides, RESERVED};
+pub use load::Document;
 pub use place::Place;
 pub use plan::{
     Plan, PlannedProbe, PlannedReceiver, PlannedSet, PlannedSource, PlannedTarget, Shared,
 };
 pub use problem::{Problem, Problems};
 pub use web::WebFile;
-
 
 use url::Url;
 

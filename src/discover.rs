@@ -22,7 +22,7 @@ use crate::model::Problem;
 use crate::notify::Context;
 
 /// Which source of which probe.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId {
     /// The probe's name.
     pub probe: Arc<str>,
@@ -116,6 +116,7 @@ impl fmt::Display for Refusal {
 pub struct Source {
     /// Which one it is.
     pub id: SourceId,
+    settings: Settings,
     asker: Asker,
 }
 
@@ -145,6 +146,10 @@ impl Source {
             Settings::Http(settings) => Asker::Http(Box::new(settings.prepare(context)?)),
             Settings::Dns(settings) => Asker::Dns(settings.prepare(context)?),
         };
-        Ok(Self { id, asker })
+        Ok(Self {
+            id,
+            settings: settings.clone(),
+            asker,
+        })
     }
 }

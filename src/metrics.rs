@@ -29,7 +29,7 @@ pub use accept::{accepts_gzip, negotiate};
 pub use alertmanagers::AlertmanagerSeries;
 pub use buckets::{Buckets, VISIBILITY};
 pub use exposition::{Exposition, Refresh, Refusal, Snapshot, encode};
-pub use own::{HandshakeFailure, Own, Refused, Rejection, raise_to};
+pub use own::{Discovered, HandshakeFailure, Own, Refused, Rejection, raise_to};
 pub use page::Format;
 pub use series::Terms;
 pub use store::{Store, check_label};

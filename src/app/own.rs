@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use super::discovery;
 use crate::deliver::Outbox;
+use crate::discover::Figures;
 use crate::evaluate::{Board, HealthOf};
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::GroupReport;
@@ -24,6 +26,7 @@ pub(super) struct Sources {
     pub(super) book: Alerts,
     pub(super) outbox: Outbox,
     pub(super) series: Arc<Store>,
+    pub(super) discovered: Figures,
 }
 
 impl Sources {
@@ -57,6 +60,7 @@ impl Sources {
         if !self.series.notified(self.outbox.figures()) {
             tracing::error!("a bug: a receiver has no place on the page, please report it");
         }
+        discovery::show(&self.discovered, own);
         // What always fires is no news.
         let mut alerts = self.book.all();
         alerts.retain(|alert| *alert.rule != *WATCHDOG);

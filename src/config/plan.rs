@@ -270,7 +270,9 @@ pub(super) fn sources(config: &Config, shared: &Shared) -> Vec<Source> {
     let sources = here.flat_map(|probe| {
         let context = shared.receiver(&probe.element);
         let sources = probe.sources.iter().filter(|source| source.complete);
-        sources.filter_map(move |source| Source::new(source.id(probe), &source.settings, &context).ok())
+        sources.filter_map(move |source| {
+            Source::new(source.id(probe), &source.settings, &context).ok()
+        })
     });
     sources.collect()
 }

@@ -91,14 +91,17 @@ fn found(endpoints: &[Endpoint], name: &Arc<str>) -> Arc<[Found]> {
         "__meta_dns_name".to_owned(),
         name.to_string(),
     )]));
-    let found = endpoints.iter().enumerate().map(|(target, endpoint)| Found {
-        address: endpoint.to_string().into(),
-        labels: Arc::clone(&labels),
-        at: At {
-            list: Arc::clone(name),
-            group: 0,
-            target,
-        },
-    });
+    let found = endpoints
+        .iter()
+        .enumerate()
+        .map(|(target, endpoint)| Found {
+            address: endpoint.to_string().into(),
+            labels: Arc::clone(&labels),
+            at: At {
+                list: Arc::clone(name),
+                group: 0,
+                target,
+            },
+        });
     found.collect()
 }

@@ -108,7 +108,8 @@ impl Lists {
         // Where it cannot be said which files there are, none has gone.
         if faults.is_empty() {
             let before = self.known.len();
-            self.known.retain(|path, _| paths.binary_search(path).is_ok());
+            self.known
+                .retain(|path, _| paths.binary_search(path).is_ok());
             read = self.known.len() < before;
         }
         for path in paths {

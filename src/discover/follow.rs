@@ -57,7 +57,7 @@ struct Followed {
 pub struct Figures(Arc<Mutex<Vec<SourceFigures>>>);
 
 /// What is told of a source.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SourceFigures {
     /// Which one.
     pub id: SourceId,
@@ -82,7 +82,9 @@ impl Figures {
     /// The first source that has never given a good answer.
     pub fn unanswered(&self) -> Option<SourceId> {
         let all = self.lock();
-        let mut none = all.iter().filter(|of| of.last_good_timestamp_seconds.is_none());
+        let mut none = all
+            .iter()
+            .filter(|of| of.last_good_timestamp_seconds.is_none());
         none.next().map(|of| of.id.clone())
     }
 
@@ -94,28 +96,33 @@ impl Figures {
 impl Discovery {
     /// Sources that have not been asked yet.
     pub fn new(sources: Vec<Source>) -> Self {
-        let figures = sources.iter().map(|source| SourceFigures {
-            id: source.id.clone(),
-            targets: 0,
-            failures: 0,
-            good: false,
-            last_good_timestamp_seconds: None,
-            fault: None,
-        });
-        let figures = Figures(Arc::new(Mutex::new(figures.collect())));
-        let sources = sources.into_iter().enumerate();
-        let sources = sources.map(|(place, source)| Followed {
-            source,
-            last: None,
-            next: Instant::now(),
-            good: true,
-            place,
-            figures: figures.clone(),
-        });
-        Self {
-            sources: sources.collect(),
-            figures,
-            told: Discovered::default(),
+        let mut discovery = Self::default();
+        discovery.replace(sources);
+        discovery
+    }
+
+    /// Takes these sources instead, as another configuration has them. Of one that is the same, what is
+    /// known stays; the others are asked by the next [`Self::first`] or [`Self::changed`].
+    pub fn replace(&mut self, sources: Vec<Source>) {
+        let mut all = self.figures.lock();
+        let mut before: Vec<_> = self.sources.drain(..).zip(all.drain(..)).collect();
+        for (place, source) in sources.into_iter().enumerate() {
+            let same = |(of, _): &(Followed, SourceFigures)| {
+                of.source.id == source.id && of.source.settings == source.settings
+            };
+            let (mut followed, figures) = match before.iter().position(same) {
+                Some(at) => before.swap_remove(at),
+                None => (
+                    Followed::new(source, self.figures.clone()),
+                    SourceFigures::default(),
+                ),
+            };
+            followed.place = place;
+            all.push(SourceFigures {
+                id: followed.source.id.clone(),
+                ..figures
+            });
+            self.sources.push(followed);
         }
     }
 
@@ -129,11 +136,11 @@ impl Discovery {
         self.figures.clone()
     }
 
-    /// Asks the sources for the first time, all at once and each for a few seconds at most.
+    /// Asks the sources that have not answered yet, all at once and each for a few seconds at most.
     pub async fn first(&mut self, which: Which) {
         let asked = self.sources.iter_mut().filter(|of| match which {
-            Which::All => true,
-            Which::Files => matches!(of.source.asker, Asker::File(_)),
+            Which::All => of.last.is_none(),
+            Which::Files => of.last.is_none() && matches!(of.source.asker, Asker::File(_)),
         });
         join_all(asked.map(|of| of.ask(FIRST))).await;
         self.told = self.discovered();
@@ -168,6 +175,17 @@ impl Discovery {
 }
 
 impl Followed {
+    fn new(source: Source, figures: Figures) -> Self {
+        Self {
+            source,
+            last: None,
+            next: Instant::now(),
+            good: true,
+            place: 0,
+            figures,
+        }
+    }
+
     async fn ask(&mut self, patience: Duration) {
         let answer = self.source.ask(patience).await;
         self.next = Instant::now() + self.source.pause(answer.faults.is_empty());

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::settings::{HttpSettings, interval};
 use super::{Answer, list};
-use crate::model::{Problem, Secret};
+use crate::model::Problem;
 use crate::notify::Context;
 use crate::notify::post::{Address, Post, UrlSettings, Way};
 
@@ -35,7 +35,7 @@ impl HttpSettings {
         let mut problems = Vec::new();
         let post = Post::new(self.way(), context, &mut problems);
         let url = UrlSettings {
-            url: self.url.as_ref().map(Secret::expose),
+            url: self.url.as_deref(),
             file: self.url_file.as_deref(),
             env: self.url_env.as_deref(),
         };
@@ -73,8 +73,7 @@ impl HttpSettings {
 
 /// What Prometheus sends, too.
 fn headers(interval: Duration) -> HeaderMap {
-    const REFRESH: HeaderName =
-        HeaderName::from_static("x-prometheus-refresh-interval-seconds");
+    const REFRESH: HeaderName = HeaderName::from_static("x-prometheus-refresh-interval-seconds");
     HeaderMap::from_iter([
         (ACCEPT, JSON),
         (REFRESH, HeaderValue::from(interval.as_secs())),
@@ -89,8 +88,9 @@ impl List {
             return Answer::fault(format!("{name}: no whole answer within {patience}s"));
         };
         let read = match fetched {
-            Ok(answer) if is_json(&answer.headers) => list::json(&answer.body, &self.name)
-                .map_err(|why| format!("{}: {why}", self.name)),
+            Ok(answer) if is_json(&answer.headers) => {
+                list::json(&answer.body, &self.name).map_err(|why| format!("{}: {why}", self.name))
+            }
             Ok(_) => Err(format!(
                 "{}: the answer's Content-Type is not application/json",
                 self.name

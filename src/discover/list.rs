@@ -309,7 +309,8 @@ mod tests {
         let text = "# made by terraform\n- targets: ['a:1', b:2]\n  labels: &x { region: x }\n\
                     - {targets: []}\n- targets:\n  - c\n";
         assert_eq!(shown(&yaml(text, &list).expect("good")), expected);
-        let aliases = "- {targets: [a], labels: &l {v: 1.10, on: yes}}\n- {targets: [b], labels: *l}";
+        let aliases =
+            "- {targets: [a], labels: &l {v: 1.10, on: yes}}\n- {targets: [b], labels: *l}";
         let found = yaml(aliases, &list).expect("good");
         assert_eq!(found[0].labels, found[1].labels);
         assert_eq!(found[0].labels["v"], "1.10");

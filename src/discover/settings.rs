@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::MAX_TARGETS;
 use crate::files::SecretSource;
-use crate::model::{Problem, Secret, duration};
+use crate::model::{Problem, duration};
 use crate::net::TlsSettings;
 
 /// Targets of one source that are taken, unless set.
@@ -19,7 +19,7 @@ const MIN_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_INTERVAL: Duration = Duration::from_hours(24);
 
 /// An element of `targets_file`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FileSettings {
     /// Paths and patterns of the files, relative to the file that names them.
@@ -37,11 +37,11 @@ pub struct FileSettings {
 }
 
 /// An element of `targets_http`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpSettings {
     /// Where the list is.
-    pub url: Option<Secret>,
+    pub url: Option<String>,
     /// The file with the URL.
     pub url_file: Option<PathBuf>,
     /// The environment variable with the URL.
@@ -80,7 +80,7 @@ pub struct HttpSettings {
 }
 
 /// An element of `targets_dns`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DnsSettings {
     /// The names whose SRV records are asked for.
@@ -97,7 +97,7 @@ pub struct DnsSettings {
 }
 
 /// What is written of a source of any kind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settings {
     /// Files.
     File(FileSettings),

@@ -183,6 +183,16 @@ own! {
     /// Whether the web configuration file is in force as it is now; 0 if it was changed and is not good,
     /// so that the one before it still is. 1 without such a file.
     web_config_last_reload_successful: IntGauge = ();
+    /// Targets in the last good answer of a source, by probe and source.
+    sd_discovered_targets: IntGaugeVec = &["probe", "source"];
+    /// Targets of a source that are not probed, by probe, source and reason.
+    sd_refused_targets: IntGaugeVec = &["probe", "source", "reason"];
+    /// Bad answers of a source of targets, by probe and source: what was known before stays.
+    sd_refresh_failures_total: IntCounterVec = &["probe", "source"];
+    /// Whether the last answer of a source of targets was good, by probe and source.
+    sd_last_refresh_successful: IntGaugeVec = &["probe", "source"];
+    /// When a source of targets last gave a good answer, by probe and source; 0 if it never did.
+    sd_last_refresh_timestamp_seconds: GaugeVec = &["probe", "source"];
     /// How long it took to make a page; scrapes within about a second share one.
     scrape_duration_seconds: Histogram = SCRAPE_BUCKETS;
     /// Series of all targets, sets and pairs on the page.
@@ -191,6 +201,23 @@ own! {
     targets: IntGauge = ();
     /// Regions in the configuration.
     configured_regions: IntGauge = ();
+}
+
+/// How a source of targets is.
+#[derive(Clone, Copy, Debug)]
+pub struct Discovered<'a> {
+    /// The probe that it is of.
+    pub probe: &'a str,
+    /// Its name, as `targets_http[0]`.
+    pub source: &'a str,
+    /// Targets in its last good answer.
+    pub targets: usize,
+    /// Bad answers.
+    pub failures: u64,
+    /// Whether the last answer was good.
+    pub good: bool,
+    /// When the last good answer came.
+    pub last_good_timestamp_seconds: Option<f64>,
 }
 
 /// Why the server did not take or keep a connection.
@@ -381,6 +408,37 @@ impl Own {
         };
         let labels = [source_region, rule];
         family.with_label_values(&labels).set(threshold);
+    }
+
+    /// Shows how the sources of targets are, and nothing of others. The name of a source ends in its
+    /// number in brackets, which no name of a probe has: no two sets of values can be mistaken.
+    pub fn discovered<'a>(&self, sources: impl IntoIterator<Item = Discovered<'a>>) {
+        self.sd_discovered_targets.reset();
+        self.sd_refresh_failures_total.reset();
+        self.sd_last_refresh_successful.reset();
+        self.sd_last_refresh_timestamp_seconds.reset();
+        for of in sources {
+            let labels = [of.probe, of.source];
+            let targets = i64::try_from(of.targets).unwrap_or(i64::MAX);
+            let gauge = self.sd_discovered_targets.with_label_values(&labels);
+            gauge.set(targets);
+            let failures = self.sd_refresh_failures_total.with_label_values(&labels);
+            failures.inc_by(of.failures);
+            let good = self.sd_last_refresh_successful.with_label_values(&labels);
+            good.set(of.good.into());
+            let last = &self.sd_last_refresh_timestamp_seconds;
+            let last = last.with_label_values(&labels);
+            last.set(of.last_good_timestamp_seconds.unwrap_or_default());
+        }
+    }
+
+    /// Shows how many targets of each source are not probed, by probe, source and reason.
+    pub fn refused_targets<'a>(&self, refused: impl IntoIterator<Item = ([&'a str; 3], usize)>) {
+        self.sd_refused_targets.reset();
+        for (labels, count) in refused {
+            let gauge = self.sd_refused_targets.with_label_values(&labels);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a connection that the server did not take or keep.

@@ -354,7 +354,8 @@ mod tests {
     use super::super::test_dns::{TestDns, address, alias, reply, with_a, with_code};
     use super::*;
     use hickory_proto::op::{Message, ResponseCode};
-    use hickory_proto::rr::RecordType;
+    use hickory_proto::rr::rdata::SRV;
+    use hickory_proto::rr::{Name, RData, Record, RecordType};
     use tokio::sync::watch;
     use tokio::task::JoinSet;
     use tokio::time::timeout;
@@ -610,6 +611,53 @@ mod tests {
             _ => "fd00::1",
         };
         message.add_answer(address("db.example.", ip, 60));
+    }
+
+    fn service(owner: &str, target: &str, port: u16) -> Record {
+        let name = |text| Name::from_ascii(text).expect("name");
+        let data = RData::SRV(SRV::new(0, 0, port, name(target)));
+        Record::from_rdata(name(owner), 60, data)
+    }
+
+    #[tokio::test]
+    async fn services_are_where_their_records_say_behind_an_alias_too() {
+        let server = TestDns::replying(|message| {
+            message.add_answer(alias("_pg._tcp.example.", "_db._tcp.example.", 60));
+            message.add_answer(service("_db._tcp.example.", "db-1.example.", 5432));
+            message.add_answer(service("_db._tcp.example.", "db-2.example.", 5433));
+            message.add_answer(service("_other._tcp.example.", "db-3.example.", 5434));
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        let found = resolver.services("_pg._tcp.example");
+        let found: Vec<_> = found.await.expect("found");
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["db-1.example:5432", "db-2.example:5433"]);
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_nowhere_is_not_one_without_records() {
+        let nowhere = TestDns::replying(|message| {
+            message.add_answer(service("_pg._tcp.example.", ".", 0));
+        })
+        .await;
+        let resolver = Resolver::at(nowhere.address);
+        let found = resolver.services("_pg._tcp.example");
+        assert_eq!(found.await.expect("an answer"), []);
+        let missing = TestDns::replying(with_code(ResponseCode::NXDomain)).await;
+        let resolver = Resolver::at(missing.address);
+        let failure = resolver.services("_pg._tcp.example");
+        assert_eq!(failure.await.expect_err("none").reason, Reason::DnsNotFound);
+        let odd = TestDns::replying(|message| {
+            message.add_answer(service("_pg._tcp.example.", "a\\032b.example.", 1));
+        })
+        .await;
+        let resolver = Resolver::at(odd.address);
+        let failure = resolver.services("_pg._tcp.example");
+        assert_eq!(
+            failure.await.expect_err("no host").reason,
+            Reason::DnsFailed
+        );
     }
 
     #[tokio::test]

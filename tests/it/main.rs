@@ -71,6 +71,7 @@ mod silences;
 mod soak;
 mod state;
 mod systemd;
+mod target_sources;
 mod units;
 mod vantages;
 mod web;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hotspare::metrics::{Buckets, Format, Own, Store, Terms};
+use hotspare::metrics::{Buckets, Discovered, Format, Own, Store, Terms};
 use hotspare::model::ranking::{Difference, Quantile, Rows, Table, Verdict};
 use hotspare::model::{
     CheckReason, CheckReport, CheckState, DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts,
@@ -577,6 +577,15 @@ fn own() -> Own {
 /// Own metrics and a store in which every family has a row.
 pub(crate) fn filled() -> (Store, Own) {
     let own = own();
+    own.discovered([Discovered {
+        probe: "all",
+        source: "targets_http[0]",
+        targets: 3,
+        failures: 1,
+        good: true,
+        last_good_timestamp_seconds: Some(1_800_000_000.5),
+    }]);
+    own.refused_targets([(["all", "targets_http[0]", "region"], 1)]);
     let store = Store::new();
     add_alertmanager(&store);
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);

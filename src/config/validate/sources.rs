@@ -12,8 +12,8 @@ use super::super::{Limits, PlannedSource, Probe, Region, Target, TargetSource, s
 use super::names::{MAX_LABELS, address_fault, target_label_fault, valid_name};
 use super::{Check, find};
 use crate::discover::{
-    Discovered, DnsSettings, Found, HttpSettings, Refusal, RefusalReason, Settings,
-    SourceId, Taking,
+    Discovered, DnsSettings, Found, HttpSettings, Refusal, RefusalReason, Settings, SourceId,
+    Taking,
 };
 use crate::metrics::check_label;
 
@@ -25,10 +25,22 @@ const VARIANT: &str = "variant";
 impl Check<'_> {
     pub(super) fn sources(&mut self, element: &Element, regions: &[Region]) -> Vec<TargetSource> {
         let mut sources = Vec::new();
-        self.sources_of("targets_file", element, regions, &mut sources, Settings::File);
+        self.sources_of(
+            "targets_file",
+            element,
+            regions,
+            &mut sources,
+            Settings::File,
+        );
         let http = |settings: HttpSettings| Settings::Http(Box::new(settings));
         self.sources_of("targets_http", element, regions, &mut sources, http);
-        self.sources_of("targets_dns", element, regions, &mut sources, |s: DnsSettings| Settings::Dns(s));
+        self.sources_of(
+            "targets_dns",
+            element,
+            regions,
+            &mut sources,
+            |s: DnsSettings| Settings::Dns(s),
+        );
         sources
     }
 
@@ -183,7 +195,10 @@ impl Merge<'_> {
             let why = format!("the probe has a target `{name}` already");
             return Err((RefusalReason::Duplicate, why));
         }
-        for (most, limit) in [(self.taking.limit, "limit"), (self.room, "limits.max_targets")] {
+        for (most, limit) in [
+            (self.taking.limit, "limit"),
+            (self.room, "limits.max_targets"),
+        ] {
             if taken >= most {
                 let why = format!("there are more targets than `{limit}` lets in");
                 return Err((RefusalReason::Limit, why));
@@ -231,7 +246,8 @@ impl Merge<'_> {
             let why = format!("it has no label `{label}`, which is to tell its name");
             (RefusalReason::Name, why)
         })?;
-        valid_name(name).map_err(|why| (RefusalReason::Name, format!("the label `{label}`: {why}")))?;
+        valid_name(name)
+            .map_err(|why| (RefusalReason::Name, format!("the label `{label}`: {why}")))?;
         Ok(name.as_str().into())
     }
 
@@ -243,7 +259,10 @@ impl Merge<'_> {
         found: &Found,
     ) -> Result<BTreeMap<String, String>, Refused> {
         let mut labels = of_probe.clone();
-        let names = [Some(&self.taking.region_label), self.taking.name_label.as_ref()];
+        let names = [
+            Some(&self.taking.region_label),
+            self.taking.name_label.as_ref(),
+        ];
         let used = |name: &String| names.contains(&Some(name));
         for (name, value) in found.labels.iter().filter(|(name, _)| !used(name)) {
             if check_label(name).is_err() {
