@@ -96,6 +96,21 @@ fn every_key_is_documented_and_no_other() {
         ("## probes", probe("zzz_unknown: 1"), "probes[0]."),
         ("## targets", probe(target), "probes[0].targets.eu-west[0]."),
         (
+            "### targets_file",
+            probe("targets_file: [{ zzz_unknown: 1 }]"),
+            "probes[0].targets_file[0].",
+        ),
+        (
+            "### targets_http",
+            probe("targets_http: [{ zzz_unknown: 1 }]"),
+            "probes[0].targets_http[0].",
+        ),
+        (
+            "### targets_dns",
+            probe("targets_dns: [{ zzz_unknown: 1 }]"),
+            "probes[0].targets_dns[0].",
+        ),
+        (
             "## groups",
             "groups: [{ zzz_unknown: 1 }]\n".to_owned(),
             "groups[0].",

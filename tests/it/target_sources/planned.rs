@@ -224,3 +224,34 @@ fn what_is_wrong_with_a_source_is_told_with_its_place() {
         assert!(problems.contains("hotspare.yaml:6:"), "{keys}: {problems}");
     }
 }
+
+#[tokio::test]
+async fn the_example_of_the_reference_gives_the_targets_that_it_tells_of() {
+    let docs = include_str!("../../../docs/configuration.md");
+    let (_, section) = docs
+        .split_once("\n## discovered targets\n")
+        .expect("a section");
+    let block = |language: &str| {
+        let (_, rest) = section
+            .split_once(&format!("```{language}\n"))
+            .expect("a block");
+        rest.split_once("```").expect("its end").0
+    };
+    let head = "region: eu-west\nregions: [{ name: eu-west }, { name: us-east }]\n";
+    let fleet = Fleet::new(&format!("{head}{}", block("yaml")), |folder| {
+        std::fs::create_dir(folder.join("lists")).expect("folder");
+        std::fs::write(folder.join("lists/shop-1.json"), block("json")).expect("write");
+    });
+    let fleet = fleet.first().await;
+    assert_eq!(
+        fleet.targets(),
+        [
+            "eu-west shop-1 https://10.1.0.20:8443/healthz",
+            "us-east shop-2 https://10.3.0.20:8443/healthz"
+        ]
+    );
+    let plan = fleet.plan();
+    let labels = plan.targets.iter().map(|of| &of.target.labels);
+    let labels: Vec<_> = labels.flatten().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(labels, ["team=web", "variant=direct"]);
+}
