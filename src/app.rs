@@ -172,14 +172,10 @@ impl Daemon {
         let mut alarm = Alarm::start(&plan, &board, kept, &own, &stopped, &mut supervisor)?;
         let shown = alarm.shown();
         let log = options.log_lines_dropped;
-        let discovered = options.discovery.figures();
-        let sources = Sources {
-            discovered: discovered.clone(),
-            ..sources(&plan, shared, &store, &board, &alarm, &series, log)
-        };
-        discovery::tell_refused(&plan.discovered, &own);
-        let changed = |_| warn!("other targets were discovered: they are probed after a restart");
-        discovery::start(options.discovery, changed, &lanes_stopped, &mut supervisor)?;
+        let told = (&plan, &*own, &lanes_stopped);
+        let discovered = discover(options.discovery, told, &mut supervisor)?;
+        let mut sources = sources(&plan, shared, &store, &board, &alarm, &series, log);
+        sources.discovered = discovered.clone();
         let evaluation = evaluation.with_alerts(alarm.alerting, sources.health());
         supervisor.task("evaluation", evaluate(evaluation, observed));
         let outlet = outlet(observations, &own);
@@ -237,6 +233,20 @@ impl Daemon {
         self.supervisor.all_ended().await;
         info!("ended");
     }
+}
+
+/// Tells what became of the targets that were discovered, and goes on discovering. Back comes how the
+/// sources are.
+fn discover(
+    discovery: Discovery,
+    (plan, own, stop): (&Plan, &Own, &Receiver<bool>),
+    supervisor: &mut Supervisor,
+) -> Result<discover::Figures, String> {
+    let figures = discovery.figures();
+    discovery::tell_refused(&plan.discovered, own);
+    let changed = |_| warn!("other targets were discovered: they are probed after a restart");
+    discovery::start(discovery, changed, stop, supervisor)?;
+    Ok(figures)
 }
 
 async fn evaluate(

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use ::config::{Map, Source as _, Value, ValueKind};
 
 use super::environment::{Layer, Overrides, variables};
-use super::place::{Lines, Path, Places, Source, Spot};
+use super::place::{Lines, Path, Place, Places, Source, Spot};
 use super::problem::{Problem, Problems, choices};
 use super::{Config, Discovered, Region, document, include, schema, strict, validate};
 
@@ -96,12 +96,9 @@ impl Document {
         }
     }
 
-    /// Checks everything. The configuration is good only if there are no problems; otherwise it holds
-    /// what could be read, so that more can be said about it.
-    pub(super) fn config(&self, discovered: &Discovered) -> (Config, Problems) {
-        let main = self.places.place(Source::MAIN, Spot::default());
-        let (settings, parts) = (&self.settings, &self.parts);
-        let mut problems = self.problems.clone();
+    /// Says which of the lists that are needed are empty.
+    fn lacking(&self, main: &Place, problems: &mut Problems) {
+        let parts = &self.parts;
         for (key, list) in [("regions", &parts.regions), ("probes", &parts.probes)] {
             // A file that cannot be read says nothing about what it lacks.
             if self.readable && list.is_empty() && !problems.names(0, &Path::root(key)) {
@@ -109,6 +106,15 @@ impl Document {
                 problems.push(Problem::new(main.clone(), &Path::root(key), message));
             }
         }
+    }
+
+    /// Checks everything. The configuration is good only if there are no problems; otherwise it holds
+    /// what could be read, so that more can be said about it.
+    pub(super) fn config(&self, discovered: &Discovered) -> (Config, Problems) {
+        let main = self.places.place(Source::MAIN, Spot::default());
+        let (settings, parts) = (&self.settings, &self.parts);
+        let mut problems = self.problems.clone();
+        self.lacking(&main, &mut problems);
         let mut check = validate::Check {
             places: &self.places,
             problems: &mut problems,
@@ -126,7 +132,7 @@ impl Document {
         let mut probes = check.probes(parts.probes.clone(), &regions, &defaults);
         check.targets(&probes, &regions, &limits);
         let room = (&*regions, &limits);
-        let discovered = check.discovered(&mut probes, discovered, room, region.as_ref());
+        let discovered = validate::discovered(&mut probes, discovered, room, region.as_ref());
         let groups = check.groups(&parts.groups, &regions, &named, &probes);
         let receiver_names = validate::names(&parts.receivers);
         let known = validate::Known {

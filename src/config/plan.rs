@@ -365,15 +365,12 @@ impl Planner<'_> {
         let runner = match template.target(&target.address) {
             Ok(runner) => runner,
             Err(why) => {
-                match &target.source {
-                    Some((source, at)) => {
-                        self.refuse(*source, at, why);
-                        self.uncount(&target.region);
-                    }
-                    None => {
-                        let problem = self.problem(probe, &target.path, &why);
-                        self.problems.push(problem);
-                    }
+                if let Some((source, at)) = &target.source {
+                    self.refuse(*source, at, why);
+                    self.uncount(&target.region);
+                } else {
+                    let problem = self.problem(probe, &target.path, &why);
+                    self.problems.push(problem);
                 }
                 return;
             }

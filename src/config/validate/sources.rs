@@ -79,68 +79,67 @@ impl Check<'_> {
             });
         }
     }
+}
 
-    /// Adds what was discovered to the targets that are written down.
-    pub(in super::super) fn discovered(
-        &mut self,
-        probes: &mut [Probe],
-        discovered: &Discovered,
-        (regions, limits): (&[Region], &Limits),
-        here: Option<&Arc<str>>,
-    ) -> Vec<PlannedSource> {
-        let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
-        for probe in &*probes {
-            for from in &probe.from {
-                *counts.entry(Arc::clone(from)).or_default() += probe.targets.len();
-            }
+/// Adds what was discovered to the targets that are written down.
+pub(in super::super) fn discovered(
+    probes: &mut [Probe],
+    discovered: &Discovered,
+    (regions, limits): (&[Region], &Limits),
+    here: Option<&Arc<str>>,
+) -> Vec<PlannedSource> {
+    let mut counts: HashMap<Arc<str>, usize> = HashMap::new();
+    for probe in &*probes {
+        for from in &probe.from {
+            *counts.entry(Arc::clone(from)).or_default() += probe.targets.len();
         }
-        let mut planned = Vec::new();
-        for probe in probes {
-            probe.asks = here.is_some_and(|here| probe.from.contains(here));
-            for at in 0..probe.sources.len() {
-                let source = &probe.sources[at];
-                let id = SourceId {
-                    probe: Arc::clone(&probe.name),
-                    source: Arc::clone(&source.name),
-                };
-                let answer = discovered.of(&id).cloned();
-                let mut of_source = PlannedSource {
-                    id,
-                    asked: probe.asks,
-                    given: answer.as_ref().map(|found| found.len()),
-                    taken: 0,
-                    refused: Vec::new(),
-                };
-                let mut merge = Merge {
-                    taking: source.taking.clone(),
-                    path: source.path.clone(),
-                    place: planned.len(),
-                    regions,
-                    room: room(probe, &counts, limits),
-                    names: names_of(probe),
-                    addresses: addresses_of(probe),
-                };
-                for found in answer.iter().flat_map(|found| found.iter()) {
-                    match merge.target(&probe.labels, found, of_source.taken) {
-                        Ok(target) => {
-                            of_source.taken += 1;
-                            probe.targets.push(target);
-                        }
-                        Err((reason, why)) => of_source.refused.push(Refusal {
-                            at: found.at.clone(),
-                            reason,
-                            why,
-                        }),
-                    }
-                }
-                for from in &probe.from {
-                    *counts.entry(Arc::clone(from)).or_default() += of_source.taken;
-                }
-                planned.push(of_source);
-            }
-        }
-        planned
     }
+    let mut planned = Vec::new();
+    for probe in probes {
+        probe.asks = here.is_some_and(|here| probe.from.contains(here));
+        for at in 0..probe.sources.len() {
+            let source = &probe.sources[at];
+            let id = SourceId {
+                probe: Arc::clone(&probe.name),
+                source: Arc::clone(&source.name),
+            };
+            let answer = discovered.of(&id).cloned();
+            let mut of_source = PlannedSource {
+                id,
+                asked: probe.asks,
+                given: answer.as_ref().map(|found| found.len()),
+                taken: 0,
+                refused: Vec::new(),
+            };
+            let mut merge = Merge {
+                taking: source.taking.clone(),
+                path: source.path.clone(),
+                place: planned.len(),
+                regions,
+                room: room(probe, &counts, limits),
+                names: names_of(probe),
+                addresses: addresses_of(probe),
+            };
+            for found in answer.iter().flat_map(|found| found.iter()) {
+                match merge.target(&probe.labels, found, of_source.taken) {
+                    Ok(target) => {
+                        of_source.taken += 1;
+                        probe.targets.push(target);
+                    }
+                    Err((reason, why)) => of_source.refused.push(Refusal {
+                        at: found.at.clone(),
+                        reason,
+                        why,
+                    }),
+                }
+            }
+            for from in &probe.from {
+                *counts.entry(Arc::clone(from)).or_default() += of_source.taken;
+            }
+            planned.push(of_source);
+        }
+    }
+    planned
 }
 
 /// How many more targets the probe may have.
