@@ -1,5 +1,7 @@
 //! The daemon, and `hotspare check`, with sources of targets.
 
+#![expect(clippy::float_cmp, reason = "counts, and flags of 0 and 1, are exact")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -16,10 +18,10 @@ fn read_head(stream: &mut TcpStream) {
     }
 }
 
-#[test]
-fn the_daemon_starts_without_a_source_and_is_not_ready_until_it_answers() {
-    let server = Scripted::in_turn(vec![
-        Box::new(|stream| read_head(stream)),
+/// A server that says nothing at first, then has a list, and then is gone.
+fn late_list() -> Scripted {
+    Scripted::in_turn(vec![
+        Box::new(read_head),
         Box::new(|stream| {
             read_head(stream);
             let list = r#"[{"targets": ["127.0.0.1:9", "nowhere"]}]"#;
@@ -29,21 +31,31 @@ fn the_daemon_starts_without_a_source_and_is_not_ready_until_it_answers() {
             );
             stream.write_all((head + list).as_bytes()).expect("sent");
         }),
-    ]);
+    ])
+}
+
+/// A daemon with that list, one in a file, and a target that is written down.
+fn with_sources(server: &Scripted) -> Daemon {
     let keys = format!(
         "interval: 1s\n    timeout: 500ms\n    targets: {{ a: \"127.0.0.1:9\" }}\n    \
          targets_http: [{{ url: \"http://{}/\", region: b, refresh_interval: 5s }}]\n    \
          targets_file: [{{ files: [list.json] }}]",
         server.address
     );
-    let daemon = Daemon::start_with(
+    Daemon::start_with(
         &with_probe(&keys),
         |folder| {
             let list = r#"[{"targets": ["127.0.0.1:10", "none"], "labels": {"region": "c"}}]"#;
             std::fs::write(folder.join("list.json"), list).expect("write");
         },
         &[],
-    );
+    )
+}
+
+#[test]
+fn the_daemon_starts_without_a_source_and_is_not_ready_until_it_answers() {
+    let server = late_list();
+    let daemon = with_sources(&server);
     let http = &["source=\"targets_http[0]\""];
     let file = &["probe=\"p\"", "source=\"targets_file[0]\""];
     let series = daemon.wait_until("runs", |series| {
