@@ -7,11 +7,14 @@
 mod alerts;
 mod ask;
 mod check;
+mod completions;
 mod daemons;
 mod drill;
 mod events;
 mod gate;
+mod healthy;
 mod logs;
+mod man;
 mod notify;
 mod rank;
 mod sd;
@@ -32,6 +35,9 @@ use crate::server::Address;
 const USAGE: u8 = 64;
 
 /// Measures between regions, and tells whether the standby can take over now.
+///
+/// One daemon runs in each region (`hotspare run`). The other commands check its configuration, ask
+/// daemons what they know, and tell them of drills and silences.
 #[derive(Debug, Parser)]
 #[command(
     name = "hotspare",
@@ -50,6 +56,9 @@ enum Command {
     Run(RunArguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
     Check(ConfigArguments),
+    /// Ask daemons whether every part of them makes progress: exit code 0 all do, 1 one does not or
+    /// does not answer.
+    Healthy(healthy::Arguments),
     /// Rank the standbys of a group, or the variants of a probe, by how they are measured.
     Rank(rank::Arguments),
     /// Print what to run in a database before it is probed: the user, its grants, the canary's
@@ -73,6 +82,10 @@ enum Command {
     /// Try out the receivers of alerts.
     #[command(subcommand)]
     Notify(notify::Command),
+    /// Print what completes the command line in a shell.
+    Completions(completions::Arguments),
+    /// Print the manual page, or write one for each command.
+    Man(man::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +170,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Healthy(arguments) => healthy::healthy(&arguments),
         Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
         Command::Sd(arguments) => sd::write(&arguments),
@@ -166,6 +180,8 @@ pub fn main() -> ExitCode {
         Command::Alerts(arguments) => alerts::print(&arguments),
         Command::Silence(command) => silence::silence(&command),
         Command::Notify(command) => notify::notify(&command),
+        Command::Completions(arguments) => completions::print(&arguments),
+        Command::Man(arguments) => man::print(&arguments),
     }
 }
 
