@@ -44,6 +44,7 @@ mod mysql_hostile;
 mod mysql_pair;
 mod nginx;
 mod own_faults;
+mod package;
 mod page;
 mod patroni;
 mod patroni_cluster;
