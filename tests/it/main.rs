@@ -16,6 +16,7 @@ mod api;
 mod authority;
 mod command_line;
 mod config;
+mod container;
 mod daemon;
 mod dashboards;
 mod database_series;
