@@ -218,9 +218,9 @@ fn every_image_has_a_version_and_every_port_is_of_this_host_only() {
         if name == "hotspare" {
             assert_eq!(version, VERSION);
         }
-        let ports = list(&service["ports"]);
-        assert!(!ports.is_empty());
-        for port in texts(ports) {
+        let open = list(&service["ports"]);
+        assert!(!open.is_empty());
+        for port in texts(open) {
             assert!(port.starts_with("127.0.0.1:"), "{port}");
         }
     }

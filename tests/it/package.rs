@@ -163,3 +163,46 @@ fn on_a_clean_debian_it_is_installed_runs_and_leaves_nothing() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("== nothing is left"), "{said}");
 }
+
+/// The commands of a section of docs/deployment.md.
+fn commands(heading: &str) -> String {
+    let page = include_str!("../../docs/deployment.md");
+    let (_, section) = page.split_once(heading).expect("a section");
+    let (_, block) = section.split_once("\n```sh\n").expect("commands");
+    let (block, _) = block.split_once("```").expect("an end");
+    block.to_owned()
+}
+
+#[test]
+fn by_hand_the_documentation_installs_what_the_package_has() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let target = folder.path().display().to_string();
+    let binary = env!("CARGO_BIN_EXE_hotspare");
+    let mut script = String::from("set -eu\n");
+    for line in commands("\n### By hand\n").lines() {
+        if line.starts_with("cargo ") || line.starts_with("systemctl ") {
+            continue;
+        }
+        let line = line.replace("target/release/hotspare", binary);
+        let line = line.replace("hotspare man ", &format!("{binary} man "));
+        let line = line.replace("hotspare completions", &format!("{binary} completions"));
+        let line = line.replace(" /usr/", &format!(" {target}/usr/"));
+        let line = line.replace(" /etc/", &format!(" {target}/etc/"));
+        script += &line.replace("=/usr/", &format!("={target}/usr/"));
+        script.push('\n');
+    }
+    let mut shell = Command::new("sh");
+    run(shell.current_dir(repository()).args(["-c", &script]));
+    for wanted in [
+        "usr/bin/hotspare",
+        "etc/hotspare/hotspare.yaml",
+        "etc/default/hotspare",
+        "etc/systemd/system/hotspare.service",
+        "usr/share/man/man1/hotspare.1",
+        "usr/share/bash-completion/completions/hotspare",
+    ] {
+        let file = folder.path().join(wanted);
+        let size = std::fs::metadata(&file).map_or(0, |file| file.len());
+        assert!(size > 0, "{wanted}: {script}");
+    }
+}
