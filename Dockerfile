@@ -26,9 +26,9 @@ COPY scripts/image-root scripts/
 RUN scripts/image-root target/release/hotspare /image
 
 FROM scratch
-COPY --from=build /image/ /
-COPY --from=build --chown=65532:65532 /image/var/lib/hotspare /var/lib/hotspare
-COPY --from=build --chown=65532:65532 /image/run/hotspare /run/hotspare
+COPY --from=build /image/root/ /
+# Apart, and into folders that are not there yet: those that are there keep their owner.
+COPY --from=build --chown=65532:65532 /image/user/ /
 USER 65532:65532
 # On the socket, what asks from within (the check below, `docker exec`) needs neither TLS nor a password.
 ENV HOTSPARE_WEB_LISTEN_ADDRESS=0.0.0.0:9887,unix:/run/hotspare/hotspare.sock

@@ -110,15 +110,31 @@ fn cargo_finds_a_package_in_the_layer_of_the_dependencies() {
     assert!(said.contains("\"name\":\"hotspare\""), "{said}");
 }
 
-/// The root of the image, with the binary under test.
+/// The root of the image, with the binary under test, put together as the last stage does it.
 fn image() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let parts = tempfile::tempdir().expect("a temporary folder");
     let mut layout = Command::new(root().join("scripts/image-root"));
     layout
         .arg(env!("CARGO_BIN_EXE_hotspare"))
-        .arg(folder.path())
+        .arg(parts.path())
         .env_remove("LD_LIBRARY_PATH");
     run(&mut layout);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let stages = all("COPY").into_iter();
+    let copies: Vec<_> = stages.filter(|copy| copy.starts_with("--from")).collect();
+    assert_eq!(
+        copies,
+        [
+            "--from=build /image/root/ /",
+            "--from=build --chown=65532:65532 /image/user/ /"
+        ]
+    );
+    for (part, owner) in [("root", "0:0"), ("user", "65532:65532")] {
+        let part = parts.path().join(part);
+        run(Command::new("chown").args(["-R", owner]).arg(&part));
+        let all = part.join(".");
+        run(Command::new("cp").arg("-a").arg(all).arg(folder.path()));
+    }
     folder
 }
 
@@ -148,21 +164,6 @@ fn in_the_image_the_daemon_runs_as_a_user_of_its_own_and_says_that_it_is_healthy
         return;
     }
     let image = image();
-    let mut owned = 0;
-    for copy in all("COPY") {
-        if let Some(rest) = copy.strip_prefix("--from=build --chown=65532:65532 /image/") {
-            let (path, to) = rest.split_once(' ').expect("a place");
-            assert_eq!(to, format!("/{path}"));
-            run(Command::new("chown")
-                .arg("65532:65532")
-                .arg(image.path().join(path)));
-            owned += 1;
-        }
-    }
-    assert_eq!(owned, 2);
-    // mktemp makes it for its owner only.
-    run(Command::new("chmod").arg("0755").arg(image.path()));
-
     let daemon = [command("ENTRYPOINT"), command("CMD")].concat();
     let mut daemon = Process::start(inside(image.path(), &daemon));
     daemon.wait_for_line(|line| {
