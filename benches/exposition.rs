@@ -96,8 +96,9 @@ fn store(shape: &Shape) -> Store {
             objective: None,
         };
         let (durations, phases) = (Arc::clone(&durations), Arc::clone(&phases));
-        let key = store
-            .insert(&target, shape, durations, phases, terms)
+        let key = TargetKey(i);
+        store
+            .insert(key, &target, shape, durations, phases, terms)
             .expect("inserted");
         for micros in [80, 950, 40_000, 41_000, 120_000] {
             assert!(store.observe_sample(&sample(key, shape, micros)));

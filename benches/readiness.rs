@@ -74,7 +74,7 @@ fn plan() -> Plan {
     let path = folder.path().join("hotspare.yaml");
     std::fs::write(&path, file()).expect("written");
     let shared = Shared::from_system().expect("a host");
-    load_and_plan(&path, &Overrides::default(), &shared).expect("good")
+    load_and_plan(&path, &Overrides::default(), &shared, None).expect("good")
 }
 
 fn brief(plan: &Plan, group: usize) -> Brief {
@@ -89,6 +89,7 @@ fn brief(plan: &Plan, group: usize) -> Brief {
         };
         let standbys: Vec<_> = REGIONS[1..].iter().map(|region| of(region)).collect();
         Witness {
+            expected: false,
             kind: match probe {
                 "net" => "ping",
                 "web" => "http",
@@ -172,7 +173,10 @@ fn fleet() -> Fleet {
     let board = Arc::new(Board::new(groups.collect()));
     let evaluation = Evaluation::new(
         Arc::clone(&plan.region),
-        plan.targets.iter().map(|of| of.target.clone()).collect(),
+        (0..)
+            .map(TargetKey)
+            .zip(plan.targets.iter().map(|of| of.target.clone()))
+            .collect(),
         Vec::new(),
         Arc::clone(&board),
         Arc::clone(&store),
@@ -196,7 +200,8 @@ fn fleet() -> Fleet {
         }
         drop(outlet);
         let begin = std::time::SystemTime::now();
-        evaluation.run(observed).await;
+        let (_, successions) = tokio::sync::mpsc::channel(1);
+        evaluation.run(observed, successions).await;
         let took = begin.elapsed().unwrap_or_default();
         let each = took / u32::try_from(runs).unwrap_or(u32::MAX);
         println!("{runs} runs taken in: {each:?} each, with the checks of their groups");

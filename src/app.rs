@@ -3,14 +3,20 @@
 mod alarm;
 mod alertmanagers;
 mod alerts;
+mod base;
+mod confine;
 mod delivery;
 mod descriptors;
+mod discovery;
 mod events;
+mod generation;
 mod groups;
 mod health;
 mod heartbeat;
+mod judging;
 mod lanes;
 mod own;
+mod reload;
 mod sets;
 mod signals;
 mod sockets;
@@ -22,36 +28,41 @@ mod watch;
 mod web;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config::{Plan, Shared};
-use crate::evaluate::{Board, Evaluation, Progress};
-use crate::metrics::{Buckets, Exposition, Own, Store, Terms};
-use crate::model::{Beat, Observation};
+use crate::config::{Document, Plan, Shared};
+use crate::discover::{self, Discovery};
+use crate::evaluate::{Board, Progress};
+use crate::metrics::{Exposition, Own, Store};
+use crate::model::Beat;
 use crate::schedule::Outlet;
 use crate::server;
 use crate::store;
 use alarm::Alarm;
+use base::Base;
+use confine::Confined;
+use descriptors::Budget;
 use events::Events;
 use health::Health;
 use own::Sources;
+use reload::{Followers, Reload};
 use signals::Signals;
 use state::State;
 use supervise::Supervisor;
 use systemd::Systemd;
-use watch::Watchers;
 
+pub use confine::Reach;
+pub use reload::Read;
 pub use web::WebConfig;
-
-/// Observations that may wait for the evaluation: a second of them at 60,000 runs a second.
-const OBSERVATIONS: usize = 65_536;
 
 /// How long an orderly end may take before it is cut short.
 const GRACE: Duration = Duration::from_secs(8);
@@ -74,8 +85,33 @@ pub struct Options {
     pub listen: Listen,
     /// Who is answered there, and how.
     pub web: WebConfig,
+    /// What was read of the configuration.
+    pub document: Document,
+    /// Reads it again.
+    pub read: Read,
+    /// The files that the daemon needs while it runs; `None`: it gives nothing up.
+    pub reach: Option<Reach>,
+    /// Called once there may be other threads.
+    pub confined: Box<dyn FnOnce()>,
+    /// Where targets are that nobody wrote down, asked once.
+    pub discovery: Discovery,
     /// Tells how many lines of the log were dropped.
     pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Options {
+    /// Gives up what is not needed any more, after everything is open and before there is a thread.
+    fn confine(&mut self, state: Option<&Path>) -> Confined {
+        let confined = match &mut self.reach {
+            None => Confined::not(),
+            Some(reach) => {
+                self.web.paths().for_each(|path| reach.with_file(path));
+                Confined::confine(reach, state)
+            }
+        };
+        std::mem::replace(&mut self.confined, Box::new(|| ()))();
+        confined
+    }
 }
 
 /// Runs the daemon until a signal ends it (`Ok`) or something essential fails.
@@ -93,9 +129,10 @@ pub fn run(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> 
     result
 }
 
-async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), String> {
-    descriptors::raise_limit();
+async fn serve(plan: Plan, shared: &Shared, mut options: Options) -> Result<(), String> {
+    let budget = Budget::divide();
     let mut signals = Signals::listen()?;
+    let hangups = signals::hangups()?;
     let systemd = Systemd::from_environment()?.map(Arc::new);
     let state = State::open(plan.state_dir.as_deref())?;
     let listeners = match &options.listen {
@@ -106,7 +143,17 @@ async fn serve(plan: Plan, shared: &Shared, options: Options) -> Result<(), Stri
         .iter()
         .flat_map(server::Listener::address)
         .collect();
-    let mut daemon = Daemon::start(plan, shared, state, listeners, options, systemd.clone())?;
+    shared.icmp.reserve(budget.raw_sockets());
+    let confined = options.confine(state.folder());
+    info!(region = %plan.region, targets = plan.targets.len(), "starting");
+    let base = Base::of(
+        plan,
+        shared.clone(),
+        (budget, confined),
+        state,
+        systemd.clone(),
+    )?;
+    let mut daemon = Daemon::start(base, hangups, listeners, options)?;
     for address in addresses {
         info!(%address, "listening");
     }
@@ -146,69 +193,69 @@ struct Stop {
 
 impl Daemon {
     fn start(
-        plan: Plan,
-        shared: &Shared,
-        state: State,
+        mut base: Base,
+        hangups: Signal,
         listeners: Vec<server::Listener>,
         options: Options,
-        systemd: Option<Arc<Systemd>>,
     ) -> Result<Self, String> {
-        let own = own_metrics(&plan)?;
-        let series = Arc::new(series(&plan)?);
-        let progress = Arc::new(Progress::new(plan.targets.len()));
-        let stop = Stop::default();
-        let lanes_stopped = stop.lanes.subscribe();
-        info!(region = %plan.region, targets = plan.targets.len(), "starting");
-        let mut supervisor = Supervisor::default();
-        let store = state.start(&own, &mut supervisor)?;
-        let (observations, observed) = mpsc::channel(OBSERVATIONS);
-        let (evaluation, board) = evaluation(&plan, shared, &store, &series, &own, &progress)?;
-        let kept = (&store, &*series);
-        let stopped = stop.delivery.subscribe();
-        let mut alarm = Alarm::start(&plan, &board, kept, &own, &stopped, &mut supervisor)?;
-        let shown = alarm.shown();
-        let log = options.log_lines_dropped;
-        let sources = sources(&plan, shared, &store, &board, &alarm, &series, log);
-        let evaluation = evaluation.with_alerts(alarm.alerting, sources.health());
-        supervisor.task("evaluation", evaluate(evaluation, observed));
-        let outlet = outlet(observations, &own);
-        let region = plan.region.to_string();
-        let daemons = plan.daemons.clone();
-        let watchers = Watchers::of(&plan, &progress, &board, systemd);
-        let mut beats = lanes::start(plan, &outlet, &own, &lanes_stopped, &mut supervisor)?;
-        beats.append(&mut alarm.beats);
+        let discovered = options.discovery.figures();
+        let judged = base.judge(options.log_lines_dropped, discovered.clone())?;
+        let (lanes, mut beats) = base.lanes(&judged.outlet)?;
+        beats.extend(judged.told.beats());
         let beat = Arc::new(Beat::new(Instant::now().into_std()));
         beats.push(("server".to_owned(), Arc::clone(&beat)));
-        let seen = (&store, alarm.outbox);
-        let health = watchers.start(beats, seen, &own, &lanes_stopped, &mut supervisor)?;
+        let (health, heartbeats) = base.watch(beats, &judged)?;
+        let (reload, orders) = mpsc::channel(1);
+        let daemons = Sender::new(Arc::new(base.plan.daemons.clone()));
         let answers = server::State {
-            web: options
-                .web
-                .start(&own, &stop.server.subscribe(), &mut supervisor)?,
-            exposition: exposition(series, &own, sources),
-            own,
+            web: base.web(options.web)?,
+            exposition: exposition(Arc::clone(&judged.series), &base.own, judged.sources),
+            own: Arc::clone(&base.own),
             version: crate::VERSION.to_owned(),
-            region,
-            daemons,
-            healthy: healthy(health),
-            ready: ready(progress),
-            events: Box::new(Events(Arc::clone(&board))),
-            readiness: readiness(board),
-            alerting: shown,
-            limits: server::Limits::default(),
+            region: base.plan.region.to_string(),
+            daemons: daemons.subscribe(),
+            healthy: healthy(Arc::clone(&health)),
+            ready: ready(judged.progress, discovered),
+            events: Box::new(Events(Arc::clone(&judged.board))),
+            readiness: readiness(judged.board),
+            alerting: judged.shown,
+            reload,
+            limits: base.budget.of_server(),
             beat,
         };
-        serve_pages(
-            listeners,
-            answers,
-            &stop.server.subscribe(),
-            &mut supervisor,
-        );
+        base.serve(listeners, answers)?;
+        show(&base.plan, &base.own);
+        let hash = base.plan.hash.short();
+        base.own.configured(&hash, SystemTime::now());
+        let followers = Followers {
+            delivery: judged.delivery,
+            alertmanagers: judged.told,
+            heartbeats,
+            evaluation: judged.successor,
+            lanes,
+            discovering: base.discover(options.discovery)?,
+            daemons,
+        };
+        let stopped = stopped(base.stop.lanes.subscribe());
+        let reload = Reload {
+            read: options.read,
+            document: Arc::new(options.document),
+            plan: Arc::new(base.plan),
+            shared: base.shared,
+            state: base.store.clone(),
+            series: judged.series,
+            own: base.own,
+            health,
+            followers,
+            systemd: base.systemd,
+        };
+        base.supervisor
+            .task("reload", reload.follow(hangups, orders, stopped));
         Ok(Self {
-            supervisor,
-            outlet: Some(outlet),
-            stop,
-            store,
+            supervisor: base.supervisor,
+            outlet: Some(judged.outlet),
+            stop: base.stop,
+            store: base.store,
         })
     }
 
@@ -228,90 +275,14 @@ impl Daemon {
     }
 }
 
-async fn evaluate(
-    evaluation: Evaluation,
-    observed: mpsc::Receiver<Observation>,
-) -> Result<(), String> {
-    evaluation.run(observed).await;
-    Ok(())
-}
-
-/// Where the numbers are.
-fn sources(
-    plan: &Plan,
-    shared: &Shared,
-    state: &store::Store,
-    board: &Arc<Board>,
-    alarm: &Alarm,
-    series: &Arc<Store>,
-    log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
-) -> Sources {
-    Sources {
-        resolver: Arc::clone(&shared.resolver),
-        icmp: Arc::clone(&shared.icmp),
-        source_region: Arc::clone(&plan.region),
-        state: state.clone(),
-        log_lines_dropped: log_lines_dropped.into(),
-        board: Arc::clone(board),
-        book: alarm.book.clone(),
-        outbox: alarm.outbox.clone(),
-        series: Arc::clone(series),
-    }
-}
-
-/// Where the lanes put what they observe.
-fn outlet(observations: mpsc::Sender<Observation>, own: &Own) -> Outlet {
-    Outlet {
-        observations,
-        dropped: own.samples_dropped_total.clone(),
-    }
-}
-
-/// The server, and what frees its pages.
-fn serve_pages(
-    listeners: Vec<server::Listener>,
-    answers: server::State,
-    stop: &Receiver<bool>,
-    supervisor: &mut Supervisor,
-) {
-    let forget = forget_pages(Arc::clone(&answers.exposition), stopped(stop.clone()));
-    supervisor.task("pages", forget);
-    let serve = server::serve(listeners, Arc::new(answers), stopped(stop.clone()));
-    supervisor.task("server", serve);
-}
-
-/// What judges the targets and the groups of the plan, and where its judgement is read.
-fn evaluation(
-    plan: &Plan,
-    shared: &Shared,
-    state: &store::Store,
-    series: &Arc<Store>,
-    own: &Arc<Own>,
-    progress: &Arc<Progress>,
-) -> Result<(Evaluation, Arc<Board>), String> {
-    let (sets, pairs) = sets::sets(plan, series, shared.epoch)?;
-    let board = Arc::new(groups::board(plan, &pairs, series, state)?);
-    let targets: Arc<[_]> = plan.targets.iter().map(|t| t.target.clone()).collect();
-    let evaluation = Evaluation::new(
-        Arc::clone(&plan.region),
-        targets,
-        sets,
-        Arc::clone(&board),
-        Arc::clone(series),
-        Arc::clone(own),
-        Arc::clone(progress),
-    );
-    Ok((evaluation, board))
-}
-
-/// The metrics of the daemon itself, with what the plan tells.
-fn own_metrics(plan: &Plan) -> Result<Arc<Own>, String> {
-    let own = Own::new(crate::VERSION, crate::REVISION, SystemTime::now())?;
+/// Shows what the plan tells.
+fn show(plan: &Plan, own: &Own) {
     own.targets
         .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
     own.configured_regions
         .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
-    Ok(Arc::new(own))
+    discovery::tell_refused(&plan.discovered, own);
+    alerts::show_thresholds(plan, own);
 }
 
 /// What makes the pages.
@@ -319,34 +290,6 @@ fn exposition(series: Arc<Store>, own: &Arc<Own>, sources: Sources) -> Arc<Expos
     let refresh = Box::new(move |own: &Own| sources.refresh(own));
     let exposition = Exposition::new(series, Arc::clone(own), refresh, Exposition::MAX_AGE);
     Arc::new(exposition)
-}
-
-/// The series of all targets, in the order of the plan, so that a target's place is its key.
-fn series(plan: &Plan) -> Result<Store, String> {
-    let store = Store::new();
-    let mut shared: Vec<(Arc<[f64]>, Arc<Buckets>)> = Vec::new();
-    let mut buckets = |bounds: &Arc<[f64]>| -> Result<Arc<Buckets>, String> {
-        if let Some((_, made)) = shared.iter().find(|(of, _)| Arc::ptr_eq(of, bounds)) {
-            return Ok(Arc::clone(made));
-        }
-        let made = Arc::new(Buckets::new(bounds)?);
-        shared.push((Arc::clone(bounds), Arc::clone(&made)));
-        Ok(made)
-    };
-    for planned in &plan.targets {
-        store.insert(
-            &planned.target,
-            &planned.probe.shape(),
-            buckets(&planned.buckets)?,
-            buckets(&planned.phase_buckets)?,
-            Terms {
-                interval: planned.interval,
-                timeout: planned.timeout,
-                objective: planned.objective,
-            },
-        )?;
-    }
-    Ok(store)
 }
 
 fn healthy(health: Arc<Health>) -> server::Check {
@@ -359,10 +302,11 @@ fn readiness(board: Arc<Board>) -> Arc<server::Readiness> {
     server::Readiness::new(judge, Exposition::MAX_AGE).into()
 }
 
-fn ready(progress: Arc<Progress>) -> server::Check {
-    Box::new(move || match progress.unseen() {
-        0 => Ok(()),
-        unseen => Err(format!("{unseen} targets have not been run yet")),
+fn ready(progress: Arc<Progress>, discovered: discover::Figures) -> server::Check {
+    Box::new(move || match (progress.unseen(), discovered.unanswered()) {
+        (0, None) => Ok(()),
+        (0, Some(source)) => Err(format!("{source} has given no targets yet")),
+        (unseen, _) => Err(format!("{unseen} targets have not been run yet")),
     })
 }
 

@@ -7,13 +7,17 @@
 mod alerts;
 mod ask;
 mod check;
+mod completions;
 mod daemons;
 mod drill;
 mod events;
 mod gate;
+mod healthy;
 mod logs;
+mod man;
 mod notify;
 mod rank;
+mod reload;
 mod sd;
 mod silence;
 mod sql;
@@ -21,17 +25,22 @@ mod sql;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::app;
-use crate::config::{self, Overrides, Plan, Problems, Shared};
+use crate::config::{Document, Overrides, Plan, Problems, Shared};
+use crate::discover::{Discovery, Which};
 use crate::server::Address;
 
 const USAGE: u8 = 64;
 
 /// Measures between regions, and tells whether the standby can take over now.
+///
+/// One daemon runs in each region (`hotspare run`). The other commands check its configuration, ask
+/// daemons what they know, and tell them of drills and silences.
 #[derive(Debug, Parser)]
 #[command(
     name = "hotspare",
@@ -49,7 +58,10 @@ enum Command {
     /// Run the daemon.
     Run(RunArguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
-    Check(ConfigArguments),
+    Check(check::Arguments),
+    /// Ask daemons whether every part of them makes progress: exit code 0 all do, 1 one does not or
+    /// does not answer.
+    Healthy(healthy::Arguments),
     /// Rank the standbys of a group, or the variants of a probe, by how they are measured.
     Rank(rank::Arguments),
     /// Print what to run in a database before it is probed: the user, its grants, the canary's
@@ -70,9 +82,15 @@ enum Command {
     /// Keep daemons from telling anybody of some alerts for a while.
     #[command(subcommand)]
     Silence(silence::Command),
+    /// Have daemons read their configuration again.
+    Reload(reload::Arguments),
     /// Try out the receivers of alerts.
     #[command(subcommand)]
     Notify(notify::Command),
+    /// Print what completes the command line in a shell.
+    Completions(completions::Arguments),
+    /// Print the manual page, or write one for each command.
+    Man(man::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +144,10 @@ struct RunArguments {
     )]
     web_config_file: Option<PathBuf>,
 
+    /// Keep the capabilities and the access to files that the daemon was started with.
+    #[arg(long = "no-sandbox", env = "HOTSPARE_NO_SANDBOX")]
+    no_sandbox: bool,
+
     /// Which lines to log.
     #[arg(
         long = "log.level",
@@ -157,6 +179,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Healthy(arguments) => healthy::healthy(&arguments),
         Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
         Command::Sd(arguments) => sd::write(&arguments),
@@ -165,23 +188,64 @@ pub fn main() -> ExitCode {
         Command::Drill(command) => drill::drill(&command),
         Command::Alerts(arguments) => alerts::print(&arguments),
         Command::Silence(command) => silence::silence(&command),
+        Command::Reload(arguments) => reload::reload(&arguments),
         Command::Notify(command) => notify::notify(&command),
+        Command::Completions(arguments) => completions::print(&arguments),
+        Command::Man(arguments) => man::print(&arguments),
     }
 }
 
-/// The plan that the arguments lead to, or the exit code after saying what is wrong.
-fn plan(arguments: &ConfigArguments) -> Result<(Plan, Shared), ExitCode> {
+/// What the arguments lead to.
+struct Planned {
+    document: Document,
+    plan: Plan,
+    shared: Shared,
+    /// Where targets are that nobody wrote down, asked once as far as they were to be.
+    discovery: Discovery,
+}
+
+/// The plan that the arguments lead to, or the exit code after saying what is wrong. Of the sources of
+/// targets these are asked.
+fn plan(arguments: &ConfigArguments, which: Which) -> Result<Planned, ExitCode> {
     let shared = Shared::from_system().map_err(|why| fail(&why))?;
-    let overrides = Overrides::new(arguments.region.clone(), std::env::vars_os())
+    let overrides = overrides(arguments)?;
+    let document = Document::read(&arguments.file.path, &overrides);
+    let mut discovery = Discovery::new(document.sources(&shared));
+    if !discovery.is_empty() {
+        let runtime = runtime().map_err(|why| fail(&why))?;
+        runtime.block_on(discovery.first(which));
+    }
+    let plan = document
+        .plan(&shared, &discovery.discovered(), None)
         .map_err(|problems| refuse(&problems))?;
-    let plan = config::load_and_plan(&arguments.file.path, &overrides, &shared)
-        .map_err(|problems| refuse(&problems))?;
-    Ok((plan, shared))
+    Ok(Planned {
+        document,
+        plan,
+        shared,
+        discovery,
+    })
+}
+
+/// What lies over the configuration's files.
+fn overrides(arguments: &ConfigArguments) -> Result<Overrides, ExitCode> {
+    Overrides::new(arguments.region.clone(), std::env::vars_os())
+        .map_err(|problems| refuse(&problems))
+}
+
+/// Reads the configuration again, with what lay over it at the start.
+fn read(arguments: &ConfigArguments) -> Result<app::Read, ExitCode> {
+    let path = arguments.file.path.clone();
+    let overrides = overrides(arguments)?;
+    Ok(Arc::new(move || Document::read(&path, &overrides)))
 }
 
 fn run(arguments: &RunArguments) -> ExitCode {
-    let (plan, shared) = match plan(&arguments.config) {
+    let planned = match plan(&arguments.config, Which::All) {
         Ok(planned) => planned,
+        Err(code) => return code,
+    };
+    let read = match read(&arguments.config) {
+        Ok(read) => read,
         Err(code) => return code,
     };
     let web = match app::WebConfig::read(arguments.web_config_file.clone()) {
@@ -189,10 +253,9 @@ fn run(arguments: &RunArguments) -> ExitCode {
         Err(problems) => return refuse(&problems),
     };
     let log = logs::open(arguments.log_format, arguments.log_level);
-    for warning in plan.warnings.iter() {
+    for warning in planned.plan.warnings.iter() {
         tracing::warn!(%warning, "configuration");
     }
-    let dropped = log.dropped();
     let listen = if arguments.systemd_socket {
         app::Listen::Systemd
     } else {
@@ -201,15 +264,33 @@ fn run(arguments: &RunArguments) -> ExitCode {
     let options = app::Options {
         listen,
         web,
-        log_lines_dropped: Box::new(move || dropped.dropped_lines() as u64),
+        document: planned.document,
+        read,
+        discovery: planned.discovery,
+        reach: (!arguments.no_sandbox).then(|| reach(&arguments.config, &planned.shared)),
+        confined: log.queue(),
+        log_lines_dropped: log.dropped(),
     };
-    match app::run(plan, &shared, options) {
+    match app::run(planned.plan, &planned.shared, options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             tracing::error!(error = %why, "the daemon ends");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The files that the configuration is in and names.
+fn reach(arguments: &ConfigArguments, shared: &Shared) -> app::Reach {
+    let mut reach = app::Reach::new();
+    reach.with_file(&arguments.file.path);
+    if let Some(credentials) = &shared.credentials {
+        reach.with_folder(credentials);
+    }
+    for path in shared.named.all() {
+        reach.with_file(&path);
+    }
+    reach
 }
 
 /// Says why it cannot go on.

@@ -1,5 +1,6 @@
 //! The configuration: files, environment and flags in, a plan out.
 //!
+//! A [`Document`] is what the files say, and can be planned again as other targets are discovered.
 //! [`load()`] reads the main file and those that it includes, lays the environment and the flags over
 //! it, and checks everything; [`plan()`] prepares the probes and makes those of this region's
 //! targets. [`load_and_plan`] does both. All say everything that is wrong at once, each [`Problem`]
@@ -16,6 +17,7 @@ mod document;
 mod environment;
 pub mod host;
 mod include;
+mod likeness;
 mod load;
 mod place;
 mod plan;
@@ -33,15 +35,20 @@ use std::time::Duration;
 
 pub use discovery::target_groups;
 pub use environment::{Overrides, RESERVED};
+pub use load::Document;
 pub use place::Place;
-pub use plan::{Plan, PlannedProbe, PlannedReceiver, PlannedSet, PlannedTarget, Shared};
+pub use plan::{
+    Plan, PlannedHeartbeat, PlannedProbe, PlannedReceiver, PlannedSet, PlannedSource,
+    PlannedTarget, Shared,
+};
 pub use problem::{Problem, Problems};
 pub use web::WebFile;
 
 use url::Url;
 
+use crate::discover::{self, At, Discovered, Taking};
 use crate::model::ranking::Quantile;
-use crate::model::{Assumed, Hold, Objectives, PlannedCheck};
+use crate::model::{Assumed, Digest, Hold, Objectives, PlannedCheck};
 use crate::notify::{self, HeartbeatSettings};
 use crate::probe::Check;
 use crate::rule::{Maintenance, PlannedRule};
@@ -72,8 +79,12 @@ pub struct Config {
     pub receivers: Vec<Receiver>,
     /// When they are told.
     pub alerting: Alerting,
+    /// Every source of targets, in the files' order, with what became of what it gave.
+    pub discovered: Vec<PlannedSource>,
     /// The files it was read from, the main one first.
     pub files: Vec<PathBuf>,
+    /// Of the text of these files.
+    pub hash: Digest,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
     places: Arc<place::Places>,
@@ -128,8 +139,14 @@ pub struct Probe {
     pub buckets: Arc<[f64]>,
     /// Bounds of the histograms of phases, in seconds.
     pub phase_buckets: Arc<[f64]>,
-    /// Its targets in every region.
+    /// The operator's own labels of all its targets.
+    pub labels: BTreeMap<String, String>,
+    /// Its targets in every region, those that were discovered last.
     pub targets: Vec<Target>,
+    /// Where more of them are found.
+    pub sources: Vec<TargetSource>,
+    /// Whether they are asked from this region.
+    asks: bool,
     /// Whether nothing of the check had to be left out.
     complete: bool,
     element: load::Element,
@@ -150,6 +167,35 @@ pub struct Target {
     path: place::Path,
     /// Where it is, below the probe.
     entry: place::Path,
+    /// The place of the source that it is from, and where it is in its answer.
+    source: Option<(usize, At)>,
+}
+
+impl Probe {
+    /// Whether targets that nobody wrote down may come and go.
+    fn discovers(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// Whether targets of it that come may speak TLS.
+    fn may_discover_tls(&self) -> bool {
+        self.discovers() && self.check.speaks_tls("https://any")
+    }
+}
+
+/// A source of a probe's targets.
+#[derive(Clone, Debug)]
+pub struct TargetSource {
+    /// Where it is below the probe: `targets_http[0]`.
+    pub name: Arc<str>,
+    /// How it is asked.
+    pub settings: discover::Settings,
+    /// What becomes of its targets.
+    pub taking: Taking,
+    /// Where it is, below the probe.
+    path: place::Path,
+    /// Whether nothing of the settings had to be left out.
+    complete: bool,
 }
 
 /// Who is told of alerts.
@@ -246,9 +292,9 @@ pub struct GroupProbe {
 }
 
 /// Reads the configuration in `path` and checks everything that can be checked without the files
-/// that its probes name.
+/// that its probes name. Nothing is discovered.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Config, Problems> {
-    let (config, problems) = load::read(path, overrides);
+    let (config, problems) = Document::read(path, overrides).config(&Discovered::default());
     problems.or(config)
 }
 
@@ -261,8 +307,11 @@ pub fn regions(path: &Path) -> Result<Vec<Region>, Problems> {
 
 /// Prepares every probe, wherever it runs, and makes the probes of the targets that are measured
 /// from this region.
-pub fn plan(config: &Config, shared: &Shared) -> Result<Plan, Problems> {
-    let (plan, problems) = plan::build(config, shared);
+///
+/// Where this configuration takes the place of one that was planned `before`, what is the same in both
+/// is the same: targets keep their keys and their probes.
+pub fn plan(config: &Config, shared: &Shared, before: Option<&Plan>) -> Result<Plan, Problems> {
+    let (plan, problems) = plan::build(config, shared, before);
     problems.or(plan)
 }
 
@@ -271,9 +320,32 @@ pub fn load_and_plan(
     path: &Path,
     overrides: &Overrides,
     shared: &Shared,
+    before: Option<&Plan>,
 ) -> Result<Plan, Problems> {
-    let (config, mut problems) = load::read(path, overrides);
-    let (plan, more) = plan::build(&config, shared);
-    problems.extend(more);
-    problems.or(plan)
+    Document::read(path, overrides).plan(shared, &Discovered::default(), before)
+}
+
+impl Document {
+    /// The sources of targets that are asked from this region, as far as nothing is wrong with them;
+    /// [`Self::plan`] says what is.
+    pub fn sources(&self, shared: &Shared) -> Vec<discover::Source> {
+        let (config, _) = self.config(&Discovered::default());
+        plan::sources(&config, shared)
+    }
+
+    /// The plan with what was discovered: every such target is as if it were written down. Those that
+    /// cannot be are refused one by one; what is written has to be good.
+    ///
+    /// Where this takes the place of what was planned `before`, what is the same in both is the same.
+    pub fn plan(
+        &self,
+        shared: &Shared,
+        discovered: &Discovered,
+        before: Option<&Plan>,
+    ) -> Result<Plan, Problems> {
+        let (config, mut problems) = self.config(discovered);
+        let (plan, more) = plan::build(&config, shared, before);
+        problems.extend(more);
+        problems.or(plan)
+    }
 }

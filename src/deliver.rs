@@ -7,11 +7,14 @@
 //! state, or it is too old. A lane has one delivery under way at most, which keeps the order of each
 //! alert; what comes meanwhile is found in the book when it is the turn of the next.
 //!
-//! Each receiver has a task of its own: a receiver that is dead delays nobody else.
+//! Each receiver has a task of its own: a receiver that is dead delays nobody else. When the
+//! configuration changes, the tasks of receivers that stay go on, also where their settings are
+//! others: what was told, and what is on its way, is kept by the receiver's name.
 //!
 //! Alertmanagers have no lanes: they are told the state of alerts, not news of them.
 
 mod alertmanager;
+mod change;
 mod entry;
 mod heartbeat;
 mod lane;
@@ -19,6 +22,7 @@ mod lanes;
 mod message;
 mod outbox;
 mod receiver;
+mod roster;
 mod settle;
 
 use std::collections::BTreeMap;
@@ -28,36 +32,38 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tracing::{error, warn};
+use tracing::error;
 
-pub use self::alertmanager::{Endpoint, Standing, Timing, tell_all};
-pub use self::heartbeat::{Check, Heart};
+pub use self::alertmanager::{Alertmanagers, Endpoint, Standings, Timing};
+pub use self::heartbeat::{Check, Heart, Service};
 use crate::metrics::Own;
-use crate::model::Beat;
+use crate::model::{Beat, Digest};
 use crate::notify::Notifier;
 use crate::rule::Alerts;
-use crate::store::{Entry, Store};
+use crate::store::Store;
+use change::Changes;
+pub use change::Handle;
 use entry::Kept;
-use lanes::Lanes;
-use outbox::{Counts, Slip};
 pub use outbox::{DROPPED, Outbox};
-use receiver::{Courier, moment};
+use receiver::moment;
+use roster::Roster;
 use settle::Settling;
 
 /// It beats so often.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Alerts that are over are looked at once in so many beats.
-const SETTLE: u32 = 15;
+/// Alerts that are over are looked at so often.
+const SETTLE: Duration = Duration::from_secs(15);
 
 /// Who is told.
 #[derive(Clone)]
 pub struct Receiver {
     /// Its name in the configuration.
     pub name: Arc<str>,
+    /// Tells it apart from one with other settings, or other secrets.
+    pub same: Digest,
     /// How it is told.
     pub notifier: Arc<dyn Notifier>,
 }
@@ -101,12 +107,23 @@ impl Settings {
     }
 }
 
+/// Who is told, and when.
+#[derive(Clone, Debug)]
+pub struct Audience {
+    /// Their names are unique.
+    pub receivers: Vec<Receiver>,
+    /// What holds for all of them.
+    pub settings: Settings,
+}
+
 /// Delivers what is in the book.
 pub struct Deliver {
-    couriers: Vec<Courier>,
+    roster: Roster,
     settling: Settling,
     outbox: Outbox,
     beat: Arc<Beat>,
+    handle: Handle<Audience>,
+    changes: Changes<Audience>,
 }
 
 impl fmt::Debug for Deliver {
@@ -118,51 +135,26 @@ impl fmt::Debug for Deliver {
 }
 
 impl Deliver {
-    /// Takes up what the last run of the daemon left in the store. Names of receivers are unique.
+    /// Takes up what the last run of the daemon left in the store.
     ///
     /// What was on its way to a receiver that is not there any more is given up, counted and logged.
-    pub fn new(
-        book: &Alerts,
-        store: &Store,
-        receivers: Vec<Receiver>,
-        settings: Settings,
-        own: &Own,
-    ) -> Self {
-        let settings = Arc::new(settings);
-        let mut kept = kept_in(store);
-        let beat = || Arc::new(Beat::new(Instant::now().into_std()));
-        let couriers: Vec<_> = receivers
-            .into_iter()
-            .map(|Receiver { name, notifier }| Courier {
-                lanes: Lanes::restored(
-                    Arc::clone(&name),
-                    kept.remove(&name).unwrap_or_default(),
-                    book,
-                    store,
-                    &settings,
-                    moment(),
-                ),
-                notifier,
-                duration: own
-                    .notification_duration_seconds
-                    .with_label_values(&[&*name]),
-                changes: book.changes(),
-                beat: beat(),
-                name,
-            })
-            .collect();
-        let slips: Vec<_> = couriers
-            .iter()
-            .map(|courier| courier.lanes.slip())
-            .collect();
-        let gone = kept.into_iter();
-        let gone = gone.map(|(name, kept)| Arc::new(give_up(&name, &kept, store)));
-        Self {
-            outbox: Outbox::new(slips.iter().cloned().chain(gone).collect()),
-            settling: Settling::new(book, slips),
-            couriers,
-            beat: beat(),
-        }
+    pub fn new(book: &Alerts, store: &Store, audience: Audience, own: &Own) -> Self {
+        let Audience {
+            receivers,
+            settings,
+        } = audience;
+        let durations = own.notification_duration_seconds.clone();
+        let (handle, changes) = change::channel();
+        let deliver = Self {
+            roster: Roster::new(book, store, durations, receivers, &Arc::new(settings)),
+            settling: Settling::new(book),
+            outbox: Outbox::default(),
+            beat: Arc::new(Beat::new(Instant::now().into_std())),
+            handle,
+            changes,
+        };
+        deliver.list();
+        deliver
     }
 
     /// What is on its way.
@@ -170,13 +162,16 @@ impl Deliver {
         self.outbox.clone()
     }
 
-    /// Signs of life, with their names: of each receiver's task, and of what oversees them. A
-    /// receiver that does not answer stops none of them.
-    pub fn beats(&self) -> Vec<(String, Arc<Beat>)> {
-        let couriers = self.couriers.iter();
-        let couriers = couriers.map(|c| (format!("delivery to {}", c.name), Arc::clone(&c.beat)));
-        let own = ("delivery".to_owned(), Arc::clone(&self.beat));
-        std::iter::once(own).chain(couriers).collect()
+    /// Changes who is told, while it runs.
+    ///
+    /// A receiver that is the same as before goes on untouched, but for the settings of all. One with
+    /// other settings of its own keeps what it was told, its counts, and what is on its way, under the
+    /// same ids: attempts that are under way come to their end at the former address, and what fails
+    /// there is tried at once at the new one. One that is new is told of whatever fires. One that is
+    /// gone is told nothing more: what is on its way to it is given up, counted and logged; so that
+    /// the count is seen, it is shown until the next change.
+    pub fn handle(&self) -> Handle<Audience> {
+        self.handle.clone()
     }
 
     /// Runs until `stop`, and up to 5 s more for what is due then.
@@ -186,27 +181,43 @@ impl Deliver {
     /// Where the code of a receiver's task does, which is a bug; that of a notifier is one failed
     /// attempt.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
-        let (stop_couriers, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        for courier in self.couriers.drain(..) {
-            tasks.spawn(courier.run(stopped.clone()));
-        }
         let mut stop = pin!(stop);
-        for beat in (0..SETTLE).cycle() {
-            self.beat.beat(Instant::now().into_std());
-            if beat == 0 {
-                self.settling.round(moment());
+        let mut settle = Instant::now();
+        loop {
+            self.roster.set_out(&mut tasks);
+            let now = Instant::now();
+            self.beat.beat(now.into_std());
+            if now >= settle {
+                self.settling.round(&self.roster.slips(), moment());
+                settle = now + SETTLE;
             }
             tokio::select! {
                 () = &mut stop => break,
+                (audience, _done) = self.changes.next() => self.follow(audience).await,
                 Some(ended) = tasks.join_next() => pass_on(ended),
                 () = sleep(BEAT) => {}
             }
         }
-        stop_couriers.send_replace(true);
+        self.changes.end();
+        self.roster.end();
         while let Some(ended) = tasks.join_next().await {
             pass_on(ended);
         }
+    }
+
+    async fn follow(&mut self, audience: Audience) {
+        let settings = Arc::new(audience.settings);
+        self.roster.follow(audience.receivers, &settings).await;
+        self.list();
+    }
+
+    /// Shows everything as it is now.
+    fn list(&self) {
+        let mut listed = self.roster.listed();
+        let own = ("delivery".to_owned(), Arc::clone(&self.beat));
+        listed.beats.insert(0, own);
+        self.outbox.list(listed);
     }
 }
 
@@ -235,26 +246,6 @@ fn kept_in(store: &Store) -> BTreeMap<Arc<str>, Vec<Kept>> {
         of.push(kept);
     }
     lanes
-}
-
-/// Forgets the lanes of a receiver that nobody knows any more.
-fn give_up(receiver: &Arc<str>, lanes: &[Kept], store: &Store) -> Slip {
-    let dropped = lanes.iter().filter(|lane| lane.delivery.is_some()).count();
-    warn!(
-        receiver = &**receiver,
-        deliveries = dropped,
-        "the receiver is not configured any more: what was on its way to it is given up"
-    );
-    for lane in lanes {
-        if let Err(error) = store.remove::<Kept>(&lane.id()) {
-            error!(%error, "a lane is not forgotten on disk");
-        }
-    }
-    let slip = Slip::of(Arc::clone(receiver));
-    let mut counts = Counts::default();
-    counts.dropped.operator = dropped as u64;
-    slip.lock().counts = counts;
-    slip
 }
 
 #[cfg(test)]

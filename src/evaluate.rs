@@ -13,6 +13,8 @@ mod ranking;
 mod rate;
 mod ring;
 mod set;
+mod sets;
+mod succession;
 mod user_path;
 
 use std::collections::HashMap;
@@ -26,15 +28,17 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use self::alerts::View;
-pub use self::alerts::{Alerting, Runs, Scope};
+pub use self::alerts::{Alerting, Ruleset, Runs, Scope};
 pub use self::board::Board;
 use self::failover::Found;
 pub use self::group::{Brief, Group, Witness};
 pub use self::ranking::Ranking;
 use self::set::Changes;
 pub use self::set::{Member, Set};
+use self::sets::Sets;
+pub use self::succession::Succession;
 use crate::metrics::{Own, Store, raise_to};
-use crate::model::{Beat, Observation, Sample, SetKey, Target, TargetKey, TiltCause};
+use crate::model::{Beat, Observation, Reason, Sample, SetKey, Target, TargetKey, TiltCause};
 use crate::readiness::Tilt;
 use crate::rule::Health;
 
@@ -120,17 +124,20 @@ impl State {
     }
 }
 
+/// A target, and what it was last found to be.
+struct Watched {
+    target: Target,
+    state: State,
+}
+
 /// Takes in what the schedule observes.
 pub struct Evaluation {
-    targets: Arc<[Target]>,
-    states: Vec<State>,
+    targets: HashMap<TargetKey, Watched>,
     series: Arc<Store>,
     own: Arc<Own>,
     progress: Arc<Progress>,
     stamp: IntGauge,
-    sets: Vec<Set>,
-    /// The sets that a target is a member of.
-    sets_of: HashMap<TargetKey, Vec<usize>>,
+    sets: Sets,
     board: Arc<Board>,
     source_region: Arc<str>,
     alerts: Option<(Alerting, HealthOf)>,
@@ -142,32 +149,24 @@ pub struct Evaluation {
 pub type HealthOf = Box<dyn Fn() -> Health + Send>;
 
 impl Evaluation {
-    /// An evaluation of the targets, in the order of their keys, of the sets that they are members
-    /// of, and of the groups on the board, from this region.
+    /// An evaluation of the targets, of the sets that they are members of, and of the groups on the
+    /// board, from this region.
     pub fn new(
         source_region: Arc<str>,
-        targets: Arc<[Target]>,
+        targets: Vec<(TargetKey, Target)>,
         sets: Vec<Set>,
         board: Arc<Board>,
         series: Arc<Store>,
         own: Arc<Own>,
         progress: Arc<Progress>,
     ) -> Self {
-        let mut sets_of: HashMap<TargetKey, Vec<usize>> = HashMap::new();
-        for (index, set) in sets.iter().enumerate() {
-            for target in set.targets() {
-                sets_of.entry(target).or_default().push(index);
-            }
-        }
         let stamp = &own.evaluation_timestamp_seconds;
         Self {
             stamp: stamp.with_label_values(&[&*source_region]),
             source_region,
             board,
-            sets,
-            sets_of,
-            states: vec![State::NotSeen; targets.len()],
-            targets,
+            sets: Sets::new(sets),
+            targets: not_seen(targets),
             series,
             own,
             progress,
@@ -184,13 +183,22 @@ impl Evaluation {
     }
 
     /// Runs until every sender of observations is gone and all that they sent is taken in.
-    pub async fn run(mut self, mut observations: mpsc::Receiver<Observation>) {
+    ///
+    /// What is sent to `successions` takes over once what was observed before is taken in.
+    pub async fn run(
+        mut self,
+        mut observations: mpsc::Receiver<Observation>,
+        mut successions: mpsc::Receiver<Succession>,
+    ) {
         let lag = self.own.event_loop_lag_seconds.with_label_values(&["main"]);
         let mut next_second = Instant::now();
         loop {
             let closed = observations.is_closed();
             while let Ok(observation) = observations.try_recv() {
                 self.take_in(&observation);
+            }
+            while let Ok(succession) = successions.try_recv() {
+                self.succeed(succession);
             }
             let now = Instant::now();
             self.progress.look(now.into_std());
@@ -242,6 +250,7 @@ impl Evaluation {
         let health = Health {
             tilts: tilt.causes().into_iter().sum(),
             samples_dropped: self.own.samples_dropped_total.get(),
+            runs_without_resources: self.own.faults(Reason::LocalResources),
             ..health()
         };
         alerts.second(&View {
@@ -255,6 +264,10 @@ impl Evaluation {
     }
 
     fn take_in(&mut self, observation: &Observation) {
+        // Of a target that was taken out while it was run.
+        if !self.targets.contains_key(&observation.target()) {
+            return;
+        }
         self.own.observe(observation);
         if !self.series.observe(observation) {
             self.own.samples_dropped_total.inc();
@@ -272,8 +285,7 @@ impl Evaluation {
 
     /// Looks at a database from both sides.
     fn pair(&mut self, sample: &Sample) {
-        for index in self.sets_of.get(&sample.target).into_iter().flatten() {
-            let set = &mut self.sets[*index];
+        self.sets.of(sample.target, |set| {
             let changes = set.observe(sample);
             if let Some(Found::Replaced { from, to }) = &changes.found {
                 let (group, probe) = (&set.named().group, &set.named().probe);
@@ -284,12 +296,12 @@ impl Evaluation {
             if !show(&self.series, set.key(), changes) {
                 self.own.samples_dropped_total.inc();
             }
-        }
+        });
     }
 
     /// Lets go of what is too old to be shown.
     fn expire(&mut self, now: std::time::Instant) {
-        for set in &mut self.sets {
+        for set in self.sets.all() {
             let changes = set.expire(now);
             if !show(&self.series, set.key(), changes) {
                 self.own.samples_dropped_total.inc();
@@ -298,10 +310,7 @@ impl Evaluation {
     }
 
     fn note(&mut self, sample: &Sample) {
-        let (Some(target), Some(state)) = (
-            self.targets.get(sample.target.index()),
-            self.states.get_mut(sample.target.index()),
-        ) else {
+        let Some(Watched { target, state }) = self.targets.get_mut(&sample.target) else {
             return;
         };
         let before = std::mem::replace(state, State::of(sample));
@@ -311,6 +320,15 @@ impl Evaluation {
         }
         log(target, sample, before, after);
     }
+}
+
+/// The targets, of which nothing was seen yet.
+fn not_seen(targets: Vec<(TargetKey, Target)>) -> HashMap<TargetKey, Watched> {
+    let state = State::NotSeen;
+    let targets = targets.into_iter();
+    targets
+        .map(|(key, target)| (key, Watched { target, state }))
+        .collect()
 }
 
 /// The wall clock: for people and for Prometheus, never for arithmetic of ours.

@@ -1,13 +1,15 @@
 //! Where secrets and certificates are read from.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 
-use crate::model::{Problem, Secret};
+use crate::model::{Digest, Problem, Secret};
 
 /// Where a secret value comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -28,6 +30,30 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct Files {
     credentials: Option<PathBuf>,
     folder: PathBuf,
+    /// Of all that was read.
+    read: Arc<Mutex<Digest>>,
+    named: Named,
+}
+
+/// The files that were asked for, be they there or not.
+#[derive(Clone, Debug, Default)]
+pub struct Named(Arc<Mutex<BTreeSet<PathBuf>>>);
+
+impl Named {
+    /// All of them so far.
+    pub fn all(&self) -> BTreeSet<PathBuf> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note(&self, path: &Path) {
+        let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !named.contains(path) {
+            named.insert(path.to_owned());
+        }
+    }
 }
 
 impl Files {
@@ -36,7 +62,24 @@ impl Files {
         Self {
             credentials,
             folder,
+            read: Arc::default(),
+            named: Named::default(),
         }
+    }
+
+    /// The same; files that are asked for are noted in `named`.
+    #[must_use]
+    pub fn noted_in(self, named: &Named) -> Self {
+        Self {
+            named: named.clone(),
+            ..self
+        }
+    }
+
+    /// Tells whether the files that were read so far, by this or a clone of it, are those that another
+    /// one read.
+    pub fn digest(&self) -> Digest {
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where the path leads: itself when absolute, else to the first folder that has it.
@@ -51,18 +94,23 @@ impl Files {
             .unwrap_or_else(|| self.folder.join(path))
     }
 
+    /// Notes a file that will be asked for later, by other means.
+    pub fn note(&self, path: &Path) {
+        self.named.note(path);
+    }
+
+    /// The folder of the file that names others.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The bytes of a regular file of at most 1 MiB, to which links may lead. The error names the path and says what is wrong.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         let located = self.locate(path);
-        let bytes = open(&located)
-            .and_then(bytes_of)
-            .map_err(|e| format!("cannot read {}: {e}", located.display()))?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(format!(
-                "cannot read {}: it is larger than {MAX_BYTES} bytes",
-                located.display()
-            ));
-        }
+        self.named.note(&located);
+        let bytes = read(&located, MAX_BYTES)?;
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        *read = read.and(&[located.as_os_str().as_encoded_bytes(), &bytes]);
         Ok(bytes)
     }
 
@@ -120,6 +168,36 @@ impl Files {
     }
 }
 
+/// The bytes of a regular file of at most so many, to which links may lead. The error names the path and
+/// says what is wrong.
+pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
+    let bytes = open(path)
+        .and_then(|file| bytes_of(file, max_bytes))
+        .map_err(|e| format!("cannot read {}: {e}{}", path.display(), advice(path, &e)))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(format!(
+            "cannot read {}: it is larger than {max_bytes} bytes",
+            path.display()
+        ));
+    }
+    Ok(bytes)
+}
+
+/// What is to be done about a file that cannot be opened although its mode allows it: a daemon has shut
+/// itself off from all files but those in folders that it knew of when it was started.
+///
+/// `access(2)` asks the mode only, and not what a process has given up.
+pub fn advice(path: &Path, error: &io::Error) -> &'static str {
+    let is_shut_off = error.kind() == io::ErrorKind::PermissionDenied
+        && rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok();
+    if is_shut_off {
+        "; its mode allows it, but this process has shut itself off from folders that it did not know \
+         of at its start: restart it"
+    } else {
+        ""
+    }
+}
+
 /// Opens a regular file, without waiting for the writer of a pipe.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -132,9 +210,9 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// What is in the file, up to one byte more than it may have: its size is no bound, it may grow and
 /// is 0 for some that have no end.
-fn bytes_of(file: File) -> io::Result<Vec<u8>> {
+fn bytes_of(file: File, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -168,6 +246,29 @@ mod tests {
                 .expect("read")
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn what_was_read_is_told_apart() {
+        let folder = tempfile::tempdir().expect("folder");
+        let put = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("written");
+        };
+        let digest = |names: &[&str]| {
+            let files = Files::new(None, folder.path().to_owned());
+            for name in names {
+                files.clone().read(Path::new(name)).expect("readable");
+            }
+            files.digest()
+        };
+        put("a", "1");
+        put("b", "1");
+        let before = digest(&["a"]);
+        assert_eq!(digest(&["a"]), before);
+        assert_ne!(digest(&["b"]), before, "another file");
+        assert_ne!(digest(&["a", "b"]), before, "one more");
+        put("a", "2");
+        assert_ne!(digest(&["a"]), before, "another content");
     }
 
     #[test]

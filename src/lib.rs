@@ -20,6 +20,7 @@
 //! | 2 | [`probe`] | what a probe is, and the kinds: one file each |
 //! | 2 | [`readiness`] | whether a standby can take over and which is best: pure functions of what was seen |
 //! | 2 | [`notify`] | how a notification is told to a receiver: one file each |
+//! | 3 | [`discover`] | targets that nobody writes down: lists in files and over HTTP, services in DNS |
 //! | 3 | [`rule`] | when something is an alert: conditions, and what becomes of them; the book of alerts |
 //! | 4 | [`config`] | from files and environment to a validated plan, or every error with its place |
 //! | 4 | [`schedule`] | slots, deadlines, one run in flight for each target; emits observations |
@@ -37,7 +38,8 @@
 //!
 //! Each *lane* of the schedule is a thread with a runtime of its own: connections on some, single
 //! packets (ping) on another, so that a TLS handshake never delays the time stamp of an echo. The
-//! main thread has a third runtime for evaluation and the server.
+//! main thread has a runtime for the evaluation and the watchdog, and the server one on a thread of its
+//! own, so that no flood of connections or handshakes holds those up.
 //!
 //! # Invariants
 //!
@@ -83,6 +85,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod deliver;
+pub mod discover;
 pub mod evaluate;
 pub mod files;
 pub mod metrics;

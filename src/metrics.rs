@@ -24,12 +24,13 @@ mod series;
 mod sets;
 mod standbys;
 mod store;
+mod tables;
 
 pub use accept::{accepts_gzip, negotiate};
 pub use alertmanagers::AlertmanagerSeries;
 pub use buckets::{Buckets, VISIBILITY};
 pub use exposition::{Exposition, Refresh, Refusal, Snapshot, encode};
-pub use own::{HandshakeFailure, Own, Refused, Rejection, raise_to};
+pub use own::{Discovered, HandshakeFailure, Own, Refused, Rejection, raise_to};
 pub use page::Format;
 pub use series::Terms;
-pub use store::{Store, check_label};
+pub use store::{Change, Store, check_label};

@@ -6,6 +6,7 @@ mod canary;
 mod cause;
 mod check;
 mod database;
+mod digest;
 mod discovery;
 mod drill;
 pub mod duration;
@@ -23,6 +24,7 @@ pub mod ranking;
 mod readiness;
 mod reason;
 mod receiver;
+mod reload;
 mod report;
 mod sample;
 mod secret;
@@ -41,6 +43,7 @@ pub use database::{
     DatabaseFacts, Identity, Incarnation, Link, ReplicationFacts, Role, Slot, StandbyLimits,
     Withheld,
 };
+pub use digest::Digest;
 pub use discovery::TargetGroup;
 pub use drill::{Drill, DrillKind, DrillOrder, DrillRefusal, DrillStart, DrillState, PastFigures};
 pub use facts::{
@@ -63,6 +66,7 @@ pub use readiness::{
 };
 pub use reason::{Reason, ReasonSet};
 pub use receiver::ReceiverStatus;
+pub use reload::{ReloadRefusal, Reloaded};
 pub use report::{CheckReport, GroupReport, HoldReport, SightReport, StageReport, StandbyReport};
 pub use sample::{Failure, Latencies, Missed, Observation, Reply, Sample, Shape, one_line};
 pub use secret::Secret;

@@ -13,6 +13,7 @@ mod names_cost;
 mod question;
 mod resolve;
 mod route;
+mod share;
 mod starttls;
 mod stopwatch;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use names::Names;
 pub use question::{Manner, Packet, Question};
 pub use resolve::{Resolver, ResolverCounters};
 pub use route::Route;
+pub use share::{Share, Shares};
 pub use starttls::StartTls;
 pub use stopwatch::Stopwatch;
 pub use tls::{Https, Roots, TlsClient, TlsMode, TlsPolicy, TlsSettings};

@@ -2,7 +2,7 @@
 
 // What several kinds have in common.
 mod payload;
-mod post;
+pub(crate) mod post;
 mod reach;
 mod sign;
 mod template;

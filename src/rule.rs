@@ -89,6 +89,8 @@ pub struct Health {
     pub oldest_notification_timestamp_seconds: Option<f64>,
     /// Lines of the log that were dropped.
     pub log_lines_dropped: u64,
+    /// Runs for which this host had no descriptor, buffer or memory left.
+    pub runs_without_resources: u64,
 }
 
 /// A condition on the runs of one target.

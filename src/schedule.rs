@@ -2,7 +2,8 @@
 //! slots counted, panics contained. Emits what it saw; knows nothing of who listens.
 //!
 //! A lane is one thread with a runtime of its own. Targets of a lane share nothing but the thread:
-//! a slow target costs a waiting future, never a slot of another's.
+//! a slow target costs a waiting future, never a slot of another's. Its list of jobs may be replaced
+//! at any time; what is in both lists goes on as if nothing had happened.
 
 mod alarm;
 mod places;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::{Histogram, IntCounter, IntGauge};
-use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::Instant;
 
 pub use alarm::Alarm;
@@ -117,9 +118,13 @@ impl Origin {
 
 /// Runs the jobs until `stop` is ready; runs under way are dropped then.
 ///
+/// A newer list takes the place of the one before. A job whose target is in both goes on: it keeps its
+/// slots and the run under way, and takes the new probe for its next run. A job that is gone is not
+/// observed any more, and its run is aborted. One that is new has its first slot as at a start.
+///
 /// A run needs one of the places, which all lanes share.
 pub async fn lane(
-    jobs: Vec<Job>,
+    mut jobs: watch::Receiver<Arc<[Job]>>,
     origin: Origin,
     places: Arc<Places>,
     alarm: Alarm,
@@ -127,13 +132,16 @@ pub async fn lane(
     gauges: Gauges,
     stop: impl Future<Output = ()>,
 ) {
-    let mut lane = Lane::new(jobs, origin, places, outlet, gauges);
+    let mut lane = Lane::new(origin, places, outlet, gauges);
+    lane.take_up(list(&mut jobs), Instant::now());
     tokio::pin!(stop);
     loop {
         let wake = lane.next_wake(Instant::now());
         tokio::select! {
             biased;
             () = &mut stop => return,
+            // Nobody who could send a newer one is no reason to end.
+            Ok(()) = jobs.changed() => lane.take_up(list(&mut jobs), Instant::now()),
             () = alarm.sleep_until(wake) => {
                 let now = Instant::now();
                 lane.wake(now, now.saturating_duration_since(wake));
@@ -144,9 +152,14 @@ pub async fn lane(
     }
 }
 
-/// A job and what its last run left behind.
-struct Entry {
-    job: Job,
+/// The newest list.
+fn list(jobs: &mut watch::Receiver<Arc<[Job]>>) -> Arc<[Job]> {
+    Arc::clone(&jobs.borrow_and_update())
+}
+
+/// What a job's runs left behind.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
     busy: bool,
     /// Its last run failed after more than half of its time: it may be a black hole.
     suspect: bool,
@@ -156,13 +169,20 @@ struct Entry {
 
 /// A run under way: what is known of it if it panics.
 struct Running {
-    job: JobIndex,
+    /// None once its job is gone: then it only has a place until it has ended.
+    job: Option<JobIndex>,
+    /// As what it took its place.
+    suspect: bool,
     due: Instant,
     started: Instant,
+    abort: AbortHandle,
 }
 
 struct Lane {
-    entries: Vec<Entry>,
+    origin: Origin,
+    jobs: Arc<[Job]>,
+    /// By the order of the jobs.
+    states: Vec<State>,
     table: Timetable,
     runs: JoinSet<Ran>,
     running: HashMap<tokio::task::Id, Running>,
@@ -179,39 +199,64 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(
-        jobs: Vec<Job>,
-        origin: Origin,
-        places: Arc<Places>,
-        outlet: Outlet,
-        gauges: Gauges,
-    ) -> Self {
-        let now = Instant::now();
-        let mut table = Timetable::default();
-        for job in &jobs {
-            table.add(origin.first(&job.turn, job.interval, now), job.interval);
-        }
-        let shortest = jobs.iter().map(|job| job.timeout).min();
-        let entries = jobs.into_iter().map(|job| Entry {
-            job,
-            busy: false,
-            suspect: false,
-            waiting: false,
-        });
+    fn new(origin: Origin, places: Arc<Places>, outlet: Outlet, gauges: Gauges) -> Self {
         Self {
-            entries: entries.collect(),
-            table,
+            origin,
+            jobs: Arc::default(),
+            states: Vec::new(),
+            table: Timetable::default(),
             runs: JoinSet::new(),
             running: HashMap::new(),
             places,
             suspects: 0,
             waiting: 0,
-            crowded_until: now,
-            pulse: shortest.map_or(PULSE, |timeout| (timeout / 20).clamp(MIN_PULSE, PULSE)),
+            crowded_until: Instant::now(),
+            pulse: PULSE,
             stalls: Arc::default(),
             outlet,
             gauges,
         }
+    }
+
+    /// Takes up another list. Everything that is kept in the order of the jobs is made anew, so that
+    /// nothing is left of those that are gone.
+    fn take_up(&mut self, jobs: Arc<[Job]>, now: Instant) {
+        let former = self.jobs.iter().zip(0..);
+        let mut former: HashMap<_, JobIndex> = former.map(|(job, at)| (job.target, at)).collect();
+        let dues = self.table.dues();
+        let mut moved = vec![None; self.jobs.len()];
+        let mut states = Vec::with_capacity(jobs.len());
+        let mut table = Timetable::default();
+        for (job, at) in jobs.iter().zip(0..) {
+            if let Some(was) = former.remove(&job.target) {
+                moved[was] = Some(at);
+                states.push(self.states[was]);
+                // A group that is new may have its members looked at together.
+                let due = if self.jobs[was].turn == job.turn {
+                    dues[was]
+                } else {
+                    self.origin.first(&job.turn, job.interval, now)
+                };
+                table.add(due, job.interval);
+            } else {
+                states.push(State::default());
+                table.add(
+                    self.origin.first(&job.turn, job.interval, now),
+                    job.interval,
+                );
+            }
+        }
+        for running in self.running.values_mut() {
+            running.job = running.job.and_then(|was| moved[was]);
+            if running.job.is_none() {
+                running.abort.abort();
+            }
+        }
+        let shortest = jobs.iter().map(|job| job.timeout).min();
+        self.pulse = shortest.map_or(PULSE, |timeout| (timeout / 20).clamp(MIN_PULSE, PULSE));
+        self.suspects = states.iter().filter(|state| state.suspect).count();
+        self.waiting = states.iter().filter(|state| state.waiting).count();
+        (self.jobs, self.states, self.table) = (jobs, states, table);
     }
 
     fn next_wake(&self, now: Instant) -> Instant {
@@ -236,23 +281,28 @@ impl Lane {
     }
 
     fn start(&mut self, slot: Slot, now: Instant) {
-        if self.entries[slot.job].busy {
+        if self.states[slot.job].busy {
             return self.miss(slot.job, 1, Missed::Busy);
         }
         if !self.take_place(slot.job, now) {
             return self.miss(slot.job, 1, Missed::Full);
         }
-        let entry = &mut self.entries[slot.job];
-        entry.busy = true;
-        let probe = Arc::clone(&entry.job.probe);
-        let run = run(probe, entry.job.timeout, Arc::clone(&self.stalls));
-        let id = self.runs.spawn(run).id();
+        let (job, state) = (&self.jobs[slot.job], &mut self.states[slot.job]);
+        state.busy = true;
+        let run = run(
+            Arc::clone(&job.probe),
+            job.timeout,
+            Arc::clone(&self.stalls),
+        );
+        let abort = self.runs.spawn(run);
         let running = Running {
-            job: slot.job,
+            job: Some(slot.job),
+            suspect: state.suspect,
             due: slot.due,
             started: now,
+            abort,
         };
-        self.running.insert(id, running);
+        self.running.insert(running.abort.id(), running);
         self.gauges.in_flight.inc();
     }
 
@@ -260,19 +310,19 @@ impl Lane {
     /// find the places taken in every round: there, chance decides who gives way, and each is run at
     /// times and seen when it recovers.
     fn take_place(&mut self, job: JobIndex, now: Instant) -> bool {
-        let entry = &mut self.entries[job];
-        if !entry.suspect {
+        let state = &mut self.states[job];
+        if !state.suspect {
             return self.places.take(false);
         }
         let gives_way =
             now < self.crowded_until && fastrand::usize(..self.suspects.max(1)) < self.waiting;
         let taken = !gives_way && self.places.take(true);
         if !taken && !gives_way {
-            self.crowded_until = now + entry.job.interval;
+            self.crowded_until = now + self.jobs[job].interval;
         }
-        self.waiting -= usize::from(entry.waiting);
+        self.waiting -= usize::from(state.waiting);
         self.waiting += usize::from(!taken);
-        entry.waiting = !taken;
+        state.waiting = !taken;
         taken
     }
 
@@ -281,20 +331,23 @@ impl Lane {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        let Some(Running { job, due, started }) = self.running.remove(&id) else {
+        let Some(running) = self.running.remove(&id) else {
             return;
         };
-        let ran = ended.map_or_else(|error| panicked(error, started), |(_, ran)| ran);
         self.gauges.in_flight.dec();
-        let entry = &mut self.entries[job];
-        self.places.give_back(entry.suspect);
-        self.suspects -= usize::from(entry.suspect);
-        entry.busy = false;
-        entry.suspect = ran.outcome.is_err() && ran.ended - ran.started > entry.job.timeout / 2;
-        self.suspects += usize::from(entry.suspect);
+        self.places.give_back(running.suspect);
+        let Some(at) = running.job else {
+            return;
+        };
+        let ran = ended.map_or_else(|error| panicked(error, running.started), |(_, ran)| ran);
+        let (job, state) = (&self.jobs[at], &mut self.states[at]);
+        self.suspects -= usize::from(state.suspect);
+        state.busy = false;
+        state.suspect = ran.outcome.is_err() && ran.ended - ran.started > job.timeout / 2;
+        self.suspects += usize::from(state.suspect);
         self.outlet.send(Observation::Sample(Box::new(Sample {
-            target: entry.job.target,
-            due: due.into_std(),
+            target: job.target,
+            due: running.due.into_std(),
             started: ran.started.into_std(),
             ended: ran.ended.into_std(),
             at: SystemTime::now(),
@@ -305,7 +358,7 @@ impl Lane {
 
     fn miss(&self, job: JobIndex, slots: u64, cause: Missed) {
         if slots > 0 {
-            let target = self.entries[job].job.target;
+            let target = self.jobs[job].target;
             self.outlet.send(Observation::Missed {
                 target,
                 slots,

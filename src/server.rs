@@ -9,6 +9,7 @@ mod admission;
 mod alerts;
 mod api;
 mod events;
+mod last_word;
 mod listen;
 mod orders;
 mod pages;
@@ -16,6 +17,7 @@ mod passwords;
 mod patience;
 mod rate;
 mod readiness;
+mod reload;
 mod tls;
 mod web;
 
@@ -30,17 +32,17 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
 use self::access::{Access, Origin, Peer};
 use self::admission::{Admission, Pass};
-use self::listen::{Accepted, Io};
+use self::listen::{Accepted, Io, Open};
 use self::passwords::Passwords;
 use self::patience::{Patience, Watched};
-use crate::metrics::{Exposition, HandshakeFailure, Own, Rejection};
+use crate::metrics::{Exposition, HandshakeFailure, Own, Refused, Rejection};
 use crate::model::{Beat, TargetGroup};
 
 pub use self::alerts::{Alerting, Receivers};
@@ -48,6 +50,7 @@ pub use self::events::Events;
 pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
 pub use self::readiness::{Judge, Readiness};
+pub use self::reload::ReloadOrder;
 pub use self::web::Web;
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -68,7 +71,7 @@ pub struct State {
     /// Whether every target has been probed once: `/-/ready`.
     pub ready: Check,
     /// Where the daemons of all regions are: `/sd`.
-    pub daemons: Vec<TargetGroup>,
+    pub daemons: watch::Receiver<Arc<Vec<TargetGroup>>>,
     /// What is said of the groups.
     pub readiness: Arc<Readiness>,
     /// What happened to them, and the drills.
@@ -77,6 +80,8 @@ pub struct State {
     pub alerting: Alerting,
     /// What the web configuration file asks for, now.
     pub web: watch::Receiver<Arc<Web>>,
+    /// Where the order goes to read the configuration again: `/-/reload`.
+    pub reload: mpsc::Sender<ReloadOrder>,
     /// What clients may cost.
     pub limits: Limits,
     /// The sign of life of what accepts connections, each second at least.
@@ -86,9 +91,9 @@ pub struct State {
 /// What clients may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections in all.
+    /// Connections of all hosts. Those over UNIX sockets have places of their own.
     pub connections: usize,
-    /// Connections from one IPv4 address or one IPv6 network of 64 bits.
+    /// Connections from one IPv4 address or one IPv6 network of 64 bits, or over UNIX sockets.
     pub per_address: usize,
     /// From a connection's start or a request's first byte to the end of its header.
     pub header: Duration,
@@ -98,6 +103,18 @@ pub struct Limits {
     pub idle: Duration,
     /// How long requests under way may go on once the server stops.
     pub grace: Duration,
+}
+
+impl Limits {
+    /// Those of connections over UNIX sockets, which have places of their own: an operator gets in
+    /// however many hosts there are. All of them come from one address; as many more may be about to go.
+    const fn of_the_socket(self) -> Self {
+        Self {
+            connections: self.per_address,
+            per_address: 2 * self.per_address,
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {
@@ -134,10 +151,14 @@ pub async fn serve(
         return Err("there is no address to listen on".to_owned());
     }
     let mut stop = pin!(stop);
-    let mut server = Server::new(state)?;
+    let open = listeners.iter().filter(|listener| listener.is_open());
+    let open = open.flat_map(Listener::address).collect();
+    let mut server = Server::new(state, open)?;
+    let listeners: io::Result<Vec<_>> = listeners.into_iter().map(Listener::open).collect();
+    let mut listeners = listeners.map_err(|error| format!("cannot listen: {error}"))?;
     let mut web = server.state.web.clone();
     let mut changing = true;
-    server.tell_open(&listeners);
+    server.tell_open();
     loop {
         server.state.beat.beat(Instant::now().into_std());
         tokio::select! {
@@ -146,9 +167,10 @@ pub async fn serve(
             Some(ended) = server.connections.join_next() => report(ended),
             changed = web.changed(), if changing => {
                 changing = changed.is_ok();
-                server.tell_open(&listeners);
+                server.tell_open();
             }
-            accepted = accept(&listeners) => match accepted {
+            // Until there is room, the next end of a connection goes before.
+            accepted = accept(&mut listeners), if server.is_open() => match accepted {
                 Ok(accepted) => server.admit(accepted),
                 // That one client's fault: it has gone already.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -166,8 +188,10 @@ pub async fn serve(
     Ok(())
 }
 
-/// The next connection of any listener.
-async fn accept(listeners: &[Listener]) -> io::Result<Accepted> {
+/// The next connection of any listener. Each has its turn: one that is flooded does not keep the others
+/// waiting.
+async fn accept(listeners: &mut [Open]) -> io::Result<Accepted> {
+    listeners.rotate_left(1);
     poll_fn(|context| {
         let mut polled = listeners.iter().map(|each| each.poll_accept(context));
         polled.find(Poll::is_ready).unwrap_or(Poll::Pending)
@@ -178,7 +202,10 @@ async fn accept(listeners: &[Listener]) -> io::Result<Accepted> {
 /// What the accept loop works with.
 struct Server {
     state: Arc<State>,
-    admission: Arc<Admission>,
+    /// Where other hosts can reach it.
+    open: Vec<Address>,
+    hosts: Arc<Admission>,
+    socket: Arc<Admission>,
     access: Access,
     http: http1::Builder,
     connections: JoinSet<()>,
@@ -188,7 +215,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(state: Arc<State>) -> Result<Self, String> {
+    fn new(state: Arc<State>, open: Vec<Address>) -> Result<Self, String> {
         let mut http = http1::Builder::new();
         // hyper's own header timeout would also end an idle connection between two scrapes; the
         // deadlines of `Patience` tell the two apart.
@@ -197,13 +224,15 @@ impl Server {
             .max_header_size(MAX_HEADER_BYTES)
             .max_buf_size(2 * MAX_HEADER_BYTES);
         Ok(Self {
-            admission: Arc::new(Admission::new(Arc::clone(&state.own), state.limits)),
+            hosts: Admission::new(Arc::clone(&state.own), state.limits).into(),
+            socket: Admission::new(Arc::clone(&state.own), state.limits.of_the_socket()).into(),
             access: Access {
                 router: pages::router(Arc::clone(&state)),
                 own: Arc::clone(&state.own),
                 passwords: Arc::new(Passwords::new()?),
             },
             state,
+            open,
             http,
             connections: JoinSet::new(),
             closing: watch::Sender::new(false),
@@ -212,13 +241,12 @@ impl Server {
     }
 
     /// Tells which addresses anybody can read from. Nobody who is not known can order anything there.
-    fn tell_open(&self, listeners: &[Listener]) {
-        let asks_who = self.web().asks_who();
-        let open: Vec<_> = listeners
-            .iter()
-            .filter(|listener| listener.is_open() && !asks_who)
-            .flat_map(Listener::address)
-            .collect();
+    fn tell_open(&self) {
+        let open: &[_] = if self.web().asks_who() {
+            &[]
+        } else {
+            &self.open
+        };
         let gauge = &self.state.own.http_open_listeners;
         let before = gauge.get();
         gauge.set(i64::try_from(open.len()).unwrap_or(i64::MAX));
@@ -235,9 +263,17 @@ impl Server {
         Arc::clone(&self.state.web.borrow())
     }
 
+    fn is_open(&self) -> bool {
+        self.hosts.is_open() && self.socket.is_open()
+    }
+
     fn admit(&mut self, (stream, origin): Accepted) {
         self.failing = false;
-        match self.admission.admit(origin.address()) {
+        let admission = match origin {
+            Origin::Host(_) => &self.hosts,
+            Origin::Socket => &self.socket,
+        };
+        match admission.admit(origin.address()) {
             Ok(pass) => {
                 let connection = self.connection(stream, origin, pass);
                 self.connections.spawn(connection);
@@ -246,8 +282,9 @@ impl Server {
                 let peer = origin.address();
                 tracing::debug!(%peer, cause = cause.as_str(), "refused a connection");
                 self.state.own.rejected(cause);
-                if origin == Origin::Socket || !self.web().has_tls() {
-                    refuse(stream);
+                let web = self.web();
+                if origin == Origin::Socket || !web.has_tls() {
+                    stream.last_word(&last_word::no_place(&web));
                 }
             }
         }
@@ -277,6 +314,7 @@ impl Server {
             patience: Arc::clone(&patience),
             own: Arc::clone(&self.state.own),
         };
+        let own = Arc::clone(&self.state.own);
         let http = self.http.clone();
         let mut closing = self.closing.subscribe();
         async move {
@@ -289,6 +327,7 @@ impl Server {
                 _ = closing.changed() => return,
             };
             let Some((stream, peer)) = opened else { return };
+            let io = TokioIo::new(Watched::new(stream, Arc::clone(&patience), web.clone()));
             let answer = {
                 let patience = Arc::clone(&patience);
                 service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -299,19 +338,16 @@ impl Server {
                     async move { Ok::<_, Infallible>(patience::until_sent(answer.await, patience)) }
                 })
             };
-            let io = TokioIo::new(Watched::new(stream, patience));
             let mut connection = pin!(http.serve_connection(io, answer));
             let mut open = true;
             loop {
                 tokio::select! {
                     biased;
-                    ended = connection.as_mut() => {
-                        if let Err(error) = ended {
-                            tracing::debug!(%error, "a connection ended badly");
-                        }
+                    ended = connection.as_mut() => return ended_badly(ended, &own),
+                    () = &mut expired => {
+                        patience.overdue().into_iter().for_each(|cause| own.rejected(cause));
                         return;
                     }
-                    () = &mut expired => return,
                     _ = closing.changed(), if open => {
                         open = false;
                         connection.as_mut().graceful_shutdown();
@@ -379,16 +415,20 @@ impl Opening {
     }
 }
 
+/// Counts what was no request: the library has answered it, as far as it could.
+fn ended_badly(ended: hyper::Result<()>, own: &Own) {
+    let Err(error) = ended else { return };
+    tracing::debug!(%error, "a connection ended badly");
+    if error.is_parse_too_large() {
+        own.refused(Refused::Large);
+    } else if error.is_parse() {
+        own.refused(Refused::Malformed);
+    }
+}
+
 /// A panic of a connection's task is a mistake of this program; it cost one client its answer.
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection's task failed");
     }
-}
-
-/// Tells the client why, if that can be done without waiting for it.
-fn refuse(stream: Box<dyn Io>) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 21\r\n\
-        connection: close\r\n\r\ntoo many connections\n";
-    stream.last_word(ANSWER);
 }

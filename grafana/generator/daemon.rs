@@ -16,6 +16,8 @@ const DURABLE: Look = Look(&[
     (0, "IN MEMORY ONLY", Colour::Warn),
 ]);
 
+const CONFIGURATION: Look = Look(&[(1, "in force", Colour::Good), (0, "NOT GOOD", Colour::Warn)]);
+
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
         "hotspare-daemon",
@@ -135,6 +137,8 @@ fn daemons() -> Panel {
         ("Value #D", "Started"),
         ("Value #E", "Targets"),
         ("Value #F", "Series"),
+        ("hash", "Configuration"),
+        ("Value #H", "As last read"),
     ];
     Panel::table(
         "Daemons",
@@ -146,11 +150,14 @@ fn daemons() -> Panel {
             Query::rows("max by (instance) (process_start_time_seconds{DAEMON}) * 1000"),
             Query::rows("max by (instance) (hotspare_targets{DAEMON})"),
             Query::rows("max by (instance) (hotspare_series{DAEMON})"),
+            Query::rows("max by (instance, hash) (hotspare_config_hash_info{DAEMON})"),
+            Query::rows("min by (instance) (hotspare_config_last_reload_successful{DAEMON})"),
         ],
     )
-    .says("What runs where. A fleet has one version, but for the time of an update, and as many targets from each region unless a probe runs from some only.")
+    .says("What runs where. A fleet has one version and one configuration, but for the time of an update, and as many targets from each region unless a probe runs from some only. A configuration that is not good as it was last read is not in force: the one before it is.")
     .size(24, 7)
     .words("State", &STATE)
+    .words("As last read", &CONFIGURATION)
     .moments("Started")
     .sorted("Region", false)
     .or_says("no daemon is scraped")

@@ -1,16 +1,17 @@
 //! Everything that makes alerts and tells them, wired.
 
-use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use super::alertmanagers::Told;
+use super::delivery::Delivery;
 use super::supervise::Supervisor;
-use super::{alertmanagers, alerts, delivery, stopped};
+use super::{alertmanagers, delivery, stopped};
 use crate::config::Plan;
-use crate::deliver::{Outbox, Standing};
-use crate::evaluate::{Alerting, Board};
+use crate::evaluate::{Alerting, Ruleset};
 use crate::metrics::{Own, Store};
-use crate::model::Beat;
 use crate::rule::{Alerts, Silences};
 use crate::server;
 use crate::store as state;
@@ -19,18 +20,17 @@ use crate::store as state;
 pub(super) struct Alarm {
     pub(super) book: Alerts,
     pub(super) silences: Silences,
-    pub(super) outbox: Outbox,
-    alertmanagers: Vec<Standing>,
+    pub(super) delivery: Delivery,
+    pub(super) told: Told,
     /// What the evaluation runs.
     pub(super) alerting: Alerting,
-    pub(super) beats: Vec<(String, Arc<Beat>)>,
 }
 
 impl Alarm {
     /// Lets the alerts that were kept go on, and starts to tell of them, until `stop` says so.
     pub(super) fn start(
         plan: &Plan,
-        board: &Board,
+        ruleset: Ruleset,
         (state, series): (&state::Store, &Store),
         own: &Own,
         stop: &watch::Receiver<bool>,
@@ -39,19 +39,17 @@ impl Alarm {
         let book = Alerts::kept_in(state);
         let silences = Silences::kept_in(state);
         // Before anything is delivered: every alert is muted or not from here on.
-        let alerting = alerts::alerting(plan, board, &book, state, &silences, own);
-        let (outbox, mut beats) =
-            delivery::start(plan, &book, (state, series), own, stop, supervisor)?;
+        let now = (Instant::now().into_std(), SystemTime::now());
+        let alerting = Alerting::new(ruleset, (book.clone(), state), silences.clone(), now);
+        let delivery = Delivery::start(plan, &book, (state, series), own, stop, supervisor)?;
         let stop = stopped(stop.clone());
-        let (alertmanagers, more) = alertmanagers::start(plan, &book, series, stop, supervisor)?;
-        beats.extend(more);
+        let told = Told::start(plan, &book, series, stop, supervisor)?;
         Ok(Self {
             book,
             silences,
-            outbox,
-            alertmanagers,
+            delivery,
+            told,
             alerting,
-            beats,
         })
     }
 
@@ -63,10 +61,10 @@ impl Alarm {
 
     /// What the server shows of it.
     pub(super) fn shown(&self) -> server::Alerting {
-        let (outbox, alertmanagers) = (self.outbox.clone(), self.alertmanagers.clone());
+        let (outbox, alertmanagers) = (self.delivery.outbox.clone(), self.told.standings.clone());
         let receivers = move || {
             let mut receivers = outbox.receivers();
-            receivers.extend(alertmanagers.iter().map(Standing::status));
+            receivers.extend(alertmanagers.statuses());
             receivers
         };
         server::Alerting {

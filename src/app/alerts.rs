@@ -2,28 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
-
-use tokio::time::Instant;
 
 use crate::config::Plan;
-use crate::evaluate::{Alerting, Board, Runs, Scope};
+use crate::evaluate::{Board, Ruleset, Runs, Scope};
 use crate::metrics::Own;
 use crate::notify::Prepared;
-use crate::rule::{Alerts, Mutes, Pace, Silences};
-use crate::store::Store;
+use crate::rule::Pace;
 
-/// Lets the alerts in the book go on, and shows from which thresholds there are more. Nothing may be
-/// delivered before this returns.
-pub(super) fn alerting(
-    plan: &Plan,
-    board: &Board,
-    book: &Alerts,
-    store: &Store,
-    silences: &Silences,
-    own: &Own,
-) -> Alerting {
-    show_thresholds(plan, own);
+/// The rules, and what they look at.
+pub(super) fn ruleset(plan: &Plan, board: &Board) -> Ruleset {
     let groups = groups(plan);
     let runs = plan.targets.iter().map(|planned| {
         let target = &planned.target;
@@ -37,22 +24,19 @@ pub(super) fn alerting(
             group: group.cloned().flatten(),
         }
     });
-    let scope = Scope {
-        source_region: Arc::clone(&plan.region),
-        runs: runs.collect(),
-        targets: plan.targets.iter().map(|of| of.target.clone()).collect(),
-        groups: board.planned(),
-    };
-    let now = (Instant::now().into_std(), SystemTime::now());
-    let rules = plan.rules.clone();
-    Alerting::new(
-        rules,
-        scope,
-        &watchdog(plan),
-        (book.clone(), store),
-        Mutes::new(plan.maintenance.clone(), silences.clone()),
-        now,
-    )
+    let targets = plan.targets.iter();
+    let targets = targets.map(|planned| (planned.key, planned.target.clone()));
+    Ruleset {
+        rules: plan.rules.clone(),
+        scope: Scope {
+            source_region: Arc::clone(&plan.region),
+            runs: runs.collect(),
+            targets: targets.collect(),
+            groups: board.planned(),
+        },
+        watchdog: watchdog(plan),
+        maintenance: plan.maintenance.clone(),
+    }
 }
 
 /// The group of each target that is in any, by its probe and its name; `None`: it is in several.
@@ -78,8 +62,9 @@ fn watchdog(plan: &Plan) -> Vec<Arc<str>> {
     alertmanagers.map(|of| Arc::clone(&of.name)).collect()
 }
 
-/// Shows the threshold of each rule that has one for all that it is for.
-fn show_thresholds(plan: &Plan, own: &Own) {
+/// Shows the threshold of each rule that has one for all that it is for, and no other.
+pub(super) fn show_thresholds(plan: &Plan, own: &Own) {
+    own.forget_rule_thresholds();
     for rule in &plan.rules {
         let measure = rule.when.kind().measure();
         if let Some((unit, threshold)) = measure.unit.zip(measure.threshold) {

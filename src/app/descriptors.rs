@@ -1,13 +1,112 @@
-//! File descriptors are one pool: what probes take, the server and the log cannot have.
+//! File descriptors are one pool: what probes take, the server, deliveries and the log cannot have.
+//! So they are divided.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Descriptors that are not for runs: connections to the server (256), look-ups of names, files.
-const RESERVE: u64 = 512;
+use crate::metrics::Own;
+use crate::net::Shares;
+use crate::server;
 
-/// Raises this process's limit as far as it may without asking anyone.
-pub(super) fn raise_limit() {
+/// Descriptors that are not for runs: 64 for look-ups of names, 96 for deliveries, 288 for connections
+/// to the server and 64 for files.
+const RESERVE: u32 = 512;
+
+/// Raw sockets of a family that are opened ahead: pings of a plan have few sets of options.
+const RAW_SOCKETS: u32 = 8;
+
+/// Descriptors that a lane's thread opens for itself: its runtime and its alarm.
+const OF_LANE: u32 = 5;
+
+/// What may be open, of the limit of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Budget {
+    /// The limit; `None` if there is none.
+    limit: Option<u32>,
+    shares: Shares,
+    /// Connections to the server.
+    server: u32,
+}
+
+impl Budget {
+    /// Raises the limit as far as this process may without asking anyone, and divides it.
+    pub(super) fn divide() -> Self {
+        raise_limit();
+        let limit = getrlimit(Resource::Nofile).current;
+        let budget = Self::of(limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)));
+        budget.shares.divide();
+        budget
+    }
+
+    /// The shares of a limit. Where it is small, two thirds of it are for runs.
+    fn of(limit: Option<u32>) -> Self {
+        let all = limit.unwrap_or(u32::MAX);
+        let reserve = RESERVE.min(all / 3);
+        let part = |of_sixteen: u32| reserve * of_sixteen / 16;
+        Self {
+            limit,
+            shares: Shares {
+                runs: all - reserve,
+                lookups: all - part(14),
+                others: all - part(11),
+            },
+            server: part(9),
+        }
+    }
+
+    /// How many runs may be under way, of those asked for, beside what is open already and so many
+    /// lanes.
+    pub(super) fn places(self, asked: usize, lanes: usize) -> usize {
+        let lanes = OF_LANE.saturating_mul(u32::try_from(lanes).unwrap_or(u32::MAX));
+        let taken = open_now().saturating_add(lanes);
+        let room = self.shares.runs.saturating_sub(taken).max(1);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        if room < asked {
+            warn!(
+                max_in_flight = asked,
+                used = room,
+                limit = self.limit,
+                "the limit of open files allows fewer runs at once: raise it (LimitNOFILE=)"
+            );
+        }
+        asked.min(room)
+    }
+
+    /// How many connections the server may have, so that it finds a descriptor for each. A connection
+    /// that loses its place takes a moment to go, so places of one client are counted twice.
+    pub(super) fn of_server(self) -> server::Limits {
+        let limits = server::Limits::default();
+        let places = usize::try_from(self.server).unwrap_or(usize::MAX).max(2);
+        let per_address = limits.per_address.min(places / 3).max(1);
+        server::Limits {
+            connections: limits.connections.min(places - per_address),
+            per_address,
+            ..limits
+        }
+    }
+
+    /// How many raw sockets of each family may be opened ahead.
+    pub(super) fn raw_sockets(self) -> usize {
+        let few = self.limit.map_or(RAW_SOCKETS, |limit| limit / 64);
+        usize::try_from(few.clamp(1, RAW_SOCKETS)).unwrap_or(1)
+    }
+
+    /// Shows the division.
+    pub(super) fn show(self, own: &Own) {
+        for (of, most) in [
+            ("runs", self.shares.runs),
+            ("lookups", self.shares.lookups),
+            ("deliveries", self.shares.others),
+            ("all", self.limit.unwrap_or(u32::MAX)),
+        ] {
+            own.descriptors_limit
+                .with_label_values(&[of])
+                .set(most.into());
+        }
+    }
+}
+
+fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -20,26 +119,10 @@ pub(super) fn raise_limit() {
     }
 }
 
-/// How many runs may be under way, of those asked for.
-pub(super) fn places(asked: usize) -> usize {
-    let Some(limit) = getrlimit(Resource::Nofile).current else {
-        return asked;
-    };
-    let room = usize::try_from(for_runs(limit)).unwrap_or(usize::MAX);
-    if room < asked {
-        warn!(
-            max_in_flight = asked,
-            used = room,
-            limit,
-            "the limit of open files allows fewer runs at once: raise it (LimitNOFILE=)"
-        );
-    }
-    asked.min(room)
-}
-
-/// What of the limit is left for runs: all but the reserve, or half where the limit is small.
-fn for_runs(limit: u64) -> u64 {
-    limit.saturating_sub(RESERVE).max(limit / 2)
+/// How many descriptors this process has open; 0 where that cannot be seen.
+fn open_now() -> u32 {
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    u32::try_from(open).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -47,14 +130,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_always_something_left_for_the_rest() {
-        for (limit, runs) in [
-            (60, 30),
-            (1_024, 512),
-            (4_096, 3_584),
-            (u64::MAX, u64::MAX - 512),
+    fn every_use_has_a_share_of_its_own() {
+        for (limit, runs, lookups, others, server) in [
+            (60, 40, 43, 47, 11),
+            (1_024, 683, 726, 790, 191),
+            (1_536, 1_024, 1_088, 1_184, 288),
+            (4_096, 3_584, 3_648, 3_744, 288),
+            (
+                u32::MAX,
+                u32::MAX - 512,
+                u32::MAX - 448,
+                u32::MAX - 352,
+                288,
+            ),
         ] {
-            assert_eq!(for_runs(limit), runs);
+            let budget = Budget::of(Some(limit));
+            let shares = Shares {
+                runs,
+                lookups,
+                others,
+            };
+            assert_eq!(budget.shares, shares, "{limit}");
+            assert_eq!(budget.server, server, "{limit}");
+            assert!(others + server < limit, "files have some, too");
+        }
+    }
+
+    #[test]
+    fn the_server_takes_no_more_connections_than_its_share() {
+        for (limit, connections, per_address) in [(8, 1, 1), (60, 8, 3), (1_536, 256, 32)] {
+            let limits = Budget::of(Some(limit)).of_server();
+            let found = (limits.connections, limits.per_address);
+            assert_eq!(found, (connections, per_address), "{limit}");
         }
     }
 }

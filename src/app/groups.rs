@@ -59,9 +59,9 @@ struct Index<'a> {
 impl<'a> Index<'a> {
     fn new(plan: &'a Plan, pairs: &'a [Vec<PairKey>]) -> Self {
         let mut targets: HashMap<_, HashMap<_, _>> = HashMap::new();
-        for (key, planned) in (0..).zip(&plan.targets) {
+        for planned in &plan.targets {
             let of_probe = targets.entry(&*planned.target.probe).or_default();
-            of_probe.insert(&*planned.target.name, TargetKey(key));
+            of_probe.insert(&*planned.target.name, planned.key);
         }
         let mut members: HashMap<_, Vec<_>> = HashMap::new();
         let of_one_probe =
@@ -83,7 +83,10 @@ impl<'a> Index<'a> {
 
     /// `None` if nothing of the group is probed from here.
     fn brief(&self, group: &PlannedGroup, region: &Arc<str>) -> Option<Brief> {
-        let members = self.members.get(&*group.name)?;
+        let members = self.members.get(&*group.name);
+        if members.is_none() && group.discovered.is_empty() {
+            return None;
+        }
         let path = group.user_path.as_deref();
         let path = path.and_then(|probe| self.targets.get(probe));
         let mut user_path: Vec<_> = path
@@ -92,30 +95,41 @@ impl<'a> Index<'a> {
             .copied()
             .collect();
         user_path.sort_unstable();
-        let probes = members.iter();
+        let members = members.into_iter().flatten();
+        let mut probes: Vec<_> = members
+            .filter_map(|members| self.witness(group, &members.first()?.probe, members))
+            .collect();
+        for probe in &group.discovered {
+            if !probes.iter().any(|known| known.name == *probe) {
+                probes.extend(self.witness(group, probe, &[]));
+            }
+        }
         Some(Brief {
             group: group.clone(),
             source_region: Arc::clone(region),
             user_path,
-            probes: probes
-                .filter_map(|members| self.witness(group, members))
-                .collect(),
+            probes,
         })
     }
 
-    /// The probe of these members; there is always one.
-    fn witness(&self, group: &PlannedGroup, members: &[GroupMember]) -> Option<Witness> {
-        let probe = self.probes.get(&*members.first()?.probe)?;
-        let names = self.targets.get(&*probe.name)?;
+    /// The probe of these members, which may be none yet; there is always such a probe.
+    fn witness(
+        &self,
+        group: &PlannedGroup,
+        probe: &str,
+        members: &[GroupMember],
+    ) -> Option<Witness> {
+        let probe = self.probes.get(probe)?;
+        let names = self.targets.get(&*probe.name);
         let targets = |region: &Arc<str>| -> Vec<TargetKey> {
             let there = members.iter().filter(|of| of.target_region == *region);
             there
-                .filter_map(|member| names.get(&*member.target).copied())
+                .filter_map(|member| names?.get(&*member.target).copied())
                 .collect()
         };
         let standbys: Vec<_> = group.standbys.iter().map(targets).collect();
         let tls = |targets: &Vec<TargetKey>| {
-            let mut targets = targets.iter().map(|key| &self.plan.targets[key.index()]);
+            let mut targets = targets.iter().filter_map(|key| self.plan.target(*key));
             targets.any(|target| target.probe.shape().facts.tls)
         };
         let pairs = self.pairs.get(&(&*group.name, &*probe.name));
@@ -125,6 +139,7 @@ impl<'a> Index<'a> {
             interval: probe.interval,
             timeout: probe.timeout,
             primary: targets(&group.primary),
+            expected: group.discovered.contains(&probe.name),
             tls: standbys.iter().map(tls).collect(),
             standbys,
             pairs: pairs.map(|pairs| pairs.to_vec()).unwrap_or_default(),

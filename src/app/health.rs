@@ -1,7 +1,7 @@
 //! What is wrong with this daemon now: the one answer for `/-/healthy`, the heartbeat, and systemd.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::config::Plan;
 use crate::deliver::Outbox;
 use crate::evaluate::Progress;
+use crate::metrics::Own;
 use crate::model::Beat;
 use crate::store::Store;
 
@@ -24,15 +25,18 @@ const INTERVALS: u32 = 3;
 /// And for so long at least: a run may take up to its interval to end.
 const SHORTEST: Duration = Duration::from_mins(1);
 
-/// The signs of life of the daemon's parts, with their names.
+/// The signs of life of parts of the daemon, with their names.
 pub(super) type Beats = Vec<(String, Arc<Beat>)>;
 
 /// What shows whether everything goes on.
 pub(super) struct Health {
+    /// Of what is there from the start to the end. Those of what tells the receivers come and go with
+    /// the configuration: the outbox has them.
     pub(super) beats: Beats,
     pub(super) progress: Arc<Progress>,
     /// For how long no run may have been taken in; `None` if nothing is probed from here.
-    pub(super) patience: Option<Duration>,
+    pub(super) patience: Mutex<Option<Duration>>,
+    pub(super) own: Arc<Own>,
     pub(super) state: Store,
     pub(super) outbox: Outbox,
 }
@@ -46,7 +50,8 @@ pub(super) fn patience(plan: &Plan) -> Option<Duration> {
 impl Health {
     /// Whether every part has made its first step.
     pub(super) fn began(&self) -> bool {
-        let beats = self.beats.iter().map(|(_, beat)| &**beat);
+        let delivery = self.outbox.beats();
+        let beats = self.beats.iter().chain(&delivery).map(|(_, beat)| &**beat);
         beats.chain(self.state.beat()).all(Beat::began) && self.progress.began()
     }
 
@@ -55,10 +60,9 @@ impl Health {
     /// What others do to it is none: receivers and names that do not answer, a disk that hangs.
     pub(super) fn stuck(&self) -> Option<String> {
         let now = Instant::now().into_std();
-        let silent = self
-            .beats
-            .iter()
-            .map(|(name, beat)| (&**name, beat.silence(now)));
+        let delivery = self.outbox.beats();
+        let beats = self.beats.iter().chain(&delivery);
+        let silent = beats.map(|(name, beat)| (&**name, beat.silence(now)));
         let evaluation = ("evaluation", self.progress.since_looked());
         let state = self.state.beat();
         let state = state.filter(|_| self.state.writing(now).is_none());
@@ -71,13 +75,23 @@ impl Health {
             ));
         }
         let age = self.last_run()?;
-        let is_silent = self.patience.is_some_and(|patience| age > patience);
+        let is_silent = self.patience().is_some_and(|patience| age > patience);
         is_silent.then(|| format!("no run was taken in for {}", Seconds(age)))
     }
 
     /// How long ago the outcome of a run was last taken in; `None` if nothing is probed from here.
     pub(super) fn last_run(&self) -> Option<Duration> {
-        self.patience.map(|_| self.progress.since_taken_in())
+        self.patience().map(|_| self.progress.since_taken_in())
+    }
+
+    /// From now on it is as this plan has it.
+    pub(super) fn follow(&self, plan: &Plan) {
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        *patience = self::patience(plan);
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        *self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is wrong around the daemon, and no new start would mend.
@@ -94,7 +108,13 @@ impl Health {
                 )
             })
         });
-        of_disk.into_iter().chain(receivers).collect()
+        let refused = self.own.config_last_reload_successful.get() == 0;
+        let refused = refused.then(|| {
+            "the configuration that was last read is not good, and the one before it in force"
+                .to_owned()
+        });
+        let all = of_disk.into_iter().chain(refused).chain(receivers);
+        all.collect()
     }
 }
 
@@ -124,9 +144,6 @@ impl fmt::Display for Seconds {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::deliver::{Deliver, Settings};
-    use crate::metrics::Own;
-    use crate::rule::Alerts;
     use crate::store::test_disk::TestDisk;
 
     /// The health of these parts.
@@ -136,18 +153,17 @@ pub(super) mod tests {
         state: Store,
     ) -> Health {
         let own = Own::new("1", "a", UNIX_EPOCH).expect("declared right");
-        let book = Alerts::kept_in(&state);
-        let settings = Settings::new("here".into());
-        let deliver = Deliver::new(&book, &state, Vec::new(), settings, &own);
+        own.configured("0", UNIX_EPOCH);
         let beats = beats.iter();
         Health {
             beats: beats
                 .map(|(name, beat)| ((*name).to_owned(), Arc::clone(beat)))
                 .collect(),
             progress: Arc::new(Progress::new(1)),
-            patience: patience.map(Duration::from_secs),
+            patience: Mutex::new(patience.map(Duration::from_secs)),
+            own: own.into(),
             state,
-            outbox: deliver.outbox(),
+            outbox: Outbox::default(),
         }
     }
 

@@ -7,42 +7,54 @@ use tokio::sync::watch;
 use super::health::Health;
 use super::supervise::Supervisor;
 use crate::config::Plan;
-use crate::deliver::{Check, Heart};
+use crate::deliver::{Check, Heart, Service};
 use crate::metrics::Own;
-use crate::notify::Heartbeat;
 
-/// What the plan says of it.
-pub(super) struct Planned {
-    heartbeat: Arc<Heartbeat>,
+/// Who waits for heartbeats, if anybody does: to be changed with the configuration.
+pub(super) struct Heartbeats {
+    service: watch::Sender<Option<Service>>,
     source_region: Arc<str>,
 }
 
-impl Planned {
-    /// `None` if there is nobody to be told.
-    pub(super) fn of(plan: &Plan) -> Option<Self> {
-        Some(Self {
-            heartbeat: Arc::clone(plan.heartbeat.as_ref()?),
+impl Heartbeats {
+    /// As it is planned.
+    pub(super) fn of(plan: &Plan) -> Self {
+        Self {
+            service: watch::Sender::new(service(plan)),
             source_region: Arc::clone(&plan.region),
-        })
+        }
     }
 
-    /// Starts the thread.
+    /// Starts the thread, which is there also while nobody waits for them.
     pub(super) fn start(
-        self,
+        &self,
         health: &Arc<Health>,
         own: &Arc<Own>,
         stopped: &watch::Receiver<bool>,
         supervisor: &mut Supervisor,
     ) -> Result<(), String> {
         let heart = Heart {
-            heartbeat: self.heartbeat,
-            source_region: self.source_region,
+            service: self.service.subscribe(),
+            source_region: Arc::clone(&self.source_region),
             check: check(Arc::clone(health)),
             own: Arc::clone(own),
         };
         let stop = super::stopped(stopped.clone());
         supervisor.thread("heartbeat", move || heart.beat(stop))
     }
+
+    /// From now on it is as this plan has it.
+    pub(super) fn follow(&self, plan: &Plan) {
+        self.service.send_replace(service(plan));
+    }
+}
+
+fn service(plan: &Plan) -> Option<Service> {
+    let planned = plan.heartbeat.as_ref()?;
+    Some(Service {
+        heartbeat: Arc::clone(&planned.prepared),
+        same: planned.same,
+    })
 }
 
 /// Whether everything goes on, and how long ago a run was taken in.

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use super::discovery;
 use crate::deliver::Outbox;
+use crate::discover::Figures;
 use crate::evaluate::{Board, HealthOf};
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::GroupReport;
@@ -24,6 +26,7 @@ pub(super) struct Sources {
     pub(super) book: Alerts,
     pub(super) outbox: Outbox,
     pub(super) series: Arc<Store>,
+    pub(super) discovered: Figures,
 }
 
 impl Sources {
@@ -35,6 +38,8 @@ impl Sources {
             let figures = outbox.figures();
             let oldest = figures.iter().filter_map(|of| of.oldest_timestamp_seconds);
             let dropped = figures.iter().flat_map(|of| &of.dropped);
+            // What an operator has taken out is no fault.
+            let dropped = dropped.filter(|(reason, _)| *reason != "operator");
             Health {
                 durable: state.counters().durable,
                 tilts: 0,
@@ -42,6 +47,7 @@ impl Sources {
                 notifications_dropped: dropped.map(|(_, count)| count).sum(),
                 oldest_notification_timestamp_seconds: oldest.reduce(f64::min),
                 log_lines_dropped: log_lines_dropped(),
+                runs_without_resources: 0,
             }
         })
     }
@@ -54,9 +60,8 @@ impl Sources {
         if !self.series.happened(self.board.past()) {
             tracing::error!("a bug: a group has no place on the page, please report it");
         }
-        if !self.series.notified(self.outbox.figures()) {
-            tracing::error!("a bug: a receiver has no place on the page, please report it");
-        }
+        self.series.notified(self.outbox.figures());
+        discovery::show(&self.discovered, own);
         // What always fires is no news.
         let mut alerts = self.book.all();
         alerts.retain(|alert| *alert.rule != *WATCHDOG);

@@ -45,7 +45,7 @@ fn set(
 }
 
 fn member(plan: &Plan, target: TargetKey, region: &Arc<str>, pair: Option<PairKey>) -> Member {
-    let planned = plan.targets.get(target.index());
+    let planned = plan.target(target);
     Member {
         target,
         region: Arc::clone(region),

@@ -1,4 +1,4 @@
-//! The signals that end the daemon.
+//! The signals that the daemon acts on.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -6,6 +6,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+}
+
+/// SIGHUP, which asks for the configuration to be read again. From now on it no longer kills the
+/// process.
+pub(super) fn hangups() -> Result<Signal, String> {
+    signal(SignalKind::hangup()).map_err(|e| format!("cannot listen for signals: {e}"))
 }
 
 impl Signals {

@@ -74,10 +74,10 @@ fn listener(socket: OwnedFd) -> io::Result<Listener> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         match socket_domain(&socket)? {
             AddressFamily::INET | AddressFamily::INET6 => {
-                return tokio::net::TcpListener::from_std(socket.into()).map(Listener::Tcp);
+                return Ok(Listener::Tcp(socket.into()));
             }
             AddressFamily::UNIX => {
-                return tokio::net::UnixListener::from_std(socket.into()).map(Listener::Unix);
+                return Ok(Listener::Unix(socket.into()));
             }
             _ => {}
         }
@@ -133,8 +133,8 @@ mod tests {
         assert_eq!(of(&variables), Ok(named));
     }
 
-    #[tokio::test]
-    async fn only_streams_that_listen_are_served() {
+    #[test]
+    fn only_streams_that_listen_are_served() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("s");
         let local = UnixListener::bind(&path).expect("bound");

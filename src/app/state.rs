@@ -16,6 +16,7 @@ const VARIABLE: &str = "STATE_DIRECTORY";
 pub(super) struct State {
     store: Store,
     writer: Option<Writer>,
+    folder: Option<PathBuf>,
 }
 
 impl State {
@@ -28,13 +29,22 @@ impl State {
             return Ok(Self {
                 store: Store::in_memory(),
                 writer: None,
+                folder: None,
             });
         };
         let (store, writer) = Store::open(&folder).map_err(|error| error.to_string())?;
         let bytes = store.counters().bytes;
         info!(folder = %folder.display(), bytes, "opened the state");
-        let writer = Some(writer);
-        Ok(Self { store, writer })
+        Ok(Self {
+            store,
+            writer: Some(writer),
+            folder: Some(folder),
+        })
+    }
+
+    /// Where it is kept.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// Starts the thread that writes; it ends when the store is closed.

@@ -14,6 +14,7 @@ use super::health::Health;
 use super::systemd::{Systemd, status};
 use crate::config::Plan;
 use crate::evaluate::{Board, Progress};
+use crate::metrics::Own;
 use crate::model::ReadyState;
 
 /// Between two looks, and two texts, at least.
@@ -25,8 +26,7 @@ const START: Duration = Duration::from_millis(20);
 /// Of what is wrong, so much is told.
 const MOST: usize = 3;
 
-/// Tells systemd, on the runtime of the evaluation and the server: a runtime that stands still is
-/// silent.
+/// Tells systemd, on the runtime of the evaluation: a runtime that stands still is silent.
 pub(super) struct Status {
     systemd: Arc<Systemd>,
     health: Arc<Health>,
@@ -146,24 +146,29 @@ impl Told {
 /// How things stand, in one line.
 pub(super) struct Summary {
     region: Arc<str>,
-    targets: usize,
+    own: Arc<Own>,
     progress: Arc<Progress>,
     board: Arc<Board>,
 }
 
 impl Summary {
     /// Of what is planned, and what becomes of it.
-    pub(super) fn of(plan: &Plan, progress: &Arc<Progress>, board: &Arc<Board>) -> Self {
+    pub(super) fn of(
+        plan: &Plan,
+        own: &Arc<Own>,
+        progress: &Arc<Progress>,
+        board: &Arc<Board>,
+    ) -> Self {
         Self {
             region: Arc::clone(&plan.region),
-            targets: plan.targets.len(),
+            own: Arc::clone(own),
             progress: Arc::clone(progress),
             board: Arc::clone(board),
         }
     }
 
     fn text(&self) -> String {
-        let (region, targets) = (&self.region, self.targets);
+        let (region, targets) = (&self.region, self.own.targets.get());
         let s = if targets == 1 { "" } else { "s" };
         let mut text = format!("{region}: {targets} target{s}");
         let unseen = self.progress.unseen();
@@ -311,7 +316,10 @@ mod tests {
         health.progress.look(now());
         let summary = Summary {
             region: "eu-west".into(),
-            targets: 120,
+            own: {
+                health.own.targets.set(120);
+                Arc::clone(&health.own)
+            },
             progress: Arc::clone(&health.progress),
             board: Arc::new(Board::new(Vec::new())),
         };

@@ -6,6 +6,21 @@ use std::future::Future;
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
 
+/// How a thread ended.
+pub(super) struct Ended(Result<(), String>);
+
+impl From<()> for Ended {
+    fn from((): ()) -> Self {
+        Self(Ok(()))
+    }
+}
+
+impl From<Result<(), String>> for Ended {
+    fn from(result: Result<(), String>) -> Self {
+        Self(result)
+    }
+}
+
 /// Holds what must not end.
 #[derive(Default)]
 pub(super) struct Supervisor {
@@ -25,7 +40,7 @@ impl Supervisor {
     }
 
     /// Runs an essential task on a thread and a runtime of its own.
-    pub(super) fn thread<F: Future<Output = ()>>(
+    pub(super) fn thread<F: Future<Output: Into<Ended>>>(
         &mut self,
         name: &str,
         work: impl FnOnce() -> F + Send + 'static,
@@ -39,12 +54,12 @@ impl Supervisor {
             .name(name.to_owned())
             .spawn(move || {
                 // A panic drops the sender, which tells as much.
-                runtime.block_on(async { work().await });
-                let _ = ended.send(());
+                let Ended(result) = runtime.block_on(async { work().await }).into();
+                let _ = ended.send(result);
             })
             .map_err(|e| format!("cannot start a thread: {e}"))?;
         self.task(name, async {
-            end.await.map_err(|_| "it panicked".to_owned())
+            end.await.map_err(|_| "it panicked".to_owned()).flatten()
         });
         Ok(())
     }
@@ -88,6 +103,8 @@ impl Supervisor {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     #[tokio::test]
@@ -100,11 +117,20 @@ mod tests {
             "fails ended before its time: no reason"
         );
         supervisor
-            .thread("panics", || async { panic!("a bug") })
+            .thread("panics", || {
+                std::future::poll_fn(|_| -> Poll<()> { panic!("a bug") })
+            })
             .expect("started");
         assert_eq!(
             supervisor.first_end().await,
             "panics ended before its time: it panicked"
+        );
+        supervisor
+            .thread("fails", || async { Err("no reason".to_owned()) })
+            .expect("started");
+        assert_eq!(
+            supervisor.first_end().await,
+            "fails ended before its time: no reason"
         );
     }
 }

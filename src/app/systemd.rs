@@ -55,6 +55,15 @@ impl Systemd {
     }
 }
 
+/// The assignment of the moment by the monotonic clock, which belongs to `RELOADING=1`.
+pub(super) fn moment() -> String {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    format!(
+        "MONOTONIC_USEC={}",
+        now.tv_sec * 1_000_000 + now.tv_nsec / 1000
+    )
+}
+
 /// An assignment of a text, which is kept from being another assignment.
 pub(super) fn status(text: &str) -> String {
     format!("STATUS={}", text.replace(char::is_control, " "))

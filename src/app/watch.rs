@@ -1,13 +1,13 @@
 //! Who wants to know whether the daemon goes on: the service that waits for its heartbeat, and
 //! systemd.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::health::{self, Beats, Health};
-use super::heartbeat;
+use super::heartbeat::Heartbeats;
 use super::status::{Status, Summary};
 use super::stopped;
 use super::supervise::Supervisor;
@@ -20,7 +20,7 @@ use crate::store::Store;
 
 /// Those who are there.
 pub(super) struct Watchers {
-    heartbeat: Option<heartbeat::Planned>,
+    heartbeats: Heartbeats,
     systemd: Option<Arc<Systemd>>,
     summary: Summary,
     progress: Arc<Progress>,
@@ -31,14 +31,15 @@ impl Watchers {
     /// Those that are planned, and systemd.
     pub(super) fn of(
         plan: &Plan,
+        own: &Arc<Own>,
         progress: &Arc<Progress>,
         board: &Arc<Board>,
         systemd: Option<Arc<Systemd>>,
     ) -> Self {
         Self {
-            heartbeat: heartbeat::Planned::of(plan),
+            heartbeats: Heartbeats::of(plan),
             systemd,
-            summary: Summary::of(plan, progress, board),
+            summary: Summary::of(plan, own, progress, board),
             progress: Arc::clone(progress),
             patience: health::patience(plan),
         }
@@ -52,21 +53,20 @@ impl Watchers {
         own: &Arc<Own>,
         stop: &watch::Receiver<bool>,
         supervisor: &mut Supervisor,
-    ) -> Result<Arc<Health>, String> {
+    ) -> Result<(Arc<Health>, Heartbeats), String> {
         let health = Arc::new(Health {
             beats,
             progress: self.progress,
-            patience: self.patience,
+            patience: Mutex::new(self.patience),
+            own: Arc::clone(own),
             state: state.clone(),
             outbox,
         });
-        if let Some(heartbeat) = self.heartbeat {
-            heartbeat.start(&health, own, stop, supervisor)?;
-        }
+        self.heartbeats.start(&health, own, stop, supervisor)?;
         if let Some(systemd) = self.systemd {
             let status = Status::new(systemd, Arc::clone(&health), self.summary);
             supervisor.task("status", status.tell(stopped(stop.clone())));
         }
-        Ok(health)
+        Ok((health, self.heartbeats))
     }
 }

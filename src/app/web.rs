@@ -41,6 +41,11 @@ impl WebConfig {
         })
     }
 
+    /// The file and those that it names.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.seen.iter().map(|seen| &*seen.path)
+    }
+
     /// What is in force, from now on. A thread of its own looks at the files: a file system that hangs
     /// holds up nothing else.
     pub(super) fn start(

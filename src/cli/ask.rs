@@ -28,6 +28,8 @@ use crate::server::ORDER_HEADER;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of an answer: some thousand checks, or all that is kept of the past of several hundred groups.
 const MAX_BODY: u64 = 32 << 20;
+/// Where a daemon says whether it makes progress.
+const HEALTHY: [&str; 2] = ["-", "healthy"];
 const HTTP1: &[u8] = b"http/1.1";
 
 /// A daemon that can be asked.
@@ -118,10 +120,15 @@ impl Daemon {
 
     /// Where a part of the API is.
     fn part(&self, names: &[&str]) -> Url {
+        self.page(&[&["api", "v1"], names].concat())
+    }
+
+    /// Where a page is.
+    fn page(&self, names: &[&str]) -> Url {
         let mut url = self.url.clone();
         // An error would be a URL that has no path, which http and https have.
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["api", "v1"]).extend(names);
+            path.pop_if_empty().extend(names);
         }
         url
     }
@@ -177,6 +184,19 @@ impl Client {
         self.send(daemon, request(&daemon.part(names))).await
     }
 
+    /// Whether every part of the daemon makes progress; the error says which does not, or why that is
+    /// not known.
+    pub(super) async fn healthy(&self, daemon: &Daemon) -> Result<(), String> {
+        let answer = self.answer(daemon, request(&daemon.page(&HEALTHY))).await?;
+        match answer.status {
+            StatusCode::OK => Ok(()),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Err(String::from_utf8_lossy(&answer.body).trim_end().to_owned())
+            }
+            status => Err(refusal(status, &answer.body)),
+        }
+    }
+
     /// What the daemon says to an order.
     pub(super) async fn order(
         &self,
@@ -187,7 +207,21 @@ impl Client {
         self.send(daemon, ordered(&daemon.part(names), order)).await
     }
 
+    /// What the daemon says to the order to read its configuration again.
+    pub(super) async fn reload(&self, daemon: &Daemon) -> Result<Vec<u8>, String> {
+        let url = daemon.page(&["-", "reload"]);
+        self.send(daemon, ordered(&url, Vec::new())).await
+    }
+
     async fn send(&self, daemon: &Daemon, request: Prepared) -> Result<Vec<u8>, String> {
+        let answer = self.answer(daemon, request).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            status => Err(refusal(status, &answer.body)),
+        }
+    }
+
+    async fn answer(&self, daemon: &Daemon, request: Prepared) -> Result<Answer, String> {
         let mut request = request.map_err(|error| error.to_string())?;
         if let Some(credentials) = &daemon.credentials {
             let headers = request.headers_mut();
@@ -195,11 +229,7 @@ impl Client {
         }
         let asked = tokio::time::timeout(TIMEOUT, self.exchange(daemon, request)).await;
         let asked = asked.map_err(|_| format!("no answer within {}s", TIMEOUT.as_secs()))?;
-        let answer = asked.map_err(|failure| failure.detail.to_string())?;
-        match answer.status {
-            StatusCode::OK => Ok(answer.body),
-            status => Err(refusal(status, &answer.body)),
-        }
+        asked.map_err(|failure| failure.detail.to_string())
     }
 
     async fn exchange(

@@ -1,12 +1,20 @@
 //! `hotspare check`: what is wrong, or what would be measured and what this host lacks for it.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::Args;
+
 use super::ConfigArguments;
+use crate::app::WebConfig;
 use crate::config::host::{self, Lack, Patience};
 use crate::config::{Plan, Shared, summary};
+use crate::discover::{SourceFigures, Which};
+
+/// Targets of a source that are not probed and told one by one.
+const SHOWN: usize = 20;
 
 /// How long names may take to resolve.
 const PATIENCE: Patience = Patience {
@@ -14,27 +22,92 @@ const PATIENCE: Patience = Patience {
     all: Duration::from_secs(20),
 };
 
-pub(super) fn check(arguments: &ConfigArguments) -> ExitCode {
-    let (plan, shared) = match super::plan(arguments) {
-        Ok(planned) => planned,
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+
+    /// Check this web configuration too, with the certificates and keys that it names.
+    #[arg(
+        long = "web.config.file",
+        env = "HOTSPARE_WEB_CONFIG_FILE",
+        value_name = "FILE"
+    )]
+    web_config_file: Option<PathBuf>,
+
+    /// Also ask for targets over HTTP and in DNS; lists in files are always read.
+    #[arg(long)]
+    discover: bool,
+}
+
+pub(super) fn check(arguments: &Arguments) -> ExitCode {
+    let which = if arguments.discover {
+        Which::All
+    } else {
+        Which::Files
+    };
+    // Both are read, so that whoever mends them knows of everything.
+    let planned = super::plan(&arguments.config, which);
+    if let Err(problems) = WebConfig::read(arguments.web_config_file.clone()) {
+        return super::refuse(&problems);
+    }
+    let (plan, shared, discovery) = match planned {
+        Ok(planned) => (planned.plan, planned.shared, planned.discovery),
         Err(code) => return code,
     };
+    let sources = discovery.figures().all();
     let lacks = match super::runtime() {
         Ok(runtime) => runtime.block_on(lacks(&plan, &shared)),
         Err(why) => return super::fail(&why),
     };
     // A closed pipe (`hotspare check | head`) is no failure of the check.
-    let _ = report(&plan, &lacks, &mut std::io::stdout());
+    let _ = report(&plan, &sources, &lacks, &mut std::io::stdout());
     ExitCode::SUCCESS
 }
 
-fn report(plan: &Plan, lacks: &[Lack], out: &mut impl Write) -> io::Result<()> {
+fn report(
+    plan: &Plan,
+    sources: &[SourceFigures],
+    lacks: &[Lack],
+    out: &mut impl Write,
+) -> io::Result<()> {
     write!(out, "{}", summary::text(plan))?;
+    discovered(plan, sources, out)?;
     for warning in plan.warnings.iter() {
         writeln!(out, "\nwarning: {warning}")?;
     }
     for lack in lacks {
         writeln!(out, "\nthis host: {lack}")?;
+    }
+    Ok(())
+}
+
+/// What each source gave, and what of it is not probed.
+fn discovered(plan: &Plan, sources: &[SourceFigures], out: &mut impl Write) -> io::Result<()> {
+    for source in &plan.discovered {
+        let id = &source.id;
+        let figures = sources.iter().find(|of| of.id == *id);
+        let fault = figures.and_then(|of| of.fault.as_deref());
+        match (source.given, fault) {
+            (Some(given), _) => {
+                let taken = source.taken;
+                writeln!(out, "\n{id}: {given} targets, {taken} of them are probed")?;
+            }
+            (None, Some(_)) => writeln!(out, "\n{id}: no targets")?,
+            (None, None) if !source.asked => {
+                writeln!(out, "\n{id}: not asked from {}", plan.region)?;
+            }
+            (None, None) => writeln!(out, "\n{id}: not asked: do so with --discover")?,
+        }
+        if let Some(fault) = fault {
+            writeln!(out, "  {fault}")?;
+        }
+        for refusal in source.refused.iter().take(SHOWN) {
+            writeln!(out, "  not probed: {refusal}")?;
+        }
+        if let Some(more) = source.refused.len().checked_sub(SHOWN + 1) {
+            writeln!(out, "  and {} more are not probed", more + 1)?;
+        }
     }
     Ok(())
 }

@@ -110,10 +110,20 @@ impl Daemons {
         line: impl Fn(&T) -> String,
     ) -> Result<String, Failed> {
         let order = serde_json::to_vec(order).map_err(|error| Failed::Daemon(error.to_string()))?;
-        let each = self.each(&async |client: &Client, daemon: &Daemon| {
+        let order = async |client: &Client, daemon: &Daemon| {
             let body = client.order(daemon, names, order.clone()).await?;
             read::<T>(&body)
-        })?;
+        };
+        self.told(&order, line)
+    }
+
+    /// Does something with every daemon, and tells what came of each in a line.
+    pub(super) fn told<T>(
+        &self,
+        work: &impl AsyncFn(&Client, &Daemon) -> Result<T, String>,
+        line: impl Fn(&T) -> String,
+    ) -> Result<String, Failed> {
+        let each = self.each(work)?;
         let refused = each.iter().any(|(_, came)| came.is_err());
         let mut text = String::new();
         for (url, came) in each {

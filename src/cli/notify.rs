@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::{ConfigArguments, USAGE};
 use crate::config::{Plan, PlannedReceiver};
+use crate::discover::Which;
 use crate::model::{Alert, AlertState, Labels};
 use crate::notify::{
     Denial, Member, Notification, Notifier, Prepared, Refusal, RefusalReason, Stated,
@@ -42,8 +43,8 @@ pub(super) struct TestArguments {
 
 pub(super) fn notify(command: &Command) -> ExitCode {
     let Command::Test(arguments) = command;
-    let (plan, _) = match super::plan(&arguments.config) {
-        Ok(planned) => planned,
+    let plan = match super::plan(&arguments.config, Which::Files) {
+        Ok(planned) => planned.plan,
         Err(code) => return code,
     };
     let receivers = &plan.receivers;

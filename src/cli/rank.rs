@@ -17,6 +17,7 @@ use self::progress::Progress;
 use super::daemons::{Daemons, Format, ask, finish, to_json};
 use super::{ConfigArguments, fail, misused};
 use crate::config::Plan;
+use crate::discover::Which;
 use crate::model::duration;
 use crate::model::ranking::Table;
 
@@ -121,10 +122,15 @@ fn measured(
     arguments: &Arguments,
     candidates: impl Fn(&Plan) -> Result<Candidates, String>,
 ) -> ExitCode {
-    let plan = match super::plan(&arguments.config) {
-        Ok((plan, _)) => plan,
+    let (plan, discovery) = match super::plan(&arguments.config, Which::All) {
+        Ok(planned) => (planned.plan, planned.discovery),
         Err(code) => return code,
     };
+    for of in discovery.figures().all() {
+        if let Some(fault) = of.fault {
+            fail(&format!("warning: {}: {fault}", of.id));
+        }
+    }
     let candidates = match candidates(&plan) {
         Ok(candidates) => candidates,
         Err(why) => return misused(&why),

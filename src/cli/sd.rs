@@ -62,19 +62,34 @@ fn lacking(regions: &[Region]) -> Option<String> {
         .then(|| format!("not in the list, without a `daemon`: {}", names.join(", ")))
 }
 
-/// Puts a whole new file in the place of the old one: whoever reads it, reads one of the two.
+/// Puts a whole new file in the place of the old one, with its mode: whoever reads it, reads one of the
+/// two. A link stays, and the file that it leads to is replaced.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let file = target(file);
     let mut beside = file.as_os_str().to_owned();
-    // Not what a pattern like `*.json` finds.
-    beside.push(format!(".{}.tmp", std::process::id()));
+    // Not what a pattern like `*.json` finds, nor a name for which somebody could have a link ready.
+    beside.push(format!(".{:032x}.tmp", fastrand::u128(..)));
     let beside = PathBuf::from(beside);
-    let written = File::create(&beside).and_then(|mut new| {
-        new.write_all(text.as_bytes())?;
+    let mode = fs::metadata(&file).ok().map(|old| old.permissions());
+    let mut new = File::create_new(&beside)?;
+    let written = new.write_all(text.as_bytes()).and_then(|()| {
+        mode.map_or(Ok(()), |mode| new.set_permissions(mode))?;
         new.sync_all()?;
-        fs::rename(&beside, file)
+        fs::rename(&beside, &file)
     });
     if written.is_err() {
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+/// Where the path leads, be there a file yet or not.
+fn target(path: &Path) -> PathBuf {
+    if let Ok(target) = path.canonicalize() {
+        return target;
+    }
+    match (path.read_link(), path.parent()) {
+        (Ok(link), Some(folder)) => folder.join(link),
+        _ => path.to_owned(),
+    }
 }

@@ -11,6 +11,8 @@ use std::path::{Component, Path, PathBuf};
 use glob::{MatchOptions, Pattern};
 use rustix::fs::{Mode, OFlags};
 
+use crate::files::advice;
+
 /// Bytes that one file may have.
 const MAX_BYTES: u64 = 4 << 20;
 /// Files that may be included.
@@ -18,7 +20,10 @@ const MAX_FILES: usize = 256;
 
 /// The text of the main file, which may be a pipe.
 pub(super) fn read_main(path: &Path) -> Result<String, String> {
-    read(File::open(path).map_err(|e| format!("cannot read the file: {e}"))?)
+    read(File::open(path).map_err(|e| {
+        let advice = advice(path, &e);
+        format!("cannot read the file: {e}{advice}")
+    })?)
 }
 
 fn read(file: File) -> Result<String, String> {

@@ -7,9 +7,10 @@ use std::time::SystemTime;
 use ::config::{Map, Source as _, Value, ValueKind};
 
 use super::environment::{Layer, Overrides, variables};
-use super::place::{Lines, Path, Places, Source, Spot};
+use super::place::{Lines, Path, Place, Places, Source, Spot};
 use super::problem::{Problem, Problems, choices};
-use super::{Config, Region, document, include, schema, strict, validate};
+use super::{Config, Discovered, Region, document, include, schema, strict, validate};
+use crate::model::Digest;
 
 /// An element of one of the lists that the files have in common, and where it is from.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ impl Element {
 }
 
 /// The parts of the files.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Parts {
     main: Map<String, Value>,
     regions: Vec<Element>,
@@ -65,14 +66,112 @@ struct Parts {
     rules: Vec<Element>,
     receivers: Vec<Element>,
     files: Vec<PathBuf>,
+    hash: Digest,
 }
 
-/// Reads everything. The configuration is good only if there are no problems; otherwise it holds
-/// what could be read, so that more can be said about it.
-pub(super) fn read(path: &FilePath, overrides: &Overrides) -> (Config, Problems) {
-    let mut reader = Reader::default();
-    let readable = reader.main_file(path).is_some();
-    reader.finish(readable, overrides)
+/// What the files, the environment and the flags say, as it was when they were read.
+#[derive(Debug)]
+pub struct Document {
+    places: Arc<Places>,
+    /// What is wrong with the files as such.
+    problems: Problems,
+    warnings: Problems,
+    parts: Parts,
+    settings: Map<String, Value>,
+    readable: bool,
+}
+
+impl Document {
+    /// Reads the main file, those that it includes, and what lies over them. What is wrong is told with
+    /// everything else, when it is planned.
+    pub fn read(path: &FilePath, overrides: &Overrides) -> Self {
+        let mut reader = Reader::default();
+        let readable = reader.main_file(path).is_some();
+        let settings = reader.layers(overrides);
+        Self {
+            places: Arc::new(reader.places),
+            problems: reader.problems,
+            warnings: reader.warnings,
+            parts: reader.parts,
+            settings,
+            readable,
+        }
+    }
+
+    /// Says which of the lists that are needed are empty.
+    fn lacking(&self, main: &Place, problems: &mut Problems) {
+        let parts = &self.parts;
+        for (key, list) in [("regions", &parts.regions), ("probes", &parts.probes)] {
+            // A file that cannot be read says nothing about what it lacks.
+            if self.readable && list.is_empty() && !problems.names(0, &Path::root(key)) {
+                let message = format!("there are no {key}");
+                problems.push(Problem::new(main.clone(), &Path::root(key), message));
+            }
+        }
+    }
+
+    /// Checks everything. The configuration is good only if there are no problems; otherwise it holds
+    /// what could be read, so that more can be said about it.
+    pub(super) fn config(&self, discovered: &Discovered) -> (Config, Problems) {
+        let main = self.places.place(Source::MAIN, Spot::default());
+        let (settings, parts) = (&self.settings, &self.parts);
+        let mut problems = self.problems.clone();
+        self.lacking(&main, &mut problems);
+        let mut check = validate::Check {
+            places: &self.places,
+            problems: &mut problems,
+            warnings: Problems::default(),
+            now: SystemTime::now(),
+        };
+        let regions = check.regions(&parts.regions);
+        let region = check.region(settings, &regions, main);
+        let defaults = check.defaults(settings);
+        let limits = check.limits(settings);
+        let state_dir = check.state_dir(settings);
+        let folder = parts.files.first().and_then(|file| file.parent());
+        let heartbeat = check.heartbeat(settings, folder);
+        let named = validate::names(&parts.probes);
+        let mut probes = check.probes(parts.probes.clone(), &regions, &defaults);
+        check.targets(&probes, &regions, &limits);
+        let room = (&*regions, &limits);
+        let discovered = validate::discovered(&mut probes, discovered, room, region.as_ref());
+        let groups = check.groups(&parts.groups, &regions, &named, &probes);
+        let receiver_names = validate::names(&parts.receivers);
+        let known = validate::Known {
+            regions: &regions,
+            probe_names: &named,
+            probes: &probes,
+            group_names: &validate::names(&parts.groups),
+            groups: &groups,
+            receivers: Some(&receiver_names),
+        };
+        let rules = check.rules(&parts.rules, &known);
+        let maintenance = check.maintenance(&parts.maintenance, &known, (&parts.rules, &rules));
+        let receivers = check.receivers(&parts.receivers);
+        let alerting = check.alerting(settings, &receiver_names);
+        let mut warnings = check.warnings;
+        warnings.extend(self.warnings.clone());
+        warnings.sort();
+        let config = Config {
+            region: region.unwrap_or_default(),
+            regions,
+            limits,
+            state_dir,
+            heartbeat,
+            probes,
+            groups,
+            maintenance,
+            rules,
+            receivers,
+            alerting,
+            discovered,
+            files: parts.files.clone(),
+            hash: parts.hash,
+            warnings,
+            places: Arc::clone(&self.places),
+        };
+        (config, problems)
+    }
 }
 
 /// Reads the regions, whatever else the files say.
@@ -158,6 +257,7 @@ impl Reader {
             .places
             .add_source(&path.to_string_lossy(), Lines::Shown);
         self.parts.files.push(path.to_owned());
+        self.parts.hash = self.parts.hash.and(&[text.as_bytes()]);
         let root = document::parse(text, source, &mut self.places, &mut self.problems)?;
         let table = match root.kind {
             ValueKind::Table(table) => table,
@@ -229,65 +329,6 @@ impl Reader {
             folder: folder.to_owned(),
         });
         elements.collect()
-    }
-
-    fn finish(mut self, readable: bool, overrides: &Overrides) -> (Config, Problems) {
-        let main = self.places.place(Source::MAIN, Spot::default());
-        let settings = self.layers(overrides);
-        let parts = std::mem::take(&mut self.parts);
-        for (key, list) in [("regions", &parts.regions), ("probes", &parts.probes)] {
-            // A file that cannot be read says nothing about what it lacks.
-            if readable && list.is_empty() && !self.problems.names(0, &Path::root(key)) {
-                let message = format!("there are no {key}");
-                self.problems
-                    .push(Problem::new(main.clone(), &Path::root(key), message));
-            }
-        }
-        let mut check = self.check();
-        let regions = check.regions(&parts.regions);
-        let defaults = check.defaults(&settings);
-        let limits = check.limits(&settings);
-        let state_dir = check.state_dir(&settings);
-        let folder = parts.files.first().and_then(|file| file.parent());
-        let heartbeat = check.heartbeat(&settings, folder);
-        let named = validate::names(&parts.probes);
-        let probes = check.probes(parts.probes, &regions, &defaults);
-        check.targets(&probes, &regions, &limits);
-        let groups = check.groups(&parts.groups, &regions, &named, &probes);
-        let receiver_names = validate::names(&parts.receivers);
-        let known = validate::Known {
-            regions: &regions,
-            probe_names: &named,
-            probes: &probes,
-            group_names: &validate::names(&parts.groups),
-            groups: &groups,
-            receivers: Some(&receiver_names),
-        };
-        let rules = check.rules(&parts.rules, &known);
-        let maintenance = check.maintenance(&parts.maintenance, &known, (&parts.rules, &rules));
-        let receivers = check.receivers(&parts.receivers);
-        let alerting = check.alerting(&settings, &receiver_names);
-        let region = check.region(&settings, &regions, main);
-        let mut warnings = check.warnings;
-        warnings.extend(self.warnings);
-        warnings.sort();
-        let config = Config {
-            region: region.unwrap_or_default(),
-            regions,
-            limits,
-            state_dir,
-            heartbeat,
-            probes,
-            groups,
-            maintenance,
-            rules,
-            receivers,
-            alerting,
-            files: parts.files,
-            warnings,
-            places: Arc::new(self.places),
-        };
-        (config, self.problems)
     }
 
     /// The checks of what was read.

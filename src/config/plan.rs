@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::discovery::target_groups;
+use super::likeness::digest;
 use super::load::Element;
 use super::place::Path;
 use super::problem::Problem;
-use super::{Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Target};
-use crate::files::Files;
+use super::{
+    Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Target, TargetSource,
+};
+use crate::discover::{At, Refusal, RefusalReason, Source, SourceId};
+use crate::files::{Files, Named};
 use crate::model::{
-    self, DatabaseSet, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking, Role,
-    TargetGroup, TargetKey, Turn,
+    self, DatabaseSet, Digest, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking,
+    Role, TargetGroup, TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::notify::{self, Prepared};
@@ -31,6 +35,8 @@ pub struct Shared {
     pub roots: Arc<Roots>,
     /// systemd's `$CREDENTIALS_DIRECTORY`.
     pub credentials: Option<PathBuf>,
+    /// The files that the configuration names.
+    pub named: Named,
     /// This life of the daemon.
     pub epoch: Epoch,
 }
@@ -45,6 +51,7 @@ impl Shared {
             icmp: Arc::new(Icmp::new()),
             roots: Arc::new(Roots::default()),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            named: Named::default(),
             epoch: Epoch(fastrand::u128(1..)),
         })
     }
@@ -54,7 +61,8 @@ impl Shared {
         notify::Context {
             resolver: Arc::clone(&self.resolver),
             roots: Arc::clone(&self.roots),
-            files: Files::new(self.credentials.clone(), element.folder.clone()),
+            files: Files::new(self.credentials.clone(), element.folder.clone())
+                .noted_in(&self.named),
         }
     }
 
@@ -63,7 +71,8 @@ impl Shared {
             resolver: Arc::clone(&self.resolver),
             icmp: Arc::clone(&self.icmp),
             roots: Arc::clone(&self.roots),
-            files: Files::new(self.credentials.clone(), probe.element.folder.clone()),
+            files: Files::new(self.credentials.clone(), probe.element.folder.clone())
+                .noted_in(&self.named),
             timeout: probe.timeout,
             canary: CanaryName {
                 vantage: Arc::clone(region),
@@ -89,8 +98,11 @@ pub struct Plan {
     /// systemd names one.
     pub state_dir: Option<PathBuf>,
     /// Where this daemon says that it goes on.
-    pub heartbeat: Option<Arc<notify::Heartbeat>>,
-    /// The targets that are probed from this region. A target's place is its `TargetKey`.
+    pub heartbeat: Option<PlannedHeartbeat>,
+    /// Tells it apart from others that were made of other files. Variables and flags have no part in
+    /// it, so that a fleet with one configuration has one.
+    pub hash: Digest,
+    /// The targets that are probed from this region.
     pub targets: Vec<PlannedTarget>,
     /// Every probe, also those that do not run from this region.
     pub probes: Vec<PlannedProbe>,
@@ -104,12 +116,61 @@ pub struct Plan {
     pub maintenance: Vec<Maintenance>,
     /// Every rule, also those that look at nothing from this region.
     pub rules: Vec<PlannedRule>,
+    /// Where more targets are found, and what became of what was found.
+    pub discovered: Vec<PlannedSource>,
     /// Who is told of alerts.
     pub receivers: Vec<PlannedReceiver>,
     /// When they are told.
     pub alerting: Alerting,
     /// What is allowed but probably not meant.
     pub warnings: Problems,
+    /// Where each target is.
+    places: HashMap<TargetKey, usize>,
+    /// The key of the next target that is new.
+    next_key: TargetKey,
+}
+
+impl Plan {
+    /// The target with this key.
+    pub fn target(&self, key: TargetKey) -> Option<&PlannedTarget> {
+        self.targets.get(*self.places.get(&key)?)
+    }
+
+    fn keys(&self) -> HashSet<TargetKey> {
+        self.places.keys().copied().collect()
+    }
+
+    /// The targets by their identities.
+    fn by_identity(&self) -> HashMap<String, &PlannedTarget> {
+        let targets = self.targets.iter();
+        targets
+            .map(|planned| (planned.target.identity(), planned))
+            .collect()
+    }
+}
+
+/// Where this daemon says that it goes on.
+#[derive(Clone, Debug)]
+pub struct PlannedHeartbeat {
+    /// Tells it apart from one with other settings or other secrets.
+    pub same: Digest,
+    /// Says it.
+    pub prepared: Arc<notify::Heartbeat>,
+}
+
+/// A source of targets, and what became of those that it gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedSource {
+    /// Which one.
+    pub id: SourceId,
+    /// Whether it is asked from this region.
+    pub asked: bool,
+    /// How many targets its last good answer had; `None` if there was none.
+    pub given: Option<usize>,
+    /// How many of them are taken.
+    pub taken: usize,
+    /// The others, in the order of the answer.
+    pub refused: Vec<Refusal>,
 }
 
 /// Who is told of alerts, ready to be.
@@ -119,6 +180,8 @@ pub struct PlannedReceiver {
     pub name: Arc<str>,
     /// Its kind.
     pub kind: &'static str,
+    /// Tells it apart from one with other settings or other secrets.
+    pub same: Digest,
     /// Tells it.
     pub prepared: Prepared,
 }
@@ -135,6 +198,8 @@ impl std::fmt::Debug for PlannedReceiver {
 /// A target, when it is probed, and how.
 #[derive(Clone)]
 pub struct PlannedTarget {
+    /// What tells it from every other target, and from what it was before its settings were changed.
+    pub key: TargetKey,
     /// What names its series.
     pub target: model::Target,
     /// From the start of one run to the start of the next.
@@ -151,6 +216,10 @@ pub struct PlannedTarget {
     pub phase_buckets: Arc<[f64]>,
     /// Does the runs.
     pub probe: Arc<dyn Runner>,
+    /// Of everything that is configured of it.
+    settings: Digest,
+    /// Of the files that its probe was made with.
+    files: Digest,
 }
 
 impl std::fmt::Debug for PlannedTarget {
@@ -206,9 +275,11 @@ fn behind(interval: Duration, timeout: Duration) -> Duration {
 }
 
 /// Prepares everything. The plan is good only if there are no problems.
-pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
+pub(super) fn build(config: &Config, shared: &Shared, before: Option<&Plan>) -> (Plan, Problems) {
     let mut planner = Planner {
         config,
+        before: before.map(Plan::by_identity).unwrap_or_default(),
+        taken: before.map(Plan::keys).unwrap_or_default(),
         targets: HashMap::new(),
         problems: Problems::default(),
         plan: Plan {
@@ -218,6 +289,7 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             limits: config.limits,
             state_dir: config.state_dir.clone(),
             heartbeat: None,
+            hash: config.hash,
             targets: Vec::new(),
             probes: Vec::new(),
             sets: Vec::new(),
@@ -225,9 +297,12 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
             groups: Vec::new(),
             maintenance: config.maintenance.clone(),
             rules: config.rules.clone(),
+            discovered: config.discovered.clone(),
             receivers: Vec::new(),
             alerting: config.alerting.clone(),
             warnings: config.warnings.clone(),
+            places: HashMap::new(),
+            next_key: before.map_or(TargetKey(0), |before| before.next_key),
         },
     };
     planner.heartbeat(shared);
@@ -242,8 +317,36 @@ pub(super) fn build(config: &Config, shared: &Shared) -> (Plan, Problems) {
     (planner.plan, planner.problems)
 }
 
+/// The sources that are asked from this region, as far as nothing is wrong with them.
+pub(super) fn sources(config: &Config, shared: &Shared) -> Vec<Source> {
+    let probes = config.probes.iter();
+    let here = probes.filter(|probe| probe.from.contains(&config.region));
+    let sources = here.flat_map(|probe| {
+        let context = shared.receiver(&probe.element);
+        let sources = probe.sources.iter().filter(|source| source.complete);
+        sources.filter_map(move |source| {
+            Source::new(source.id(probe), &source.settings, &context).ok()
+        })
+    });
+    sources.collect()
+}
+
+impl TargetSource {
+    /// Which one it is, of all.
+    pub(super) fn id(&self, probe: &Probe) -> SourceId {
+        SourceId {
+            probe: Arc::clone(&probe.name),
+            source: Arc::clone(&self.name),
+        }
+    }
+}
+
 struct Planner<'a> {
     config: &'a Config,
+    /// The targets of the plan whose place this one takes, by their identities.
+    before: HashMap<String, &'a PlannedTarget>,
+    /// Their keys.
+    taken: HashSet<TargetKey>,
     /// The targets of each probe: there may be thousands of groups, and each names its probes.
     targets: HashMap<Arc<str>, Vec<TargetKey>>,
     problems: Problems,
@@ -256,8 +359,14 @@ impl Planner<'_> {
             return;
         };
         let element = &heartbeat.element;
-        match heartbeat.settings.prepare(&shared.receiver(element)) {
-            Ok(prepared) => self.plan.heartbeat = Some(Arc::new(prepared)),
+        let context = shared.receiver(element);
+        match heartbeat.settings.prepare(&context) {
+            Ok(prepared) => {
+                self.plan.heartbeat = Some(PlannedHeartbeat {
+                    same: digest(&element.value).with(&context.files.digest()),
+                    prepared: Arc::new(prepared),
+                });
+            }
             Err(faults) => {
                 for fault in faults {
                     let below = Path::parse(&fault.field);
@@ -272,10 +381,16 @@ impl Planner<'_> {
     fn probe(&mut self, probe: &Probe, shared: &Shared) {
         let here = probe.from.contains(&self.config.region);
         self.plan.probes.push(summary(probe));
-        let template = match probe
-            .check
-            .prepare(&shared.context(probe, &self.config.region))
-        {
+        for source in probe.sources.iter().filter(|source| source.complete) {
+            let context = shared.receiver(&probe.element);
+            let made = Source::new(source.id(probe), &source.settings, &context);
+            for fault in made.err().into_iter().flatten() {
+                let path = source.path.join(&Path::parse(&fault.field));
+                self.fault(probe, &path, &fault, here);
+            }
+        }
+        let context = shared.context(probe, &self.config.region);
+        let template = match probe.check.prepare(&context) {
             Ok(template) => template,
             // What is missing was left out: its fault is known, and others may come of that.
             Err(_) if !probe.complete => return,
@@ -286,8 +401,18 @@ impl Planner<'_> {
                 return;
             }
         };
+        let first = self.plan.targets.len();
         for target in &probe.targets {
             self.target(probe, &*template, target, here);
+        }
+        let files = context.files.digest();
+        for planned in &mut self.plan.targets[first..] {
+            planned.files = files;
+            let before = self.before.get(&planned.turn.identity);
+            // With a reload that changes nothing of it, it goes on with what it has.
+            if let Some(same) = before.filter(|of| of.key == planned.key && of.files == files) {
+                planned.probe = Arc::clone(&same.probe);
+            }
         }
     }
 
@@ -295,7 +420,11 @@ impl Planner<'_> {
         let path = Path::root("check")
             .key(probe.check.kind())
             .join(&Path::parse(&fault.field));
-        let problem = self.problem(probe, &path, &fault.message);
+        self.fault(probe, &path, fault, here);
+    }
+
+    fn fault(&mut self, probe: &Probe, path: &Path, fault: &model::Problem, here: bool) {
+        let problem = self.problem(probe, path, &fault.message);
         // Secrets and keys need not be on hosts that do not use them.
         if fault.of_host && !here && !self.config.region.is_empty() {
             self.plan.warnings.push(problem);
@@ -308,14 +437,20 @@ impl Planner<'_> {
         let runner = match template.target(&target.address) {
             Ok(runner) => runner,
             Err(why) => {
-                let problem = self.problem(probe, &target.path, &why);
-                self.problems.push(problem);
+                if let Some((source, at)) = &target.source {
+                    self.refuse(*source, at, why);
+                    self.uncount(&target.region);
+                } else {
+                    let problem = self.problem(probe, &target.path, &why);
+                    self.problems.push(problem);
+                }
                 return;
             }
         };
         if !here {
             return;
         }
+        let settings = settings(probe, target);
         let target = model::Target {
             probe: Arc::clone(&probe.name),
             kind: probe.check.kind(),
@@ -325,7 +460,10 @@ impl Planner<'_> {
             address: shown(&target.address),
             labels: target.labels.clone(),
         };
-        self.plan.targets.push(PlannedTarget {
+        self.add(PlannedTarget {
+            key: self.plan.next_key,
+            settings,
+            files: Digest::default(),
             turn: Turn {
                 identity: target.identity(),
                 delay: Duration::ZERO,
@@ -340,10 +478,58 @@ impl Planner<'_> {
         });
     }
 
+    /// Adds a target that is new, unless it is as it was before.
+    fn add(&mut self, mut planned: PlannedTarget) {
+        let before = self.before.get(&planned.turn.identity);
+        match before.filter(|before| before.settings == planned.settings) {
+            Some(same) => planned.key = same.key,
+            None => planned.key = self.new_key(),
+        }
+        let place = self.plan.targets.len();
+        self.plan.places.insert(planned.key, place);
+        self.plan.targets.push(planned);
+    }
+
+    /// A key that neither this plan nor the one before has.
+    fn new_key(&mut self) -> TargetKey {
+        loop {
+            let key = self.plan.next_key;
+            self.plan.next_key = TargetKey(key.0.wrapping_add(1));
+            if !self.taken.contains(&key) && !self.plan.places.contains_key(&key) {
+                return key;
+            }
+        }
+    }
+
+    /// Leaves a discovered target out.
+    fn refuse(&mut self, source: usize, at: &At, why: String) {
+        let Some(source) = self.plan.discovered.get_mut(source) else {
+            return;
+        };
+        source.taken = source.taken.saturating_sub(1);
+        source.refused.push(Refusal {
+            at: at.clone(),
+            reason: RefusalReason::Address,
+            why,
+        });
+    }
+
+    /// Takes a target of the last probe out of what is told of it.
+    fn uncount(&mut self, region: &Arc<str>) {
+        let Some(probe) = self.plan.probes.last_mut() else {
+            return;
+        };
+        for (_, count) in probe.targets.iter_mut().filter(|(of, _)| of == region) {
+            *count = count.saturating_sub(1);
+        }
+        probe.targets.retain(|(_, count)| *count > 0);
+    }
+
     fn groups(&mut self) {
-        for (key, planned) in (0..).zip(&self.plan.targets) {
+        for planned in &self.plan.targets {
             let probe = Arc::clone(&planned.target.probe);
-            self.targets.entry(probe).or_default().push(TargetKey(key));
+            let of_probe = self.targets.entry(probe).or_default();
+            of_probe.push(planned.key);
         }
         let probes = self.config.probes.iter();
         let probes: HashMap<_, _> = probes.map(|probe| (&probe.name, probe)).collect();
@@ -365,6 +551,7 @@ impl Planner<'_> {
                 self.plan.sets.extend(set);
             }
             self.plan.groups.push(PlannedGroup {
+                discovered: discovered(group, &probes),
                 name: Arc::clone(&group.name),
                 primary: Arc::clone(&group.primary),
                 standbys: group.standbys.clone(),
@@ -384,13 +571,12 @@ impl Planner<'_> {
     }
 
     fn receiver(&mut self, receiver: &Receiver, shared: &Shared) {
-        match receiver
-            .settings
-            .prepare(&shared.receiver(&receiver.element))
-        {
+        let context = shared.receiver(&receiver.element);
+        match receiver.settings.prepare(&context) {
             Some(Ok(prepared)) => self.plan.receivers.push(PlannedReceiver {
                 name: Arc::clone(&receiver.name),
                 kind: receiver.kind,
+                same: digest(&receiver.element.value).with(&context.files.digest()),
                 prepared,
             }),
             // What is missing was left out: its fault is known, and others may come of that.
@@ -439,7 +625,7 @@ impl Planner<'_> {
     /// names.
     fn of(&self, member: &GroupProbe) -> impl Iterator<Item = (TargetKey, &model::Target)> {
         let keys = self.targets.get(&member.probe).into_iter().flatten();
-        let targets = keys.map(|key| (*key, &self.plan.targets[key.index()].target));
+        let targets = keys.filter_map(|key| Some((*key, &self.plan.target(*key)?.target)));
         targets.filter(|(_, target)| {
             let named = member.targets.get(&target.target_region);
             named.is_none_or(|name| *name == target.name)
@@ -476,7 +662,11 @@ impl Planner<'_> {
 
     /// `None` if the probe does not run from this region. A member that is missing was reported.
     fn set(&self, group: &Group, probe: &Probe, member: &GroupProbe) -> Option<PlannedSet> {
-        let target = |region| self.targets(member, region).first().copied();
+        let target = |region| match *self.targets(member, region) {
+            [only] => Some(only),
+            // None or several where they are discovered, else it was reported.
+            _ => None,
+        };
         let standbys = group.standbys.iter();
         let standbys = standbys.map(|region| Some((Arc::clone(region), target(region)?)));
         Some(PlannedSet {
@@ -506,8 +696,10 @@ impl Planner<'_> {
                 turns.entry(key).or_insert(Turn { identity, delay });
             }
         }
-        for (key, turn) in turns {
-            self.plan.targets[key.index()].turn = turn;
+        for planned in &mut self.plan.targets {
+            if let Some(turn) = turns.remove(&planned.key) {
+                planned.turn = turn;
+            }
         }
     }
 
@@ -535,6 +727,34 @@ fn vantages(group: &Group, probes: &HashMap<&Arc<str>, &Probe>) -> u64 {
     regions.len() as u64
 }
 
+/// The digest of everything that is configured of a target, but for what files hold.
+///
+/// When its runs start is no part of it: a group that is added later may change that.
+fn settings(probe: &Probe, target: &Target) -> Digest {
+    let check = probe.element.inner("check");
+    let check = check.map(|check| digest(&check.value)).unwrap_or_default();
+    let terms = (
+        probe.check.kind(),
+        probe.interval,
+        probe.timeout,
+        probe.objective,
+        &probe.buckets,
+        &probe.phase_buckets,
+        &target.address,
+        &target.labels,
+        &probe.element.folder,
+    );
+    check.and(&[format!("{terms:?}").as_bytes()])
+}
+
+/// The probes of the group whose targets are discovered from here.
+fn discovered(group: &Group, probes: &HashMap<&Arc<str>, &Probe>) -> Vec<Arc<str>> {
+    let of_group = group.probes.iter();
+    let of_group = of_group.filter_map(|member| probes.get(&member.probe));
+    let asking = of_group.filter(|probe| probe.discovers() && probe.asks);
+    asking.map(|probe| Arc::clone(&probe.name)).collect()
+}
+
 fn summary(probe: &Probe) -> PlannedProbe {
     let mut targets: Vec<(Arc<str>, usize)> = Vec::new();
     for target in &probe.targets {
@@ -557,7 +777,7 @@ fn summary(probe: &Probe) -> PlannedProbe {
 }
 
 /// The address without the query of a URL, which often holds a token.
-fn shown(address: &Arc<str>) -> Arc<str> {
+pub(super) fn shown(address: &Arc<str>) -> Arc<str> {
     match address.find(['?', '#']) {
         Some(end) if address.contains("://") => address[..end].into(),
         _ => Arc::clone(address),

@@ -44,6 +44,9 @@ pub(super) const INCLUDED: [&str; 6] = [
     "receivers",
 ];
 
+/// The keys of a probe with sources of targets.
+pub(super) const SOURCES: [&str; 3] = ["targets_file", "targets_http", "targets_dns"];
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Defaults {
@@ -103,6 +106,10 @@ pub(super) struct Probe {
     pub(super) labels: BTreeMap<String, String>,
     /// In the file's order: it is the order of the tables that people see.
     pub(super) targets: Map<String, Targets>,
+    /// Each is read by itself, as are those of the other sources.
+    pub(super) targets_file: IgnoredAny,
+    pub(super) targets_http: IgnoredAny,
+    pub(super) targets_dns: IgnoredAny,
 }
 
 #[derive(Debug, Default, Deserialize)]

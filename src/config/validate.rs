@@ -10,6 +10,7 @@ mod promises;
 mod ranking;
 mod receivers;
 mod rules;
+mod sources;
 mod targets;
 mod tuning;
 
@@ -23,6 +24,7 @@ use ::config::{Map, Value, ValueKind};
 pub(super) use self::groups::names;
 use self::names::valid_name;
 pub(super) use self::rules::Known;
+pub(super) use self::sources::discovered;
 use super::load::Element;
 use super::place::{Path, Place, Places};
 use super::problem::{Problem, Problems, choices};

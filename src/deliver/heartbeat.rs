@@ -1,13 +1,16 @@
 //! Says again and again that this daemon goes on, as long as it does.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::metrics::Own;
+use crate::model::Digest;
 use crate::notify::{Heartbeat, Pulse, Refusal, RefusalReason};
 
 /// The longest that a beat is waited for.
@@ -17,10 +20,20 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// probed from here. The error says what does not go on.
 pub type Check = Box<dyn Fn() -> Result<Option<Duration>, String> + Send + Sync>;
 
+/// The service that waits for beats.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// How it gets them.
+    pub heartbeat: Arc<Heartbeat>,
+    /// Tells it apart from one with other settings, or other secrets.
+    pub same: Digest,
+}
+
 /// Who beats, and for whom.
 pub struct Heart {
-    /// Where the beats go.
-    pub heartbeat: Arc<Heartbeat>,
+    /// Where the beats go, if anywhere. What changes here holds from the next beat on, which goes to
+    /// another service at once; one that is under way comes to its end. Beats are counted on.
+    pub service: watch::Receiver<Option<Service>>,
     /// The region of this daemon.
     pub source_region: Arc<str>,
     /// Whether there is reason to beat.
@@ -40,26 +53,38 @@ enum Last {
 impl Heart {
     /// Beats until `stop`, while the check passes. What fails is not tried again: the next beat does
     /// as well.
-    pub async fn beat(self, stop: impl Future<Output = ()>) {
+    pub async fn beat(mut self, stop: impl Future<Output = ()>) {
+        tokio::select! {
+            () = stop => {}
+            never = self.beat_on() => match never {},
+        }
+    }
+
+    async fn beat_on(&mut self) -> Infallible {
+        let mut sequence = 0;
+        loop {
+            let service = self.service.borrow_and_update().clone();
+            match service {
+                Some(service) => self.beat_for(&service, &mut sequence).await,
+                None => self.changed().await,
+            }
+        }
+    }
+
+    /// Beats until the service is another, or none.
+    async fn beat_for(&mut self, service: &Service, sequence: &mut u64) {
         for reason in RefusalReason::ALL {
             let failures = &self.own.heartbeat_failures_total;
             failures.with_label_values(&[reason.as_str()]);
         }
-        tokio::select! {
-            () = stop => {}
-            () = self.beat_on() => {}
-        }
-    }
-
-    async fn beat_on(&self) {
-        let mut sequence = 0;
         let mut last = Last::Sent;
         let mut next = Instant::now();
         loop {
             let now = match (self.check)() {
                 Ok(age) => {
-                    sequence += 1;
-                    self.send(&self.pulse(sequence, age), last).await
+                    *sequence += 1;
+                    let pulse = self.pulse(*sequence, age);
+                    self.send(&service.heartbeat, &pulse, last).await
                 }
                 Err(why) => {
                     if last != Last::Withheld {
@@ -74,14 +99,30 @@ impl Heart {
             }
             last = now;
             // Those that were missed are not made up for.
-            next = (next + self.heartbeat.interval).max(Instant::now());
-            sleep_until(next).await;
+            next = (next + service.heartbeat.interval).max(Instant::now());
+            while Instant::now() < next {
+                tokio::select! {
+                    () = sleep_until(next) => {}
+                    () = self.changed() => {}
+                }
+                let there = self.service.borrow_and_update();
+                if there.as_ref().map(|there| there.same) != Some(service.same) {
+                    return;
+                }
+            }
         }
     }
 
-    async fn send(&self, pulse: &Pulse, last: Last) -> Last {
-        let limit = LIMIT.min(self.heartbeat.interval);
-        let sent = timeout(limit, self.heartbeat.send(pulse)).await;
+    /// Waits until the service may be another. Where nobody can change it any more, that is never.
+    async fn changed(&mut self) {
+        if self.service.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn send(&self, heartbeat: &Heartbeat, pulse: &Pulse, last: Last) -> Last {
+        let limit = LIMIT.min(heartbeat.interval);
+        let sent = timeout(limit, heartbeat.send(pulse)).await;
         let sent = sent.unwrap_or_else(|_| {
             Err(Refusal::new(
                 RefusalReason::Timeout,

@@ -245,6 +245,17 @@ impl Lane {
         }
     }
 
+    /// The receiver is not the one that failed: it is not waited for.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        self.failures = 0;
+        self.due = now;
+    }
+
+    /// The lane, as the store is to have it.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
     /// What is to be put into the store, if anything: `Err` where the entry is to be removed.
     pub(super) fn take_change(&mut self) -> Option<Result<&Kept, &Kept>> {
         if !std::mem::take(&mut self.changed) {

@@ -23,6 +23,8 @@ const LONGEST_HOLD: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub(super) struct Begun {
     pub(super) group: Group,
+    /// Which form of the receiver is told.
+    pub(super) form: u64,
     pub(super) notification: Notification,
     /// Where the store has taken the intent to make it: to be awaited before.
     pub(super) intent: Option<Written>,
@@ -36,6 +38,8 @@ pub(super) struct Lanes {
     store: Store,
     settings: Arc<Settings>,
     by_group: BTreeMap<Group, Lane>,
+    /// Counts the forms that the receiver had: a change of its settings makes another.
+    form: u64,
     /// The version of the book that the lanes have seen.
     seen: Option<u64>,
     /// No attempt before then: the receiver has asked for it.
@@ -70,6 +74,7 @@ impl Lanes {
             store: store.clone(),
             settings: Arc::clone(settings),
             by_group: lanes.collect(),
+            form: 0,
             seen: None,
             hold: None,
             counts: Counts::default(),
@@ -156,6 +161,7 @@ impl Lanes {
             if let Some(notification) = begun {
                 return Some(Begun {
                     group,
+                    form: self.form,
                     notification,
                     intent,
                 });
@@ -164,24 +170,76 @@ impl Lanes {
         None
     }
 
-    /// Takes in how an attempt ended. `chance` is from 0 to 1.
+    /// Takes in how an attempt at this form of the receiver ended. `chance` is from 0 to 1.
     pub(super) fn answered(
         &mut self,
-        group: &Group,
+        (group, form): (&Group, u64),
         answer: &Result<(), Refusal>,
         moment: Moment,
         chance: f64,
     ) {
         self.changed = true;
         self.counts.attempts += 1;
+        if let Err(refusal) = answer {
+            self.counts.failed(refusal.reason);
+        }
         let lost = self.counts.dropped.lost;
+        // What a former form answered says nothing of the one that is there now.
+        let is_former = form != self.form;
         if let Some(lane) = self.by_group.get_mut(group) {
             let answer = answer.as_ref().copied();
             lane.answered(moment.now, answer, chance, &mut self.counts);
+            if is_former {
+                lane.begin_anew(moment.now);
+            }
         }
         self.say_lost(lost);
         self.keep(group);
-        self.take_in(answer, moment);
+        if !is_former {
+            self.take_in(answer, moment);
+        }
+    }
+
+    /// From now on these are the settings.
+    pub(super) fn follow(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+    }
+
+    /// From now on the receiver has other settings of its own: it is told what is under way at once,
+    /// whatever the former answered. What is known to the one is known to the other.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        self.form += 1;
+        self.hold = None;
+        self.rejecting_since = None;
+        self.last_error = None;
+        for lane in self.by_group.values_mut() {
+            lane.begin_anew(now);
+        }
+        self.changed = true;
+    }
+
+    /// Forgets all of them, as nobody knows the receiver any more. What is on its way to it is counted
+    /// and logged.
+    pub(super) fn give_up(&mut self) {
+        let deliveries = self.by_group.values().filter_map(Lane::delivery).count();
+        if deliveries > 0 {
+            warn!(
+                receiver = &*self.receiver,
+                deliveries,
+                "the receiver is not configured any more: what was on its way to it is given up"
+            );
+        }
+        for lane in std::mem::take(&mut self.by_group).values() {
+            let id = crate::store::Entry::id(lane.kept());
+            if let Err(error) = self.store.remove::<Kept>(&id) {
+                error!(%error, "a lane is not forgotten on disk");
+            }
+        }
+        self.counts.dropped.operator += deliveries as u64;
+        self.rejecting_since = None;
+        self.last_error = None;
+        self.changed = true;
+        self.tell();
     }
 
     /// When something is due that is not due yet, if nothing else happens.
@@ -233,7 +291,6 @@ impl Lanes {
                 self.rejecting_since = None;
             }
             Err(refusal) => {
-                self.counts.failed(refusal.reason);
                 let error = refusal.to_string();
                 if self.last_error.is_none() {
                     warn!(

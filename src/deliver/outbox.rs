@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::model::{ReceiverFigures, ReceiverStatus};
+use crate::model::{Beat, ReceiverFigures, ReceiverStatus};
 use crate::notify::RefusalReason;
 
 /// Deliveries and states of alerts that a receiver was never told.
@@ -75,31 +75,48 @@ impl Slip {
 }
 
 /// What is on its way to the receivers, for all who read it. Its clones are the same.
-#[derive(Clone, Debug)]
-pub struct Outbox {
-    slips: Arc<[Arc<Slip>]>,
+#[derive(Clone, Debug, Default)]
+pub struct Outbox(Arc<Mutex<Listed>>);
+
+/// Who tells, as it is configured now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listed {
+    pub(super) slips: Vec<Arc<Slip>>,
+    /// Signs of life, with their names.
+    pub(super) beats: Vec<(String, Arc<Beat>)>,
 }
 
 impl Outbox {
-    pub(super) fn new(slips: Vec<Arc<Slip>>) -> Self {
-        Self {
-            slips: slips.into(),
-        }
+    pub(super) fn list(&self, listed: Listed) {
+        *self.lock() = listed;
     }
 
     /// Where each receiver stands, in the order of the configuration. One that was taken out of it
-    /// follows, if something was on its way to it.
+    /// follows until the configuration changes again, if something was on its way to it.
     pub fn receivers(&self) -> Vec<ReceiverStatus> {
-        let slips = self.slips.iter();
+        let slips = self.listed().slips.into_iter();
         slips.map(|slip| slip.lock().status.clone()).collect()
     }
 
     /// What is counted, for the metrics, in the same order.
     pub fn figures(&self) -> Vec<ReceiverFigures> {
-        self.slips
-            .iter()
-            .map(|slip| figures(&slip.lock()))
-            .collect()
+        let slips = self.listed().slips.into_iter();
+        slips.map(|slip| figures(&slip.lock())).collect()
+    }
+
+    /// Signs of life, with their names: of each receiver's task, and of what oversees them. A
+    /// receiver that does not answer stops none of them.
+    pub fn beats(&self) -> Vec<(String, Arc<Beat>)> {
+        self.listed().beats
+    }
+
+    fn listed(&self) -> Listed {
+        self.lock().clone()
+    }
+
+    /// It is replaced as a whole.
+    fn lock(&self) -> MutexGuard<'_, Listed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

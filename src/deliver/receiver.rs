@@ -1,4 +1,7 @@
 //! The task of one receiver: it waits, and makes the attempts that are due.
+//!
+//! It goes on when the configuration changes, and attempts that are under way come to their end as
+//! they began.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -9,8 +12,10 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::warn;
+use tracing::{info, warn};
 
+use super::Settings;
+use super::change::Stage;
 use super::entry::Group;
 use super::lane::Moment;
 use super::lanes::{Begun, Lanes};
@@ -38,6 +43,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// How an attempt ended.
 struct Ended {
     group: Group,
+    form: u64,
     answer: Result<(), Refusal>,
     /// How long it took, without the wait for the disk.
     took: Duration,
@@ -46,6 +52,15 @@ struct Ended {
 
 type Attempt = Pin<Box<dyn Future<Output = Ended> + Send>>;
 
+/// How the receiver is told from now on.
+#[derive(Clone)]
+pub(super) struct Orders {
+    /// Another one is of other settings.
+    pub(super) notifier: Arc<dyn Notifier>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) stage: Stage,
+}
+
 /// Tells one receiver.
 pub(super) struct Courier {
     pub(super) name: Arc<str>,
@@ -53,12 +68,14 @@ pub(super) struct Courier {
     pub(super) notifier: Arc<dyn Notifier>,
     pub(super) duration: prometheus::Histogram,
     pub(super) changes: watch::Receiver<u64>,
+    pub(super) orders: watch::Receiver<Orders>,
     pub(super) beat: Arc<Beat>,
 }
 
 impl Courier {
-    /// Runs until it is to stop and nothing is due any more, or too much time has passed since.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Runs until it is to stop and nothing is due any more, or too much time has passed since; or
+    /// until there is nobody to be told.
+    pub(super) async fn run(mut self) {
         let mut attempts = FuturesUnordered::new();
         let mut said_memory = false;
         let mut end = None;
@@ -84,9 +101,25 @@ impl Courier {
                 Some(ended) = attempts.next() => self.ended(&ended, &mut said_memory),
                 () = sleep_until(wake) => {}
                 Ok(()) = self.changes.changed(), if is_current => {}
-                _ = stop.wait_for(|stop| *stop), if end.is_none() => end = Some(Instant::now() + FLUSH),
+                Ok(()) = self.orders.changed() => match self.follow() {
+                    Stage::Tell => {}
+                    Stage::Flush => end = Some(Instant::now() + FLUSH),
+                    Stage::Leave => return self.lanes.give_up(),
+                },
             }
         }
+    }
+
+    /// Takes in the last orders.
+    fn follow(&mut self) -> Stage {
+        let orders = self.orders.borrow_and_update().clone();
+        self.lanes.follow(orders.settings);
+        if !Arc::ptr_eq(&self.notifier, &orders.notifier) {
+            info!(receiver = &*self.name, "the receiver has other settings");
+            self.notifier = orders.notifier;
+            self.lanes.begin_anew(Instant::now().into_std());
+        }
+        orders.stage
     }
 
     /// Begins what is due, as far as there is room.
@@ -110,8 +143,9 @@ impl Courier {
         }
         *said_memory = !ended.on_disk;
         self.duration.observe(ended.took.as_secs_f64());
+        let of = (&ended.group, ended.form);
         self.lanes
-            .answered(&ended.group, &ended.answer, moment(), fastrand::f64());
+            .answered(of, &ended.answer, moment(), fastrand::f64());
     }
 
     /// Until when there is nothing to do.
@@ -143,6 +177,7 @@ async fn attempt(notifier: Arc<dyn Notifier>, begun: Begun) -> Ended {
     };
     Ended {
         group: begun.group,
+        form: begun.form,
         answer,
         took: started.elapsed(),
         on_disk,

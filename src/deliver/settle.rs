@@ -18,7 +18,6 @@ const KEPT: Duration = Duration::from_mins(15);
 pub(super) struct Settling {
     book: Alerts,
     version: watch::Receiver<u64>,
-    slips: Vec<Arc<Slip>>,
     /// Since when each alert is over.
     over: BTreeMap<Fingerprint, (Arc<Alert>, Instant)>,
     /// Those that may go, and the version of the book in which they were found.
@@ -26,22 +25,20 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    pub(super) fn new(book: &Alerts, slips: Vec<Arc<Slip>>) -> Self {
+    pub(super) fn new(book: &Alerts) -> Self {
         Self {
             version: book.changes(),
             book: book.clone(),
-            slips,
             over: BTreeMap::new(),
             candidates: None,
         }
     }
 
-    /// Settles what was found the last time, if every receiver has looked since and owes nothing of
+    /// Settles what was found the last time, if every receiver has looked since and is owed nothing of
     /// it; and looks for more.
-    pub(super) fn round(&mut self, moment: Moment) {
+    pub(super) fn round(&mut self, receivers: &[Arc<Slip>], moment: Moment) {
         if let Some((version, candidates)) = self.candidates.take() {
-            if !self
-                .slips
+            if !receivers
                 .iter()
                 .all(|slip| slip.lock().seen >= Some(version))
             {
@@ -49,7 +46,7 @@ impl Settling {
                 return;
             }
             for alert in candidates {
-                if !self.is_owed(alert.fingerprint()) {
+                if !is_owed(receivers, alert.fingerprint()) {
                     self.book.settle(&alert);
                 }
             }
@@ -76,14 +73,13 @@ impl Settling {
             self.candidates = Some((version, candidates));
         }
     }
+}
 
-    fn is_owed(&self, fingerprint: Fingerprint) -> bool {
-        let mut slips = self.slips.iter();
-        slips.any(|slip| {
-            let told = slip.lock();
-            told.status.undelivered.binary_search(&fingerprint).is_ok()
-        })
-    }
+fn is_owed(receivers: &[Arc<Slip>], fingerprint: Fingerprint) -> bool {
+    receivers.iter().any(|slip| {
+        let told = slip.lock();
+        told.status.undelivered.binary_search(&fingerprint).is_ok()
+    })
 }
 
 fn same_episode(one: &Alert, other: &Alert) -> bool {

@@ -1,5 +1,7 @@
 //! Alerts, receivers and disks for the tests of this module.
 
+mod changes;
+mod fake;
 mod model;
 mod tasks;
 

@@ -4,6 +4,7 @@ mod instance;
 mod kept;
 mod mutes;
 mod restore;
+mod succession;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,7 +21,10 @@ use crate::model::{
     Alert, AlertState, Fingerprint, GroupReport, Mute, PastFigures, PlannedGroup, Sample, Shape,
     Target, TargetKey,
 };
-use crate::rule::{Alerts, Change, Health, Measure, Mutes, Muting, Pace, PlannedRule, Reading};
+use crate::rule::{
+    Alerts, Change, Health, Maintenance, Measure, Mutes, Muting, Pace, PlannedRule, Reading,
+    Silences,
+};
 use crate::store::Store;
 
 /// What the rules look at, as it is planned.
@@ -28,8 +32,8 @@ use crate::store::Store;
 pub struct Scope {
     /// The region of this daemon.
     pub source_region: Arc<str>,
-    /// The targets, in the order of their keys.
-    pub targets: Arc<[Target]>,
+    /// The targets.
+    pub targets: Vec<(TargetKey, Target)>,
     /// What is known of their runs beforehand, in the same order.
     pub runs: Vec<Runs>,
     /// The groups, in the order in which they are reported.
@@ -45,6 +49,19 @@ pub struct Runs {
     pub pace: Pace,
     /// The group that the target belongs to, if that is exactly one.
     pub group: Option<Arc<str>>,
+}
+
+/// What is an alert, and who is told, as the configuration has it.
+#[derive(Debug)]
+pub struct Ruleset {
+    /// When something is.
+    pub rules: Vec<PlannedRule>,
+    /// What the rules look at.
+    pub scope: Scope,
+    /// The receivers of the alert that always fires.
+    pub watchdog: Vec<Arc<str>>,
+    /// When nobody is told.
+    pub maintenance: Vec<Maintenance>,
 }
 
 /// What the rules look at once a second.
@@ -81,7 +98,7 @@ pub struct Alerting {
     /// Those on targets come first, in the order of the targets.
     instances: Vec<Instance>,
     /// Where those of each target are.
-    of_target: Vec<Range<usize>>,
+    of_target: HashMap<TargetKey, Range<usize>>,
     book: Alerts,
     store: Store,
     mutes: Mutes,
@@ -98,33 +115,36 @@ impl Alerting {
     /// The alerts of the rules as of `now`, which is `today` on the wall clock: those of the book go
     /// on where they were, and those that nothing stands for any more are over.
     ///
-    /// `watchdog` are the receivers of the alert that always fires. Every alert of the book is muted or
-    /// not when this returns.
+    /// Every alert of the book is muted or not when this returns.
     pub fn new(
-        rules: Vec<PlannedRule>,
-        scope: Scope,
-        watchdog: &[Arc<str>],
+        ruleset: Ruleset,
         (book, store): (Alerts, &Store),
-        mutes: Mutes,
+        silences: Silences,
         (now, today): (Instant, SystemTime),
     ) -> Self {
+        let Ruleset {
+            rules,
+            scope,
+            watchdog,
+            maintenance,
+        } = ruleset;
         let rules: Vec<_> = rules.into_iter().map(Ruled::new).collect();
         let mut alerting = Self {
             dependencies: Dependencies::new(&rules),
             instances: Vec::new(),
-            of_target: Vec::new(),
+            of_target: HashMap::new(),
             rules,
             scope,
             book,
             store: store.clone(),
-            mutes,
+            mutes: Mutes::new(maintenance, silences),
             muting: Muting::default(),
             muted: HashMap::new(),
             looked: now,
         };
         alerting.open();
         alerting.restore(now, today);
-        alerting.watch(watchdog, today);
+        alerting.watch(&watchdog, today);
         alerting.mute(true, Vec::new(), today);
         alerting
     }
@@ -132,11 +152,11 @@ impl Alerting {
     /// Opens the conditions.
     fn open(&mut self) {
         let (rules, scope) = (&self.rules, &self.scope);
-        for place in 0..scope.targets.len() {
+        for (place, (key, _)) in scope.targets.iter().enumerate() {
             let begin = self.instances.len();
             let instances = instance::of_target(rules, scope, place);
             self.instances.extend(instances);
-            self.of_target.push(begin..self.instances.len());
+            self.of_target.insert(*key, begin..self.instances.len());
         }
         self.instances.extend(instance::of_groups(rules, scope));
         self.instances.extend(instance::of_daemon(rules, scope));
@@ -292,11 +312,11 @@ impl Ruled {
 
 /// The instances of a target.
 fn of<'a>(
-    places: &[Range<usize>],
+    places: &HashMap<TargetKey, Range<usize>>,
     instances: &'a mut [Instance],
     target: TargetKey,
 ) -> &'a mut [Instance] {
-    let place = places.get(target.index()).cloned().unwrap_or_default();
+    let place = places.get(&target).cloned().unwrap_or_default();
     instances.get_mut(place).unwrap_or_default()
 }
 

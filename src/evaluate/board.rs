@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::group::{Compared, Group};
 use super::set::{Changes, Set};
@@ -10,7 +10,7 @@ use crate::model::{
     Drill, DrillOrder, DrillRefusal, Failover, GroupReport, PastFigures, PlannedGroup, Sample,
     TargetKey,
 };
-use crate::readiness::{Reading, Tilt};
+use crate::readiness::{Jolt, Reading, Tilt};
 
 /// The groups, as judged.
 ///
@@ -130,6 +130,35 @@ impl Board {
             }
             group.primary(set, changes);
         }
+    }
+
+    /// These groups take the place of those that there are: a group of the same name goes on as far as
+    /// it is the same. The sets are those of the same configuration and have taken over already.
+    pub(super) fn succeed(&self, fresh: Self, sets: &[Set], now: Instant) {
+        let fresh = fresh.inner.into_inner();
+        let mut fresh = fresh.unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *self.lock();
+        let former = std::mem::take(&mut inner.groups).into_iter();
+        let mut former: HashMap<_, _> = former.map(|of| (of.name().to_owned(), of)).collect();
+        let mut places = HashMap::new();
+        for (place, group) in fresh.groups.iter_mut().enumerate() {
+            places.insert(group.name().to_owned(), place);
+            if let Some(former) = former.remove(group.name()) {
+                group.succeed(former, now);
+            }
+            // What is new in it was not there when the clocks were found not to be trusted.
+            if let Some(until) = inner.tilt.until(now) {
+                let slept = Duration::ZERO;
+                group.tilt(Jolt { until, slept }, now);
+            }
+        }
+        for set in sets {
+            if let Some(place) = places.get(&*set.named().group) {
+                fresh.groups[*place].serves(set);
+            }
+        }
+        inner.groups = fresh.groups;
+        inner.groups_of = fresh.groups_of;
     }
 
     /// Takes a reading of the clocks, and counts what time alone has changed. It is due once a

@@ -208,6 +208,31 @@ impl Canary {
         })
     }
 
+    /// The number of the next one.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The next one has this number, or a higher one.
+    pub(super) fn number_from(&mut self, number: u64) {
+        self.next = self.next.max(number);
+    }
+
+    /// Leaves out a number: whether it was written will never be known.
+    pub(super) fn skip(&mut self) {
+        self.next += 1;
+    }
+
+    /// Goes on with a book, whose members have these places now, if they are still there.
+    pub(super) fn succeed(&mut self, mut former: Self, places: &[Option<usize>]) {
+        let shown = former.shown.drain();
+        let shown = shown.filter_map(|(place, shown)| Some((places[place]?, shown)));
+        *self = Self {
+            shown: shown.collect(),
+            ..former
+        };
+    }
+
     /// Forgets canaries that every one of the members has shown, but for the newest of those.
     pub(super) fn forget(&mut self, members: usize) {
         let least = (0..members)

@@ -95,6 +95,23 @@ impl Watch {
         }
     }
 
+    /// Goes on with what was known of members who have these places now, if they are still there.
+    pub(super) fn succeed(&mut self, former: Self, places: &[Option<usize>]) {
+        self.held = former.held.and_then(|held| {
+            let place = places[held.place]?;
+            Some(Held { place, ..held })
+        });
+        self.open = former.open.and_then(|open| {
+            let place = places[open.place]?;
+            Some(Open { place, ..open })
+        });
+        for (rising, place) in former.rising.into_iter().zip(places) {
+            if let Some(place) = place {
+                self.rising[*place] = rising;
+            }
+        }
+    }
+
     /// The place of the last confirmed primary.
     pub(super) fn place(&self) -> Option<usize> {
         self.held.as_ref().map(|held| held.place)

@@ -12,6 +12,7 @@ mod history;
 mod question;
 mod reach;
 mod seen;
+mod succession;
 #[cfg(test)]
 mod test_samples;
 #[cfg(test)]
@@ -37,7 +38,7 @@ use crate::readiness::{Disorder, Hearing, Jolt, sight_of};
 use crate::store::Store;
 
 /// A group as it is to be judged from here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Brief {
     /// What the configuration says of it.
     pub group: PlannedGroup,
@@ -50,7 +51,7 @@ pub struct Brief {
 }
 
 /// A probe of a group, and whom it looks at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// Its name.
     pub name: Arc<str>,
@@ -66,6 +67,9 @@ pub struct Witness {
     pub standbys: Vec<Vec<TargetKey>>,
     /// Whether it speaks TLS with the targets of each standby.
     pub tls: Vec<bool>,
+    /// Whether it is to have targets in the region of each standby: its questions arise there, and
+    /// are unknown, also while it has none.
+    pub expected: bool,
     /// Of a database: each standby beside the primary.
     pub pairs: Vec<PairKey>,
 }
@@ -110,7 +114,14 @@ impl Group {
     /// A group of which nothing was seen before `now`.
     ///
     /// The error says what is wrong with the list of checks.
-    pub fn new(brief: Brief, now: Instant) -> Result<Self, Disorder> {
+    pub fn new(mut brief: Brief, now: Instant) -> Result<Self, Disorder> {
+        // The order of the configuration means nothing: what has only changed places is the same.
+        for probe in &mut brief.probes {
+            let standbys = probe.standbys.iter_mut();
+            standbys
+                .chain([&mut probe.primary])
+                .for_each(|targets| targets.sort_unstable());
+        }
         let places = 0..brief.group.standbys.len();
         let standbys = places.map(|place| Candidate::new(&brief, place, now));
         Ok(Self {

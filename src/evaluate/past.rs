@@ -77,6 +77,19 @@ impl Past {
         self.forget();
     }
 
+    /// Goes on with what is known, and with the users' path too if that is the same. Where the
+    /// primaries are is to be told anew.
+    pub(super) fn succeed(&mut self, former: Self, same_path: bool) {
+        let path = std::mem::replace(&mut self.path, UserPath::new(&[]));
+        *self = former;
+        self.primaries.clear();
+        if !same_path {
+            self.path = path;
+            // What the new path saw of them it did not see.
+            self.open.clear();
+        }
+    }
+
     /// The targets whose runs it wants to see.
     pub(super) fn targets(&self) -> impl Iterator<Item = TargetKey> + '_ {
         self.path.targets()

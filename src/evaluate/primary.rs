@@ -139,6 +139,19 @@ impl Primary {
         }
     }
 
+    /// The same where the members have these places now, if they are still there.
+    pub(super) fn moved(self, places: &[Option<usize>]) -> Self {
+        let known = self.known.and_then(|known| {
+            let place = places[known.place]?;
+            Some(Known { place, ..known })
+        });
+        let candidate = self.candidate.and_then(|candidate| {
+            let place = places[candidate.place]?;
+            Some(Candidate { place, ..candidate })
+        });
+        Self { known, candidate }
+    }
+
     /// A row of looks at the candidate is broken.
     fn withdraw(&mut self, place: usize) {
         if let Some(candidate) = &mut self.candidate

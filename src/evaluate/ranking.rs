@@ -8,6 +8,7 @@
 //! mean of their quantiles, batch by batch ([`Window::joined`]). The quantile of all their runs
 //! together would be that of the nearer half, and jump to the other half and back with the noise.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -80,6 +81,44 @@ impl Ranking {
             table: None,
             due: None,
         }
+    }
+
+    /// Takes over from the ranking as it was before the configuration was loaded anew. The latencies
+    /// of a target go on while batches are as long as they were; what is told goes on while it is told
+    /// of the same standbys, until another order lasts.
+    ///
+    /// `go_on` tells of each standby whether its databases are the same.
+    pub(super) fn succeed(&mut self, former: Self, go_on: &[bool]) {
+        let same_grid = self.grid.is_as(&former.grid);
+        let mut batches: HashMap<_, _> = HashMap::new();
+        let names = |standbys: &[Standby]| -> BTreeSet<_> {
+            standbys.iter().map(|of| Arc::clone(&of.name)).collect()
+        };
+        let same_standbys = names(&self.standbys) == names(&former.standbys);
+        let mut losses = HashMap::new();
+        for standby in former.standbys {
+            batches.extend(standby.targets);
+            losses.insert(standby.name, standby.rpo);
+        }
+        for (standby, _) in self
+            .standbys
+            .iter_mut()
+            .zip(go_on)
+            .filter(|(_, go_on)| **go_on)
+        {
+            standby.rpo = losses.remove(&standby.name).unwrap_or_default();
+        }
+        if same_grid {
+            self.grid = former.grid;
+            for (target, of) in self.standbys.iter_mut().flat_map(|of| &mut of.targets) {
+                *of = batches
+                    .remove(target)
+                    .unwrap_or_else(|| Batches::new(former.grid));
+            }
+        }
+        self.published = former.published.succeeded(same_standbys, same_grid);
+        self.table = former.table.filter(|_| same_standbys);
+        self.due = former.due;
     }
 
     /// The targets whose samples it takes.

@@ -57,6 +57,8 @@ pub struct Set {
     ring: Ring,
     writes: WriteRate,
     canary: Option<Canary>,
+    /// Whether a run of a member was taken in.
+    seen: bool,
     figures: SetFigures,
 }
 
@@ -102,6 +104,7 @@ impl Set {
             ring: Ring::new(fresh),
             writes: WriteRate::default(),
             canary: canary.then(|| Canary::new(epoch, interval)),
+            seen: false,
             figures: SetFigures::default(),
         }
     }
@@ -149,6 +152,7 @@ impl Set {
         let Some(place) = members.position(|seat| seat.member.target == sample.target) else {
             return changes;
         };
+        self.seen = true;
         self.members[place].see(look(sample));
         let verdict = self.primary.judge(place, &self.members);
         self.watch(place, sample, verdict, &mut changes);
@@ -393,5 +397,6 @@ fn look(sample: &Sample) -> Option<Box<ReplicationFacts>> {
     database(sample)?.replication.clone()
 }
 
+mod succession;
 #[cfg(test)]
 mod tests;

@@ -84,6 +84,8 @@ struct Kind {
 #[derive(Debug)]
 struct Kept {
     made: Instant,
+    /// Of the store.
+    generation: u64,
     page: Snapshot,
 }
 
@@ -121,24 +123,24 @@ impl Exposition {
         }
     }
 
-    /// The page as it is, or was up to `max_age` ago.
+    /// The page as it is, or was up to `max_age` ago. One of targets that have changed since is not
+    /// handed out.
     pub async fn page(self: &Arc<Self>, format: Format, gzip: bool) -> Result<Snapshot, Refusal> {
         let place = usize::from(format == Format::OpenMetrics) * 2 + usize::from(gzip);
         let mut kind = Arc::clone(&self.kept[place]).lock_owned().await;
-        if let Some(Kept { made, page }) = &kind.newest
-            && made.elapsed() < self.max_age
+        if let Some(kept) = &kind.newest
+            && kept.made.elapsed() < self.max_age
+            && kept.generation == self.store.generation()
         {
-            return Ok(page.clone());
+            return Ok(kept.page.clone());
         }
         let old = kind.make_room()?;
         // The lock goes with the work: a client that leaves does not make the next one start over.
         let this = Arc::clone(self);
         let work = tokio::task::spawn_blocking(move || {
-            let page = this.make(format, gzip, old)?;
-            kind.newest = Some(Kept {
-                made: Instant::now(),
-                page: page.clone(),
-            });
+            let made = this.make(format, gzip, old)?;
+            let page = made.page.clone();
+            kind.newest = Some(made);
             Ok(page)
         });
         work.await
@@ -165,16 +167,23 @@ impl Exposition {
         self.store.targets()
     }
 
-    fn make(&self, format: Format, gzip: bool, old: Vec<Bytes>) -> io::Result<Snapshot> {
+    fn make(&self, format: Format, gzip: bool, old: Vec<Bytes>) -> io::Result<Kept> {
         let started = Instant::now();
+        // What is refreshed and what is written are of one generation.
+        let _unchanged = self.store.page();
+        let generation = self.store.generation();
         (self.refresh)(&self.own);
         let parts = encode(&self.store, &self.own, format, gzip, old)?;
         let took = started.elapsed().as_secs_f64();
         self.own.scrape_duration_seconds.observe(took);
-        Ok(Snapshot {
-            format,
-            gzip,
-            parts: parts.into(),
+        Ok(Kept {
+            made: Instant::now(),
+            generation,
+            page: Snapshot {
+                format,
+                gzip,
+                parts: parts.into(),
+            },
         })
     }
 }
@@ -294,6 +303,7 @@ mod tests {
         let page = long_page();
         kind.newest = Some(Kept {
             made: Instant::now(),
+            generation: 0,
             page: page.clone(),
         });
         Ok(page)

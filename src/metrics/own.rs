@@ -116,6 +116,9 @@ own! {
     tilts_total: IntCounterVec = &["source_region", "cause"];
     /// Outcomes of runs that were lost between the schedule and the counters.
     samples_dropped_total: IntCounter = ();
+    /// File descriptors that may be open in all when one is opened for a use: runs, look-ups of names
+    /// (lookups), deliveries, and anything else (all), which is the limit of the process.
+    descriptors_limit: IntGaugeVec = &["use"];
     /// How long after its time a timer of the runtime fired, by thread.
     event_loop_lag_seconds: HistogramVec = (&["thread"], LAG_BUCKETS);
     /// Names that were answered from memory or from the host's own table.
@@ -132,6 +135,11 @@ own! {
     icmp_socket_drops_total: IntCounter = ();
     /// The ICMP sockets in use: their address family (4, 6) and type (dgram, raw).
     icmp_socket_info: IntGaugeVec = &["family", "type"];
+    /// Capabilities that this process has; 0 once it has given them up.
+    sandbox_capabilities: IntGauge = ();
+    /// The version of Landlock (its ABI) that shuts this process off from files that it does not need;
+    /// 0 if none does.
+    sandbox_landlock_abi: IntGauge = ();
     /// Log lines dropped because nobody read them fast enough.
     log_lines_dropped_total: IntCounter = ();
     /// Alerts by `source_region` and state: pending, firing, muted (firing, and nobody is told) or
@@ -166,12 +174,14 @@ own! {
     /// Connections to the daemon's own server.
     http_connections: IntGauge = ();
     /// Connections that the server did not take or keep, by cause: too many in all (connections),
-    /// too many from one address (address), waiting without a request while the place was needed
-    /// (evicted), or an error of this host (accept).
+    /// too many from one address (address), one that waited, or one of many of its client, while the
+    /// place was needed (evicted), no whole header in time (header), a request that was not sent or an
+    /// answer that was not taken in time (request), or an error of this host (accept).
     http_connections_rejected_total: IntCounterVec = &["cause"];
     /// Requests that were refused, by cause: without a user where one is needed (missing), of an unknown
     /// user or with a wrong password (wrong), after too many attempts (attempts), above the rate limit
-    /// (rate), or an order of somebody who may not give any (order).
+    /// (rate), an order of somebody who may not give any (order), one that is no HTTP/1 or says its length
+    /// in no clear way (malformed), or one with too large a header or body (large).
     http_requests_refused_total: IntCounterVec = &["cause"];
     /// TLS handshakes that failed, by cause: not done in time (timeout), a certificate of the client
     /// that is missing or not good (certificate), the client did not like ours (alert), no TLS or none
@@ -183,6 +193,24 @@ own! {
     /// Whether the web configuration file is in force as it is now; 0 if it was changed and is not good,
     /// so that the one before it still is. 1 without such a file.
     web_config_last_reload_successful: IntGauge = ();
+    /// Whether the configuration is in force as it was last read; 0 if that was not good, so that the
+    /// one before it still is.
+    config_last_reload_successful: IntGauge = ();
+    /// When the configuration that is in force was read.
+    config_last_reload_success_timestamp_seconds: IntGauge = ();
+    /// Tells the configuration in force apart from others by the text of its files: one `hash` in a
+    /// fleet that has one configuration.
+    config_hash_info: IntGaugeVec = &["hash"];
+    /// Targets in the last good answer of a source, by probe and source.
+    sd_discovered_targets: IntGaugeVec = &["probe", "source"];
+    /// Targets of a source that are not probed, by probe, source and reason.
+    sd_refused_targets: IntGaugeVec = &["probe", "source", "reason"];
+    /// Bad answers of a source of targets, by probe and source: what was known before stays.
+    sd_refresh_failures_total: IntCounterVec = &["probe", "source"];
+    /// Whether the last answer of a source of targets was good, by probe and source.
+    sd_last_refresh_successful: IntGaugeVec = &["probe", "source"];
+    /// When a source of targets last gave a good answer, by probe and source; 0 if it never did.
+    sd_last_refresh_timestamp_seconds: GaugeVec = &["probe", "source"];
     /// How long it took to make a page; scrapes within about a second share one.
     scrape_duration_seconds: Histogram = SCRAPE_BUCKETS;
     /// Series of all targets, sets and pairs on the page.
@@ -193,6 +221,23 @@ own! {
     configured_regions: IntGauge = ();
 }
 
+/// How a source of targets is.
+#[derive(Clone, Copy, Debug)]
+pub struct Discovered<'a> {
+    /// The probe that it is of.
+    pub probe: &'a str,
+    /// Its name, as `targets_http[0]`.
+    pub source: &'a str,
+    /// Targets in its last good answer.
+    pub targets: usize,
+    /// Bad answers.
+    pub failures: u64,
+    /// Whether the last answer was good.
+    pub good: bool,
+    /// When the last good answer came.
+    pub last_good_timestamp_seconds: Option<f64>,
+}
+
 /// Why the server did not take or keep a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
@@ -200,18 +245,24 @@ pub enum Rejection {
     Connections,
     /// There are too many from one address.
     Address,
-    /// It waited without a request, and its place was needed.
+    /// Its place was needed, while it waited without a request or was one of many of its client.
     Evicted,
+    /// It brought no whole header of a request in time.
+    Header,
+    /// A request was not sent, or its answer not taken, in time.
+    Request,
     /// This host could not: above all, it has no file descriptor left.
     Accept,
 }
 
 impl Rejection {
     /// Every cause.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Connections,
         Self::Address,
         Self::Evicted,
+        Self::Header,
+        Self::Request,
         Self::Accept,
     ];
 
@@ -221,12 +272,14 @@ impl Rejection {
             Self::Connections => "connections",
             Self::Address => "address",
             Self::Evicted => "evicted",
+            Self::Header => "header",
+            Self::Request => "request",
             Self::Accept => "accept",
         }
     }
 }
 
-/// Why the server refused a request before it looked at it.
+/// Why the server refused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// It says nobody, where somebody has to be named.
@@ -239,16 +292,22 @@ pub enum Refused {
     RateLimit,
     /// An order by somebody who may not give any.
     Order,
+    /// It is no HTTP/1, or says its length in no clear way.
+    Malformed,
+    /// Its header or its body is too large.
+    Large,
 }
 
 impl Refused {
     /// Every cause.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::NoCredentials,
         Self::WrongCredentials,
         Self::TooManyAttempts,
         Self::RateLimit,
         Self::Order,
+        Self::Malformed,
+        Self::Large,
     ];
 
     /// The value of the label `cause`.
@@ -259,6 +318,8 @@ impl Refused {
             Self::TooManyAttempts => "attempts",
             Self::RateLimit => "rate",
             Self::Order => "order",
+            Self::Malformed => "malformed",
+            Self::Large => "large",
         }
     }
 }
@@ -337,6 +398,23 @@ impl Own {
         Ok(own)
     }
 
+    /// Shows which configuration is in force since `at`.
+    pub fn configured(&self, hash: &str, at: SystemTime) {
+        self.config_hash_info.reset();
+        self.config_hash_info.with_label_values(&[hash]).set(1);
+        self.config_last_reload_successful.set(1);
+        let since = at.duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = i64::try_from(since.unwrap_or_default().as_secs());
+        self.config_last_reload_success_timestamp_seconds
+            .set(seconds.unwrap_or(i64::MAX));
+    }
+
+    /// Runs that this fault of the daemon or its host made unknown.
+    pub fn faults(&self, reason: Reason) -> u64 {
+        let counter = self.own_faults_total.with_label_values(&[reason.as_str()]);
+        counter.get()
+    }
+
     /// Counts what an observation tells of the daemon itself: lateness, missed slots, own faults.
     pub fn observe(&self, observation: &Observation) {
         match observation {
@@ -371,6 +449,13 @@ impl Own {
         }
     }
 
+    /// Shows no threshold of any rule.
+    pub fn forget_rule_thresholds(&self) {
+        self.rule_threshold_seconds.reset();
+        self.rule_threshold_ratio.reset();
+        self.rule_threshold.reset();
+    }
+
     /// Shows the threshold of a rule. All rules are of one region, so that two values of labels
     /// name one series.
     pub fn rule_threshold(&self, source_region: &str, rule: &str, unit: Unit, threshold: f64) {
@@ -381,6 +466,37 @@ impl Own {
         };
         let labels = [source_region, rule];
         family.with_label_values(&labels).set(threshold);
+    }
+
+    /// Shows how the sources of targets are, and nothing of others. The name of a source ends in its
+    /// number in brackets, which no name of a probe has: no two sets of values can be mistaken.
+    pub fn discovered<'a>(&self, sources: impl IntoIterator<Item = Discovered<'a>>) {
+        self.sd_discovered_targets.reset();
+        self.sd_refresh_failures_total.reset();
+        self.sd_last_refresh_successful.reset();
+        self.sd_last_refresh_timestamp_seconds.reset();
+        for of in sources {
+            let labels = [of.probe, of.source];
+            let targets = i64::try_from(of.targets).unwrap_or(i64::MAX);
+            let gauge = self.sd_discovered_targets.with_label_values(&labels);
+            gauge.set(targets);
+            let failures = self.sd_refresh_failures_total.with_label_values(&labels);
+            failures.inc_by(of.failures);
+            let good = self.sd_last_refresh_successful.with_label_values(&labels);
+            good.set(of.good.into());
+            let last = &self.sd_last_refresh_timestamp_seconds;
+            let last = last.with_label_values(&labels);
+            last.set(of.last_good_timestamp_seconds.unwrap_or_default());
+        }
+    }
+
+    /// Shows how many targets of each source are not probed, by probe, source and reason.
+    pub fn refused_targets<'a>(&self, refused: impl IntoIterator<Item = ([&'a str; 3], usize)>) {
+        self.sd_refused_targets.reset();
+        for (labels, count) in refused {
+            let gauge = self.sd_refused_targets.with_label_values(&labels);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts a connection that the server did not take or keep.

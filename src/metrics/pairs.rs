@@ -49,6 +49,14 @@ impl PairSeries {
         }
     }
 
+    /// Goes on counting the canaries that the same pair showed before.
+    pub(super) fn take_over(&mut self, former: Self) {
+        let same = self.engine == former.engine;
+        if let (true, Some(canary), Some(former)) = (same, &mut self.canary, former.canary) {
+            canary.histogram = former.histogram;
+        }
+    }
+
     /// Counts a canary that was seen so long after its acknowledgement. False if the set has none.
     pub(super) fn visible(&mut self, after: Duration) -> bool {
         let Some(canary) = &mut self.canary else {

@@ -151,6 +151,21 @@ impl Series {
         }
     }
 
+    /// Goes on with what was counted and seen of the same target before.
+    pub(super) fn take_over(&mut self, former: &mut Self) {
+        std::mem::swap(self, former);
+        // They are the same, but what others have too is shared with them.
+        std::mem::swap(&mut self.labels, &mut former.labels);
+        for (of, newer) in [
+            (&mut self.buckets, &former.buckets),
+            (&mut self.phase_buckets, &former.phase_buckets),
+        ] {
+            if of == newer {
+                *of = Arc::clone(newer);
+            }
+        }
+    }
+
     /// Counts a run.
     pub(super) fn observe(&mut self, sample: &Sample) {
         let at = seconds_since_epoch(sample.at);

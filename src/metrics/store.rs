@@ -1,7 +1,8 @@
 //! The series of all targets, sets and pairs.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::alertmanagers::AlertmanagerSeries;
@@ -15,6 +16,7 @@ use super::rows::{Family, Subject};
 use super::series::{Series, Terms};
 use super::sets::SetSeries;
 use super::standbys::StandbySeries;
+use super::tables::Tables;
 use super::{alertmanagers, families, groups, members, pairs, receivers, sets, standbys};
 use crate::model::{
     DatabaseSet, GroupMember, GroupReport, Observation, PairFigures, PairKey, PastFigures,
@@ -43,24 +45,27 @@ const MAX_LABEL: usize = 64;
 
 /// The series of all targets, and of the sets and pairs of databases among them.
 ///
-/// One task writes; a scrape reads in short slices, so that neither waits long for the other.
+/// One task writes; a scrape reads in short slices, so that neither waits long for the other. What
+/// there are series of changes as a whole, and never in the middle of a page.
 #[derive(Debug, Default)]
 pub struct Store {
     inner: Mutex<Inner>,
+    pages: RwLock<()>,
+    generation: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    series: Vec<Series>,
-    sets: Vec<SetSeries>,
-    pairs: Vec<PairSeries>,
-    members: Vec<MemberSeries>,
-    standbys: Vec<StandbySeries>,
-    groups: Vec<GroupSeries>,
+    tables: Tables,
     alertmanagers: Vec<Arc<AlertmanagerSeries>>,
     receivers: Vec<ReceiverSeries>,
-    /// Of all eight: their first or last label tells them apart.
-    labels: HashSet<Arc<str>>,
+}
+
+/// A change of what there are series of. No page is made as long as it is held.
+#[derive(Debug)]
+pub struct Change<'a> {
+    store: &'a Store,
+    _pages: RwLockWriteGuard<'a, ()>,
 }
 
 impl Store {
@@ -69,29 +74,32 @@ impl Store {
         Self::default()
     }
 
-    /// Adds a target: its series exist from now on, at zero. Keys are dense, from 0 in order.
+    /// Adds a target: its series exist from now on, at zero.
     ///
-    /// The error says which label cannot be shown, or that the target is there already: two equal
-    /// series would make Prometheus refuse the whole page.
+    /// The error says which label cannot be shown, or that the target or its key is there already:
+    /// two equal series would make Prometheus refuse the whole page.
     pub fn insert(
         &self,
+        key: TargetKey,
         target: &Target,
         shape: &Shape,
         buckets: Arc<Buckets>,
         phase_buckets: Arc<Buckets>,
         terms: Terms,
-    ) -> Result<TargetKey, String> {
+    ) -> Result<(), String> {
         for name in target.labels.keys() {
             check_label(name).map_err(|why| format!("{target}: {why}"))?;
         }
         let series = Series::new(target, shape, buckets, phase_buckets, terms);
-        let mut inner = self.lock();
-        let key = place(inner.series.len(), "targets")?;
-        if !inner.labels.insert(Arc::clone(&series.labels)) {
+        let tables = &mut self.lock().tables;
+        if tables.target(key).is_some() {
+            return Err(format!("{target} has the key of another target"));
+        }
+        if !tables.claim(&series.labels) {
             return Err(format!("{target} is there twice: give one another name"));
         }
-        inner.series.push(series);
-        Ok(TargetKey(key))
+        tables.add(key, series);
+        Ok(())
     }
 
     /// Adds a set: its series exist from now on. Keys are dense, from 0 in order.
@@ -99,13 +107,13 @@ impl Store {
     /// The error says that the set is there already.
     pub fn insert_set(&self, set: &DatabaseSet) -> Result<SetKey, String> {
         let series = SetSeries::new(set)?;
-        let mut inner = self.lock();
-        let key = place(inner.sets.len(), "sets")?;
-        if !inner.labels.insert(Arc::clone(&series.labels)) {
+        let tables = &mut self.lock().tables;
+        let key = place(tables.sets.len(), "sets")?;
+        if !tables.claim(&series.labels) {
             let (group, probe) = (&set.group, &set.probe);
             return Err(format!("the set {group}/{probe} is there twice"));
         }
-        inner.sets.push(series);
+        tables.sets.push(series);
         Ok(SetKey(key))
     }
 
@@ -114,17 +122,17 @@ impl Store {
     ///
     /// The error says that there is no such set, or that the pair is there already.
     pub fn insert_pair(&self, set: SetKey, standby: &str) -> Result<PairKey, String> {
-        let mut inner = self.lock();
-        let key = place(inner.pairs.len(), "pairs")?;
-        let series = inner
+        let tables = &mut self.lock().tables;
+        let key = place(tables.pairs.len(), "pairs")?;
+        let series = tables
             .sets
             .get(set.index())
             .map(|set| PairSeries::new(set, standby))
             .ok_or_else(|| format!("there is no set {} for {standby}", set.0))?;
-        if !inner.labels.insert(Arc::clone(&series.labels)) {
+        if !tables.claim(&series.labels) {
             return Err(format!("the pair {{{}}} is there twice", series.labels));
         }
-        inner.pairs.push(series);
+        tables.pairs.push(series);
         Ok(PairKey(key))
     }
 
@@ -133,11 +141,11 @@ impl Store {
     /// The error says that it is there already.
     pub fn insert_member(&self, member: &GroupMember) -> Result<(), String> {
         let series = MemberSeries::new(member);
-        let mut inner = self.lock();
-        if !inner.labels.insert(Arc::clone(&series.labels)) {
+        let tables = &mut self.lock().tables;
+        if !tables.claim(&series.labels) {
             return Err(format!("the member {{{}}} is there twice", series.labels));
         }
-        inner.members.push(series);
+        tables.members.push(series);
         Ok(())
     }
 
@@ -146,11 +154,11 @@ impl Store {
     /// The error says that it is there already.
     pub fn insert_standby(&self, standby: &StandbyPlace) -> Result<(), String> {
         let series = StandbySeries::new(standby);
-        let mut inner = self.lock();
-        if !inner.labels.insert(Arc::clone(&series.labels)) {
+        let tables = &mut self.lock().tables;
+        if !tables.claim(&series.labels) {
             return Err(format!("the standby {{{}}} is there twice", series.labels));
         }
-        inner.standbys.push(series);
+        tables.standbys.push(series);
         Ok(())
     }
 
@@ -159,64 +167,34 @@ impl Store {
     /// The error says that it is there already.
     pub fn insert_group(&self, group: &str, source_region: &str) -> Result<(), String> {
         let series = GroupSeries::new(group, source_region);
-        let mut inner = self.lock();
-        if !inner.labels.insert(Arc::clone(&series.labels)) {
+        let tables = &mut self.lock().tables;
+        if !tables.claim(&series.labels) {
             return Err(format!("the group {{{}}} is there twice", series.labels));
         }
-        inner.groups.push(series);
+        tables.groups.push(series);
         Ok(())
     }
 
-    /// Adds an Alertmanager of a receiver: its series exist from now on. Whoever tells it counts in
-    /// what is returned.
-    ///
-    /// The error says that it is there already.
-    pub fn insert_alertmanager(
-        &self,
-        receiver: &str,
-        endpoint: &str,
-    ) -> Result<Arc<AlertmanagerSeries>, String> {
-        let series = Arc::new(AlertmanagerSeries::new(receiver, endpoint)?);
+    /// Replaces the figures of the receivers that there are series of. Those of others come with
+    /// [`Change::set_receivers`].
+    pub fn notified(&self, receivers: Vec<ReceiverFigures>) {
         let mut inner = self.lock();
-        if !inner.labels.insert(series.shared_labels()) {
-            return Err(format!("{receiver} has {endpoint} twice"));
+        let figures = receivers.into_iter();
+        let mut figures: HashMap<_, _> = figures.map(|of| (Arc::clone(&of.receiver), of)).collect();
+        for series in &mut inner.receivers {
+            if let Some(figures) = figures.remove(&series.figures.receiver) {
+                series.figures = figures;
+            }
         }
-        inner.alertmanagers.push(Arc::clone(&series));
-        Ok(series)
-    }
-
-    /// Adds a receiver of notifications: its series exist from now on.
-    ///
-    /// The error says that it is there already.
-    pub fn insert_receiver(&self, figures: ReceiverFigures) -> Result<(), String> {
-        let series = ReceiverSeries::new(figures);
-        let mut inner = self.lock();
-        if !inner.labels.insert(Arc::clone(&series.labels)) {
-            return Err(format!("the receiver {{{}}} is there twice", series.labels));
-        }
-        inner.receivers.push(series);
-        Ok(())
-    }
-
-    /// Replaces the figures of every receiver. False if they are not as many as this store has, in
-    /// the order in which they were added.
-    #[must_use]
-    pub fn notified(&self, receivers: Vec<ReceiverFigures>) -> bool {
-        let mut inner = self.lock();
-        let same = inner.receivers.len() == receivers.len();
-        for (series, figures) in inner.receivers.iter_mut().zip(receivers) {
-            series.figures = figures;
-        }
-        same
     }
 
     /// Replaces what is known of the past of every group. False if they are not as many as this
     /// store has, in the order in which they were added.
     #[must_use]
     pub fn happened(&self, groups: Vec<PastFigures>) -> bool {
-        let mut inner = self.lock();
-        let same = inner.groups.len() == groups.len();
-        for (series, figures) in inner.groups.iter_mut().zip(groups) {
+        let tables = &mut self.lock().tables;
+        let same = tables.groups.len() == groups.len();
+        for (series, figures) in tables.groups.iter_mut().zip(groups) {
             series.figures = figures;
         }
         same
@@ -226,8 +204,8 @@ impl Store {
     /// the order in which they were added.
     #[must_use]
     pub fn judged(&self, groups: Vec<GroupReport>) -> bool {
-        let mut inner = self.lock();
-        let mut series = inner.standbys.iter_mut();
+        let tables = &mut self.lock().tables;
+        let mut series = tables.standbys.iter_mut();
         let all = groups.into_iter().all(|group| {
             let ranking = group.ranking.as_ref();
             let mut reports = group.standbys.into_iter();
@@ -241,28 +219,28 @@ impl Store {
 
     /// Replaces the figures of a set. False if it is not of this store.
     pub fn set_figures(&self, set: SetKey, figures: SetFigures) -> bool {
-        let mut inner = self.lock();
-        let series = inner.sets.get_mut(set.index());
+        let tables = &mut self.lock().tables;
+        let series = tables.sets.get_mut(set.index());
         series.map(|s| s.figures = Some(figures)).is_some()
     }
 
     /// Replaces the figures of a pair. False if it is not of this store.
     pub fn pair_figures(&self, pair: PairKey, figures: PairFigures) -> bool {
-        let mut inner = self.lock();
-        let series = inner.pairs.get_mut(pair.index());
+        let tables = &mut self.lock().tables;
+        let series = tables.pairs.get_mut(pair.index());
         series.map(|p| p.figures = figures).is_some()
     }
 
     /// Counts a canary that the standby was seen to show so long after its acknowledgement. False
     /// if the pair is not of this store, or its set has no canary.
     pub fn visible(&self, pair: PairKey, after: Duration) -> bool {
-        let mut inner = self.lock();
-        let series = inner.pairs.get_mut(pair.index());
+        let tables = &mut self.lock().tables;
+        let series = tables.pairs.get_mut(pair.index());
         series.is_some_and(|p| p.visible(after))
     }
 
-    /// Counts what the schedule tells. False if the target is not of this store: the caller counts
-    /// the sample as dropped.
+    /// Counts what the schedule tells. False if the target is not of this store, as one that was taken
+    /// out while its run was under way: then nothing is counted.
     #[must_use]
     pub fn observe(&self, observation: &Observation) -> bool {
         match observation {
@@ -285,7 +263,7 @@ impl Store {
 
     /// How many targets there are.
     pub fn targets(&self) -> usize {
-        self.lock().series.len()
+        self.lock().tables.series.len()
     }
 
     /// How many series the targets, sets and pairs have now. It writes them all to find out, so it is as dear as a
@@ -296,15 +274,61 @@ impl Store {
         page.rows()
     }
 
+    /// Keeps changes of what there are series of out while a page is made. Not to be taken twice by
+    /// one thread.
+    pub fn page(&self) -> RwLockReadGuard<'_, ()> {
+        self.pages.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps pages out while what there are series of is changed; waits for those that are being made.
+    /// Not to be taken while this thread has it or makes a page.
+    pub fn change(&self) -> Change<'_> {
+        Change {
+            store: self,
+            _pages: self.pages.write().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// How often another store took the place of this one: who kept something made of it sees whether
+    /// it is still of use.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// Writes the series, family by family, and calls `full` after every slice that filled the
     /// page, with the store free for its writer.
     pub(super) fn write(&self, page: &mut Page, mut full: impl FnMut(&mut Page)) {
-        self.table(families::FAMILIES, |inner| &inner.series, page, &mut full);
-        self.table(sets::FAMILIES, |inner| &inner.sets, page, &mut full);
-        self.table(pairs::FAMILIES, |inner| &inner.pairs, page, &mut full);
-        self.table(members::FAMILIES, |inner| &inner.members, page, &mut full);
-        self.table(standbys::FAMILIES, |inner| &inner.standbys, page, &mut full);
-        self.table(groups::FAMILIES, |inner| &inner.groups, page, &mut full);
+        self.table(
+            families::FAMILIES,
+            |inner| &inner.tables.series,
+            page,
+            &mut full,
+        );
+        self.table(sets::FAMILIES, |inner| &inner.tables.sets, page, &mut full);
+        self.table(
+            pairs::FAMILIES,
+            |inner| &inner.tables.pairs,
+            page,
+            &mut full,
+        );
+        self.table(
+            members::FAMILIES,
+            |inner| &inner.tables.members,
+            page,
+            &mut full,
+        );
+        self.table(
+            standbys::FAMILIES,
+            |inner| &inner.tables.standbys,
+            page,
+            &mut full,
+        );
+        self.table(
+            groups::FAMILIES,
+            |inner| &inner.tables.groups,
+            page,
+            &mut full,
+        );
         self.table(
             alertmanagers::FAMILIES,
             |inner| &inner.alertmanagers,
@@ -339,14 +363,71 @@ impl Store {
     }
 
     fn update(&self, target: TargetKey, change: impl FnOnce(&mut Series)) -> bool {
-        let mut inner = self.lock();
-        let series = inner.series.get_mut(target.index());
-        series.map(change).is_some()
+        self.lock().tables.target(target).map(change).is_some()
     }
 
     /// A panic while the lock was held leaves numbers that are still numbers.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Change<'_> {
+    /// The targets, sets, pairs, members, standbys and groups of `fresh` take the place of those that
+    /// are there, in its order and with its [`SetKey`]s and [`PairKey`]s. Receivers and Alertmanagers
+    /// stay.
+    ///
+    /// A target of the same key keeps all that was counted and seen of it. A pair of the same labels
+    /// keeps the histogram of its canaries; the figures of sets and pairs begin unknown, and are to be
+    /// told before the change ends. Standbys and groups are told with every page.
+    pub fn succeed(&self, fresh: Store) {
+        let fresh = fresh.inner.into_inner();
+        let fresh = fresh.unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.store.lock();
+        let former = std::mem::replace(&mut inner.tables, fresh.tables);
+        inner.tables.succeed(former);
+        self.store.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Replaces the receivers of notifications that there are series of, with their figures.
+    ///
+    /// The error says which one is there twice; then nothing is changed.
+    pub fn set_receivers(&self, receivers: Vec<ReceiverFigures>) -> Result<(), String> {
+        let receivers = receivers.into_iter().map(ReceiverSeries::new);
+        let receivers: Vec<_> = receivers.collect();
+        let mut labels = HashSet::new();
+        if let Some(twice) = receivers.iter().find(|of| !labels.insert(&of.labels)) {
+            return Err(format!("the receiver {{{}}} is there twice", twice.labels));
+        }
+        self.store.lock().receivers = receivers;
+        Ok(())
+    }
+
+    /// Replaces the Alertmanagers that there are series of: of each its receiver and its endpoint. One
+    /// that was there before keeps its figures. Whoever tells an Alertmanager counts in what is
+    /// returned, in the same order.
+    ///
+    /// The error says which one is there twice; then nothing is changed.
+    pub fn set_alertmanagers(
+        &self,
+        all: &[(&str, &str)],
+    ) -> Result<Vec<Arc<AlertmanagerSeries>>, String> {
+        let mut inner = self.store.lock();
+        let former = inner.alertmanagers.iter();
+        let former: HashMap<_, _> = former.map(|of| (of.shared_labels(), of)).collect();
+        let mut seen = HashSet::new();
+        let mut series = Vec::with_capacity(all.len());
+        for (receiver, endpoint) in all {
+            let fresh = AlertmanagerSeries::new(receiver, endpoint)?;
+            let labels = fresh.shared_labels();
+            let before = former.get(&labels).map(|before| Arc::clone(before));
+            if !seen.insert(labels) {
+                return Err(format!("{receiver} has {endpoint} twice"));
+            }
+            series.push(before.unwrap_or_else(|| Arc::new(fresh)));
+        }
+        inner.alertmanagers.clone_from(&series);
+        Ok(series)
     }
 }
 

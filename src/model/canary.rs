@@ -153,6 +153,17 @@ impl Pen {
         self.desk().taken.take()
     }
 
+    /// Takes over from the pen that the target had before. That one has no order any more; what
+    /// became of the last one that was taken is open here as it was there.
+    pub fn succeed(&self, former: &Self) {
+        if std::ptr::eq(self, former) {
+            return;
+        }
+        let Desk { taken, .. } = std::mem::take(&mut *former.desk());
+        let mut desk = self.desk();
+        desk.taken = desk.taken.or(taken);
+    }
+
     /// Nothing can panic while it holds the lock.
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

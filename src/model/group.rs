@@ -73,6 +73,9 @@ impl Hold {
 /// A group as a whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedGroup {
+    /// The probes that run from here and whose targets are discovered: they are to have some in each of
+    /// its regions, and what they would answer is unknown while they have none.
+    pub discovered: Vec<Arc<str>>,
     /// Its name.
     pub name: Arc<str>,
     /// The region that serves.

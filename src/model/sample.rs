@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use smallvec::SmallVec;
 
-use super::{FactSet, Facts, Laps, PhaseSet, Reason, ReasonSet, TargetKey};
+use super::{FactSet, Facts, Laps, PhaseSet, Reason, ReasonSet, Secret, TargetKey};
 
 /// The measured times of a successful run: one for most kinds, one per answered packet for a ping.
 pub type Latencies = SmallVec<[Duration; 1]>;
@@ -17,6 +17,9 @@ pub struct Reply {
     /// What else was learned.
     pub facts: Facts,
 }
+
+/// Bytes of a secret that tell something of it.
+const SHORTEST: usize = 3;
 
 /// A run that did not.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -41,6 +44,21 @@ impl Failure {
             detail: one_line(&detail.to_string()),
             facts: None,
         }
+    }
+
+    /// This failure; its detail is left out if it has the secret in it, which a peer that was told it
+    /// may say back. Where the detail was cut, so may be the secret.
+    #[must_use]
+    pub fn without(mut self, secret: Option<&Secret>) -> Self {
+        let text = secret.map_or("", Secret::expose);
+        let is_cut = self.detail.len() + char::MAX.len_utf8() > Self::MAX_DETAIL;
+        let mut parts = text.char_indices().map(|(at, _)| &text[..at]);
+        let is_whole = !text.is_empty() && self.detail.contains(text);
+        let is_part = |part: &str| part.len() >= SHORTEST && self.detail.ends_with(part);
+        if is_whole || (is_cut && parts.any(is_part)) {
+            self.detail = "what the peer said is not shown: it repeats the password".into();
+        }
+        self
     }
 
     /// This failure with what was learned before it.
@@ -110,6 +128,16 @@ pub enum Observation {
     },
 }
 
+impl Observation {
+    /// The target that it tells of.
+    pub const fn target(&self) -> TargetKey {
+        match self {
+            Self::Sample(sample) => sample.target,
+            Self::Missed { target, .. } => *target,
+        }
+    }
+}
+
 /// Why a slot passed without a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missed {
@@ -149,6 +177,25 @@ pub struct Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_peer_says_back_of_a_secret_is_not_shown() {
+        let secret = Secret::new("correct horse".into());
+        let shown = |detail: String| {
+            let failure = Failure::new(Reason::Auth, detail).without(Some(&secret));
+            failure.detail.into_string()
+        };
+        assert_eq!(shown("no such user".into()), "no such user");
+        assert!(!shown("no user with correct horse".into()).contains("horse"));
+        // Nine bytes of it are left where the detail was cut.
+        let cut = "x".repeat(Failure::MAX_DETAIL - 9) + "correct horse";
+        assert!(!shown(cut).contains("cor"));
+        let other = "x".repeat(300);
+        assert_eq!(shown(other.clone()), other[..Failure::MAX_DETAIL]);
+        let failure = Failure::new(Reason::Auth, "no password");
+        let none = Secret::new(String::new());
+        assert_eq!(failure.clone().without(Some(&none)), failure);
+    }
 
     #[test]
     fn hostile_detail_is_one_short_line() {

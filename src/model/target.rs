@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The place of a target in the daemon's tables; valid for one configuration.
+/// What tells a target from every other in the daemon's tables.
+///
+/// It is given when the target first appears and goes with it. A target that is configured anew with
+/// other settings is another one: what was seen of the one before says nothing of it. A key is not given
+/// again before all others were, so that what is still on its way from a target that is gone is never
+/// taken for another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetKey(pub u32);
-
-impl TargetKey {
-    /// The key as an index.
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// The endpoint of a probe in one region, seen from this daemon's region: what names its series.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
 use super::capped::{Capped, is_too_large};
-use super::{Host, Stopwatch};
+use super::{Host, Share, Stopwatch};
 use crate::model::{Failure, Phase, Reason};
 
 /// Which addresses of a name a probe uses.
@@ -83,6 +83,8 @@ pub struct Dial {
     pub source_address: Option<IpAddr>,
     /// The differentiated services code point, 0 to 63.
     pub dscp: Option<u8>,
+    /// Whose descriptors its sockets are of.
+    pub share: Share,
 }
 
 impl Dial {
@@ -111,6 +113,7 @@ impl Dial {
             Self {
                 source_address,
                 dscp,
+                share: Share::Run,
             },
             version,
         ))
@@ -183,6 +186,7 @@ impl Dial {
         } else {
             TcpSocket::new_v6()?
         };
+        let socket = self.share.grant(socket)?;
         socket.set_nodelay(true)?;
         self.mark(&socket, address)?;
         if self.source_address.is_some() {
@@ -207,6 +211,7 @@ impl Dial {
         };
         let source = self.source_address.unwrap_or(any);
         let socket = std::net::UdpSocket::bind(SocketAddr::new(source, 0))?;
+        let socket = self.share.grant(socket)?;
         self.mark(&socket, address)?;
         socket.set_nonblocking(true)?;
         socket.connect(address)?;
@@ -357,6 +362,7 @@ mod tests {
         let dial = Dial {
             source_address: Some(Ipv4Addr::LOCALHOST.into()),
             dscp: None,
+            ..Dial::default()
         };
         let away = "192.0.2.1:80".parse().expect("address");
         let mut watch = Stopwatch::start();
@@ -375,6 +381,7 @@ mod tests {
         let dial = Dial {
             source_address: Some([127, 0, 0, 9].into()),
             dscp: None,
+            ..Dial::default()
         };
         for round in 0..12 {
             // To an address of its own each round, for which nearly every port is free.
@@ -404,6 +411,7 @@ mod tests {
         let dial = Dial {
             source_address: Some("127.0.0.9".parse().expect("address")),
             dscp: Some(46),
+            ..Dial::default()
         };
         let mut watch = Stopwatch::start();
         let wire = dial

@@ -12,6 +12,7 @@ mod exchange;
 pub(crate) mod namespace;
 mod packet;
 mod socket;
+mod spare;
 mod stamp;
 mod table;
 
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 
 use self::exchange::Port;
 use self::socket::Socket;
+use self::spare::Spares;
 use crate::model::{Failure, Latencies, PingFacts};
 
 /// An Internet protocol.
@@ -182,12 +184,21 @@ struct Counts {
 pub struct Icmp {
     ports: Mutex<BTreeMap<IcmpOptions, Result<Arc<Port>, Failure>>>,
     counts: Arc<Counts>,
+    spares: Spares,
 }
 
 impl Icmp {
     /// No socket yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Opens so many raw sockets of each family for later, where only raw ones do: this process may
+    /// not be permitted to open any then. A plan needs one for each set of options.
+    pub fn reserve(&self, count: usize) {
+        for family in [Family::V4, Family::V6] {
+            self.spares.open(family, count);
+        }
     }
 
     /// Sends the packets of a run and waits until each has ended, at most until `plan.end`.
@@ -207,7 +218,7 @@ impl Icmp {
     ///
     /// Must be called within a tokio runtime with I/O. The error says what to do.
     pub fn permission(&self, family: Family) -> Result<SocketType, String> {
-        Socket::open(&IcmpOptions::new(family))
+        Socket::open(&IcmpOptions::new(family), &Spares::default())
             .map(|socket| socket.kind)
             .map_err(|failure| failure.detail.into())
     }
@@ -250,7 +261,8 @@ impl Icmp {
             let drops = port.drops();
             self.counts.closed_drops.fetch_add(drops, Ordering::Relaxed);
         }
-        let opened = Socket::open(options).map(|socket| Arc::new(Port::new(socket, &self.counts)));
+        let opened = Socket::open(options, &self.spares);
+        let opened = opened.map(|socket| Arc::new(Port::new(socket, &self.counts)));
         ports.insert(*options, opened.clone());
         opened
     }

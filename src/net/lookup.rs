@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::capped::Capped;
 use super::question::{Manner, Question};
-use super::{Dial, IpVersion, Names, failure_at};
+use super::{Dial, Endpoint, Host, IpVersion, Names, Share, failure_at};
 use crate::model::Reason;
 
 /// After so much silence of a server the next one is asked too; the silent one may still answer.
@@ -77,7 +77,10 @@ pub(super) async fn look_up(
     let candidates = names.candidates(name).map_err(Miss::Failed)?;
     let mut worst = Miss::NotFound;
     for candidate in &candidates {
-        let ask = |kind| at_servers(names, memory, candidate, kind);
+        let ask = |kind| {
+            let read = move |answer: &Message| addresses(answer, candidate, kind);
+            at_servers(names, memory, candidate, kind, read)
+        };
         let result = match version {
             IpVersion::V4 => ask(RecordType::A).await,
             IpVersion::V6 => ask(RecordType::AAAA).await,
@@ -85,6 +88,25 @@ pub(super) async fn look_up(
         };
         match result {
             Ok(found) => return Ok(found),
+            Err(miss) => worst = worst.max(miss),
+        }
+    }
+    Err(worst)
+}
+
+/// Looks up where a service is (SRV, RFC 2782), as [`look_up`] does a name. There is none where the
+/// one record's target is the root.
+pub(super) async fn look_up_service(
+    names: &Names,
+    memory: &Memory,
+    name: &str,
+) -> Result<Vec<Endpoint>, Miss> {
+    let candidates = names.candidates(name).map_err(Miss::Failed)?;
+    let mut worst = Miss::NotFound;
+    for candidate in &candidates {
+        let read = |answer: &Message| endpoints(answer, candidate);
+        match at_servers(names, memory, candidate, RecordType::SRV, read).await {
+            Ok(found) => return found.map_err(Miss::Failed),
             Err(miss) => worst = worst.max(miss),
         }
     }
@@ -137,12 +159,13 @@ async fn rest_of(
 }
 
 /// Asks the servers in turn: the next one at once when one fails, and soon when one is silent.
-async fn at_servers(
+async fn at_servers<T>(
     names: &Names,
     memory: &Memory,
     name: &Name,
     kind: RecordType,
-) -> Result<Found, Miss> {
+    read: impl Fn(&Message) -> Option<T> + Copy,
+) -> Result<T, Miss> {
     let count = names.servers.len();
     let first = memory.preferred.load(Ordering::Relaxed) % count.max(1);
     let mut order = (0..count).map(|i| (first + i) % count);
@@ -152,7 +175,7 @@ async fn at_servers(
         let next = order.next();
         if let Some(index) = next {
             let server = names.servers[index];
-            asked.push(async move { (index, at_server(memory, server, name, kind).await) });
+            asked.push(async move { (index, at_server(memory, server, name, kind, read).await) });
         }
         let outcome = if next.is_some() {
             timeout(NEXT_SERVER, asked.next()).await
@@ -172,12 +195,13 @@ async fn at_servers(
     }
 }
 
-async fn at_server(
+async fn at_server<T>(
     memory: &Memory,
     server: SocketAddr,
     name: &Name,
     kind: RecordType,
-) -> Result<Found, Miss> {
+    read: impl Fn(&Message) -> Option<T>,
+) -> Result<T, Miss> {
     let failed = |why: &dyn std::fmt::Display| Miss::Failed(format!("server {server}: {why}"));
     let question = Question::new(name, kind, MANNER).map_err(|e| failed(&e))?;
     let answer = exchange(memory, server, &question)
@@ -188,9 +212,7 @@ async fn at_server(
         })?
         .map_err(|why| failed(&why))?;
     match answer.metadata.response_code {
-        ResponseCode::NoError | ResponseCode::NXDomain => {
-            addresses(&answer, name, kind).ok_or(Miss::NotFound)
-        }
+        ResponseCode::NoError | ResponseCode::NXDomain => read(&answer).ok_or(Miss::NotFound),
         code => Err(failed(&code)),
     }
 }
@@ -200,7 +222,11 @@ async fn exchange(
     server: SocketAddr,
     question: &Question,
 ) -> std::io::Result<Result<Box<Message>, String>> {
-    let socket = Dial::default().open_datagram(server)?;
+    let dial = Dial {
+        share: Share::Lookup,
+        ..Dial::default()
+    };
+    let socket = dial.open_datagram(server)?;
     let mut ignored = 0;
     let answer = {
         let mut received = pin!(question.receive(&socket, &mut ignored));
@@ -254,6 +280,37 @@ fn addresses(answer: &Message, name: &Name, kind: RecordType) -> Option<Found> {
         let (target, alias_ttl) = alias?;
         owner = target;
         ttl = ttl.min(alias_ttl);
+    }
+    None
+}
+
+/// Where the records at the end of the chain of aliases say that the service is; `None` without such
+/// a record. The error says of a target that it is no name.
+fn endpoints(answer: &Message, name: &Name) -> Option<Result<Vec<Endpoint>, String>> {
+    let mut owner = name;
+    for _ in 0..=answer.answers.len() {
+        let of_owner = || answer.answers.iter().filter(|r| r.name == *owner);
+        let records = of_owner().filter_map(|record| match &record.data {
+            RData::SRV(service) => Some(service),
+            _ => None,
+        });
+        let records: Vec<_> = records.collect();
+        if !records.is_empty() {
+            let there = records.into_iter().filter(|of| !of.target.is_root());
+            let endpoints = there.map(|service| {
+                let host = service.target.to_ascii();
+                let host = Host::parse(host.trim_end_matches('.'))?;
+                Ok(Endpoint {
+                    host,
+                    port: service.port,
+                })
+            });
+            return Some(endpoints.collect());
+        }
+        owner = of_owner().find_map(|record| match &record.data {
+            RData::CNAME(target) => Some(&target.0),
+            _ => None,
+        })?;
     }
     None
 }

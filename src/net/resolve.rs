@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::lookup::{Found, Memory, Miss, look_up};
+use super::lookup::{Found, Memory, Miss, look_up, look_up_service};
 use super::names::{NameFiles, Names};
-use super::{Host, IpVersion, Stopwatch};
+use super::{Endpoint, Host, IpVersion, Stopwatch};
 use crate::model::{Failure, Phase, Reason};
 
 /// Look-ups under way at the same time; each holds at most a socket per family and server. Others
@@ -158,6 +158,30 @@ impl Resolver {
         watch.leave();
         self.keep(&names, name, version, &found);
         Ok(found.addresses)
+    }
+
+    /// Where a service is by its SRV records (RFC 2782), in the order of the answer; none if the
+    /// records say that it is nowhere. That there is no record is a failure. Nothing is kept.
+    ///
+    /// It has no time limit of its own, as [`Self::resolve`].
+    pub async fn services(&self, name: &str) -> Result<Vec<Endpoint>, Failure> {
+        let names = {
+            let mut state = self.state();
+            state.follow(Instant::now());
+            Arc::clone(&state.names)
+        };
+        let mut unfinished = Unfinished::count(self, name);
+        let closed = |_| Failure::new(Reason::LocalResources, "the resolver is closed");
+        let _turn = self.lookups.acquire().await.map_err(closed)?;
+        let result = look_up_service(&names, &self.memory, name).await;
+        unfinished.succeeded = result.is_ok();
+        result.map_err(|miss| match miss {
+            Miss::NotFound => Failure::new(
+                Reason::DnsNotFound,
+                format_args!("resolve {name}: it has no SRV record"),
+            ),
+            other => failure(name, IpVersion::Any, other),
+        })
     }
 
     /// Looks the name up when it is its turn.
@@ -330,7 +354,8 @@ mod tests {
     use super::super::test_dns::{TestDns, address, alias, reply, with_a, with_code};
     use super::*;
     use hickory_proto::op::{Message, ResponseCode};
-    use hickory_proto::rr::RecordType;
+    use hickory_proto::rr::rdata::SRV;
+    use hickory_proto::rr::{Name, RData, Record, RecordType};
     use tokio::sync::watch;
     use tokio::task::JoinSet;
     use tokio::time::timeout;
@@ -586,6 +611,53 @@ mod tests {
             _ => "fd00::1",
         };
         message.add_answer(address("db.example.", ip, 60));
+    }
+
+    fn service(owner: &str, target: &str, port: u16) -> Record {
+        let name = |text| Name::from_ascii(text).expect("name");
+        let data = RData::SRV(SRV::new(0, 0, port, name(target)));
+        Record::from_rdata(name(owner), 60, data)
+    }
+
+    #[tokio::test]
+    async fn services_are_where_their_records_say_behind_an_alias_too() {
+        let server = TestDns::replying(|message| {
+            message.add_answer(alias("_pg._tcp.example.", "_db._tcp.example.", 60));
+            message.add_answer(service("_db._tcp.example.", "db-1.example.", 5432));
+            message.add_answer(service("_db._tcp.example.", "db-2.example.", 5433));
+            message.add_answer(service("_other._tcp.example.", "db-3.example.", 5434));
+        })
+        .await;
+        let resolver = Resolver::at(server.address);
+        let found = resolver.services("_pg._tcp.example");
+        let found: Vec<_> = found.await.expect("found");
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["db-1.example:5432", "db-2.example:5433"]);
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_nowhere_is_not_one_without_records() {
+        let nowhere = TestDns::replying(|message| {
+            message.add_answer(service("_pg._tcp.example.", ".", 0));
+        })
+        .await;
+        let resolver = Resolver::at(nowhere.address);
+        let found = resolver.services("_pg._tcp.example");
+        assert_eq!(found.await.expect("an answer"), []);
+        let missing = TestDns::replying(with_code(ResponseCode::NXDomain)).await;
+        let resolver = Resolver::at(missing.address);
+        let failure = resolver.services("_pg._tcp.example");
+        assert_eq!(failure.await.expect_err("none").reason, Reason::DnsNotFound);
+        let odd = TestDns::replying(|message| {
+            message.add_answer(service("_pg._tcp.example.", "a\\032b.example.", 1));
+        })
+        .await;
+        let resolver = Resolver::at(odd.address);
+        let failure = resolver.services("_pg._tcp.example");
+        assert_eq!(
+            failure.await.expect_err("no host").reason,
+            Reason::DnsFailed
+        );
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! One HTTP request to a receiver: a fresh connection, no redirect followed, nothing tried twice.
+//! One HTTP request to a receiver, or to whoever has a list of targets: a fresh connection, no redirect
+//! followed, nothing tried twice.
 //!
 //! What the settings name is read again for each request, so that a password, a certificate or a URL
 //! in a file can change while the daemon runs.
@@ -13,11 +14,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, PROXY_AUTHORIZATION};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
+use tokio::io::{AsyncRead, AsyncWrite};
 use url::Url;
 
-pub(super) use self::answer::Answer;
+pub(crate) use self::answer::Answer;
 use super::{Context, Refusal, RefusalReason, reach};
 use crate::files::SecretSource;
 use crate::model::{Failure, Problem, Reason, Secret};
@@ -35,29 +37,29 @@ const HTTP1: &[u8] = b"http/1.1";
 
 /// What settings say of the way to a receiver, and of who we are there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Way {
-    pub(super) tls: TlsSettings,
-    pub(super) proxy: Option<String>,
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) secret_headers: BTreeMap<String, SecretSource>,
-    pub(super) username: Option<String>,
-    pub(super) password_file: Option<PathBuf>,
-    pub(super) password_env: Option<String>,
-    pub(super) bearer_token_file: Option<PathBuf>,
-    pub(super) bearer_token_env: Option<String>,
+pub(crate) struct Way {
+    pub(crate) tls: TlsSettings,
+    pub(crate) proxy: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) secret_headers: BTreeMap<String, SecretSource>,
+    pub(crate) username: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) password_env: Option<String>,
+    pub(crate) bearer_token_file: Option<PathBuf>,
+    pub(crate) bearer_token_env: Option<String>,
 }
 
 /// Where the settings say that a URL is, which may be a secret.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct UrlSettings<'a> {
-    pub(super) url: Option<&'a str>,
-    pub(super) file: Option<&'a Path>,
-    pub(super) env: Option<&'a str>,
+pub(crate) struct UrlSettings<'a> {
+    pub(crate) url: Option<&'a str>,
+    pub(crate) file: Option<&'a Path>,
+    pub(crate) env: Option<&'a str>,
 }
 
 /// A URL, or where to read it.
 #[derive(Clone)]
-pub(super) enum Address {
+pub(crate) enum Address {
     Known(Box<Destination>),
     Named(SecretSource),
 }
@@ -73,7 +75,7 @@ impl std::fmt::Debug for Address {
 
 /// Sends requests on one way.
 #[derive(Debug)]
-pub(super) struct Post {
+pub(crate) struct Post {
     way: Way,
     names: Names,
     proxy: Option<Endpoint>,
@@ -83,17 +85,17 @@ pub(super) struct Post {
 
 /// What to send, beside what the way brings.
 #[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) method: Method,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Message {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     /// What of the body is a secret.
-    pub(super) secret: Option<Secret>,
+    pub(crate) secret: Option<Secret>,
 }
 
 impl Message {
     /// A POST of JSON.
-    pub(super) fn json(body: impl Into<Bytes>) -> Self {
+    pub(crate) fn json(body: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json");
         headers.insert(::http::header::CONTENT_TYPE, json);
@@ -102,6 +104,39 @@ impl Message {
             headers,
             body: body.into(),
             secret: None,
+        }
+    }
+}
+
+/// What of an answer is wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// The status, and what comes soon of the rest.
+    Status,
+    /// All of it.
+    Whole { max_bytes: u64 },
+}
+
+impl Wanted {
+    const fn max_bytes(self) -> u64 {
+        match self {
+            Self::Status => MAX_ANSWER_BYTES,
+            Self::Whole { max_bytes } => max_bytes,
+        }
+    }
+
+    async fn of<S>(
+        self,
+        exchange: Exchange,
+        stream: S,
+        watch: &mut Stopwatch,
+    ) -> Result<exchange::Answer, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        match self {
+            Self::Status => exchange.http1_status(stream, REST, watch).await,
+            Self::Whole { .. } => exchange.http1(stream, watch).await,
         }
     }
 }
@@ -115,7 +150,7 @@ struct Credentials {
 
 impl Post {
     /// Checks the way, and reads what it names to see whether it can be read.
-    pub(super) fn new(way: Way, context: &Context, problems: &mut Vec<Problem>) -> Self {
+    pub(crate) fn new(way: Way, context: &Context, problems: &mut Vec<Problem>) -> Self {
         let names = Names::new(None, way.tls.server_name.as_deref(), problems);
         let proxy = way.proxy.as_deref().and_then(|text| {
             let proxy = proxy_of(text);
@@ -149,7 +184,7 @@ impl Post {
 
     /// Where a receiver is. What is wrong is added to the problems, in the fields `url`, `url_file`
     /// and `url_env`.
-    pub(super) fn address(
+    pub(crate) fn address(
         &self,
         settings: UrlSettings<'_>,
         problems: &mut Vec<Problem>,
@@ -197,25 +232,60 @@ impl Post {
     }
 
     /// Sends the message and waits for an answer that means that it was taken.
-    pub(super) async fn deliver(&self, to: &Address, message: Message) -> Result<Answer, Refusal> {
+    pub(crate) async fn deliver(&self, to: &Address, message: Message) -> Result<Answer, Refusal> {
         self.send(to, message).await?.taken()
     }
 
     /// Sends the message and waits for an answer, good or bad.
-    pub(super) async fn send(&self, to: &Address, message: Message) -> Result<Answer, Refusal> {
+    pub(crate) async fn send(&self, to: &Address, message: Message) -> Result<Answer, Refusal> {
+        let secret = message.secret.clone();
+        let (answer, destination, credentials) = self.ask(to, message, Wanted::Status).await?;
+        let private = redact::Private::new(&destination, &credentials, secret.as_ref());
+        Ok(Answer::new(place(&destination), &answer, &private))
+    }
+
+    /// Asks for something, and waits for the whole answer: one with the status 200, whose body has
+    /// at most so many bytes.
+    pub(crate) async fn fetch(
+        &self,
+        from: &Address,
+        headers: HeaderMap,
+        max_bytes: u64,
+    ) -> Result<exchange::Answer, Refusal> {
+        let message = Message {
+            method: Method::GET,
+            headers,
+            body: Bytes::new(),
+            secret: None,
+        };
+        let asked = self.ask(from, message, Wanted::Whole { max_bytes });
+        let (answer, destination, credentials) = asked.await?;
+        if answer.status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let private = redact::Private::new(&destination, &credentials, None);
+        let answer = Answer::new(place(&destination), &answer, &private);
+        let text = answer.text();
+        answer.taken()?;
+        let why = format!("{text}: expected the status 200");
+        Err(Refusal::new(RefusalReason::Protocol, why))
+    }
+
+    /// The answer, and who was asked with what, for what may be told of it.
+    async fn ask<'a>(
+        &self,
+        to: &'a Address,
+        message: Message,
+        wanted: Wanted,
+    ) -> Result<(exchange::Answer, Cow<'a, Destination>, Credentials), Refusal> {
         let local = |why: String| Refusal::new(RefusalReason::Local, why);
         let destination = self.destination(to).map_err(local)?;
         let credentials = self.credentials().map_err(|p| local(p.message))?;
         let mut watch = Stopwatch::start();
-        let secret = message.secret.clone();
-        let sent = Box::pin(self.exchange(&destination, message, &credentials, &mut watch));
-        let place = place(&destination);
-        match sent.await {
-            Ok(answer) => {
-                let private = redact::Private::new(&destination, &credentials, secret.as_ref());
-                Ok(Answer::new(place, &answer, &private))
-            }
-            Err(failure) => Err(reach::refusal(&place, &failure)),
+        let sent = self.exchange(&destination, message, &credentials, wanted, &mut watch);
+        match Box::pin(sent).await {
+            Ok(answer) => Ok((answer, destination, credentials)),
+            Err(failure) => Err(reach::refusal(&place(&destination), &failure)),
         }
     }
 
@@ -224,20 +294,22 @@ impl Post {
         to: &Destination,
         message: Message,
         credentials: &Credentials,
+        wanted: Wanted,
         watch: &mut Stopwatch,
     ) -> Result<exchange::Answer, Failure> {
+        let max_body_bytes = wanted.max_bytes();
         let (dial, cap) = (
             self.proxy.as_ref().unwrap_or(&to.dial),
-            wire_cap(MAX_ANSWER_BYTES),
+            wire_cap(max_body_bytes),
         );
         let mut wire = reach::connect(dial, cap, &self.context, watch).await?;
         let exchange = Exchange {
             request: self.request(to, message, credentials),
-            max_body_bytes: MAX_ANSWER_BYTES,
+            max_body_bytes,
             keep_body: true,
         };
         let Some(name) = &to.tls else {
-            return exchange.http1_status(wire, REST, watch).await;
+            return wanted.of(exchange, wire, watch).await;
         };
         let client = self.tls();
         let client = client.map_err(|why| Failure::new(Reason::LocalResources, why.message))?;
@@ -249,7 +321,7 @@ impl Post {
         let stream = client
             .handshake(wire, name, &[HTTP1], &mut seen, watch)
             .await?;
-        exchange.http1_status(stream, REST, watch).await
+        wanted.of(exchange, stream, watch).await
     }
 
     fn request(
@@ -346,7 +418,7 @@ fn allowed_name(name: &str, secret: bool) -> Result<HeaderName, String> {
 }
 
 /// What may be told of where a URL leads: `https://hooks.example.com:443`.
-pub(super) fn place(to: &Destination) -> String {
+pub(crate) fn place(to: &Destination) -> String {
     let scheme = if to.tls.is_some() { "https" } else { "http" };
     format!("{scheme}://{}", to.dial)
 }

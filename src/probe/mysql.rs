@@ -97,7 +97,8 @@ impl Target {
     async fn exchange(&self, watch: &mut Stopwatch) -> Result<Reply, Failure> {
         let mut facts = Facts::default();
         let result = self.visit(&mut facts, watch).await;
-        concluded(result, facts)
+        let password = self.shared.login.password.as_ref();
+        concluded(result.map_err(|failure| failure.without(password)), facts)
     }
 
     /// One visit as a client, which leaves what it learned in `facts` also when it fails. How long

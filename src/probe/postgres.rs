@@ -31,7 +31,7 @@ use self::screen::{Limits, Screen};
 use self::session::Session;
 use super::{CanaryName, Probe, Run, Template, concluded};
 use crate::model::{
-    FactSet, Facts, Failure, Laps, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Shape,
+    FactSet, Facts, Failure, Laps, Pen, Phase, PhaseSet, Reason, ReasonSet, Reply, Secret, Shape,
 };
 use crate::net::{Endpoint, Kept, Opened, Route, Stopwatch, TlsMode, TlsPolicy, Transport};
 
@@ -47,6 +47,8 @@ struct Shared {
     server_name: Option<String>,
     limits: Limits,
     login: Config,
+    /// The one of the login, which no text of a failure may have.
+    password: Option<Secret>,
     query: Query,
     /// How old a session gets that runs share; none where each has its own.
     max_connection_age: Option<Duration>,
@@ -91,6 +93,8 @@ impl Target {
     async fn exchange(&self, watch: &mut Stopwatch) -> Result<Reply, Failure> {
         let mut facts = Facts::default();
         let result = self.visit(&mut facts, watch).await;
+        let password = self.shared.password.as_ref();
+        let result = result.map_err(|failure| failure.without(password));
         concluded(result.map(|()| latency(&watch.laps())), facts)
     }
 

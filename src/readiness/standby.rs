@@ -225,20 +225,22 @@ impl Standby {
     }
 
     /// Takes over from the same standby as it was before the configuration was loaded anew. A check
-    /// keeps what is known of it if its terms are the same, and its counts in any case.
-    pub fn succeed(&mut self, mut before: Self, now: Instant) {
+    /// keeps what is known of it if its terms are the same and `same` says of its place that it asks
+    /// the same of the same, and its counts in any case.
+    pub fn succeed(&mut self, mut before: Self, same: impl Fn(usize) -> bool, now: Instant) {
         before.tick(now);
         self.tilted_until = self.tilted_until.max(before.tilted_until);
         self.counted_to = before.counted_to;
-        for watched in &mut self.checks {
-            let same = |old: &Watched| named(&old.check) == named(&watched.check);
-            let Some(at) = before.checks.iter().position(same) else {
+        for (place, watched) in self.checks.iter_mut().enumerate() {
+            let is_it = |old: &Watched| named(&old.check) == named(&watched.check);
+            let Some(at) = before.checks.iter().position(is_it) else {
                 continue;
             };
             let old = before.checks.swap_remove(at);
             watched.counted = old.counted;
             watched.transitions = old.transitions;
-            if old.check.terms == watched.check.terms && watched.check.applicable {
+            let same_terms = old.check.terms == watched.check.terms;
+            if same_terms && watched.check.applicable && same(place) {
                 watched.judgement = old.judgement;
                 watched.value = old.value;
                 watched.threshold = old.threshold;
@@ -476,7 +478,7 @@ mod tests {
         let mut checks = vec![check("new"), check("slower"), check("kept")];
         checks[1].terms.fresh = secs(300);
         let mut standby = Standby::new(checks, now).expect("in order");
-        standby.succeed(before, now);
+        standby.succeed(before, |_| true, now);
         assert_eq!(labels(&standby, now), ["not_seen", "not_seen", "pass"]);
         assert_eq!(standby.transitions(0), [0, 0, 0, 0, 0]);
         assert_eq!(standby.transitions(1), [1, 0, 1, 0, 0]);

@@ -199,7 +199,7 @@ impl Watch {
                 checks[place].terms.fresh = secs(fresh);
                 let next = Standby::new(checks, now).expect("in order");
                 let before = std::mem::replace(&mut self.standby, next);
-                self.standby.succeed(before, now);
+                self.standby.succeed(before, |_| true, now);
             }
         }
         self.read();

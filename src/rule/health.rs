@@ -37,15 +37,18 @@ pub enum Part {
     Outbox,
     /// Lines of the log were dropped.
     Log,
+    /// Runs found no descriptor, buffer or memory of this host.
+    Resources,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::State,
         Self::Clocks,
         Self::Samples,
         Self::Outbox,
         Self::Log,
+        Self::Resources,
     ];
 
     /// What is wrong with it, for people.
@@ -56,6 +59,7 @@ impl Part {
             Self::Samples => "outcomes of runs were lost",
             Self::Outbox => "notifications do not get to their receiver",
             Self::Log => "lines of the log were dropped",
+            Self::Resources => "runs found no file descriptor or memory of this host",
         }
     }
 }
@@ -142,7 +146,7 @@ impl Faults {
                 let oldest = health.oldest_notification_timestamp_seconds;
                 oldest.is_some_and(waits) || self.grew(part, now)
             }
-            Part::Clocks | Part::Samples | Part::Log => self.grew(part, now),
+            Part::Clocks | Part::Samples | Part::Log | Part::Resources => self.grew(part, now),
         }
     }
 }
@@ -154,6 +158,7 @@ impl OfDaemon for Faults {
             (Part::Samples, health.samples_dropped),
             (Part::Outbox, health.notifications_dropped),
             (Part::Log, health.log_lines_dropped),
+            (Part::Resources, health.runs_without_resources),
         ];
         if self.counts.is_empty() {
             // What happened before is not of now.
@@ -190,6 +195,7 @@ mod tests {
         notifications_dropped: 5,
         oldest_notification_timestamp_seconds: None,
         log_lines_dropped: 6,
+        runs_without_resources: 7,
     };
 
     /// What is wrong by the settings at the second reading, 10 s after that of a daemon that is well.
@@ -207,49 +213,24 @@ mod tests {
     #[test]
     fn each_part_has_its_fault() {
         let since = |seconds: f64| Some(EPOCH + 10.0 - seconds);
-        for (of, bad, words) in [
-            (
-                "state",
-                Health {
-                    durable: false,
-                    ..WELL
-                },
-                "memory only",
-            ),
-            ("clocks", Health { tilts: 4, ..WELL }, "clocks"),
-            (
-                "samples",
-                Health {
-                    samples_dropped: 5,
-                    ..WELL
-                },
-                "outcomes",
-            ),
-            (
-                "outbox",
-                Health {
-                    notifications_dropped: 6,
-                    ..WELL
-                },
-                "receiver",
-            ),
-            (
-                "outbox",
-                Health {
-                    oldest_notification_timestamp_seconds: since(601.0),
-                    ..WELL
-                },
-                "receiver",
-            ),
-            (
-                "log",
-                Health {
-                    log_lines_dropped: 7,
-                    ..WELL
-                },
-                "log",
-            ),
-        ] {
+        let mut bad = [WELL; 7];
+        bad[0].durable = false;
+        bad[1].tilts += 1;
+        bad[2].samples_dropped += 1;
+        bad[3].notifications_dropped += 1;
+        bad[4].oldest_notification_timestamp_seconds = since(601.0);
+        bad[5].log_lines_dropped += 1;
+        bad[6].runs_without_resources += 1;
+        let told = [
+            ("state", "memory only"),
+            ("clocks", "clocks"),
+            ("samples", "outcomes"),
+            ("outbox", "receiver"),
+            ("outbox", "receiver"),
+            ("log", "log"),
+            ("resources", "descriptor"),
+        ];
+        for ((of, words), bad) in told.into_iter().zip(bad) {
             let told = wrong("{}", bad).unwrap_or_default();
             assert!(told.contains(words) && !told.contains(';'), "{of}: {told}");
             assert!(wrong(&format!(r#"{{"of": ["{of}"]}}"#), bad).is_some());

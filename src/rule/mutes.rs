@@ -22,6 +22,11 @@ impl Mutes {
         Self { windows, silences }
     }
 
+    /// Other windows from now on.
+    pub fn plan(&mut self, windows: Vec<Maintenance>) {
+        self.windows = windows;
+    }
+
     /// What holds at this moment of the wall clock.
     pub fn at(&self, today: SystemTime) -> Muting {
         let since = today.duration_since(SystemTime::UNIX_EPOCH);

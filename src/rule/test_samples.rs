@@ -126,6 +126,7 @@ pub(super) fn planned(name: &str, database: bool) -> PlannedGroup {
         canary: false,
     });
     PlannedGroup {
+        discovered: Vec::new(),
         name: name.into(),
         primary: "a".into(),
         standbys: vec!["b".into()],

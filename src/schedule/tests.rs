@@ -1,5 +1,7 @@
 //! The schedule under a paused clock, with probes that only wait.
 
+mod lists;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use smallvec::smallvec;
@@ -23,14 +25,25 @@ enum Act {
 
 struct Fake {
     act: Act,
+    /// Shared by the probes that a target has one after the other.
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
     under_way: AtomicUsize,
+    started: AtomicUsize,
 }
 
 impl Fake {
     fn new(act: Act) -> Arc<Self> {
+        Self::counted(act, &Arc::default())
+    }
+
+    fn counted(act: Act, counts: &Arc<Counts>) -> Arc<Self> {
         Arc::new(Self {
             act,
-            under_way: AtomicUsize::new(0),
+            counts: Arc::clone(counts),
         })
     }
 }
@@ -38,12 +51,10 @@ impl Fake {
 impl Probe for Fake {
     fn run<'a>(&'a self, watch: &'a mut Stopwatch) -> Run<'a> {
         Box::pin(async move {
-            assert_eq!(
-                self.under_way.fetch_add(1, Ordering::SeqCst),
-                0,
-                "two in flight"
-            );
-            let _ended = Ended(&self.under_way);
+            let under_way = &self.counts.under_way;
+            assert_eq!(under_way.fetch_add(1, Ordering::SeqCst), 0, "two in flight");
+            let _ended = Ended(under_way);
+            self.counts.started.fetch_add(1, Ordering::SeqCst);
             match self.act {
                 Act::Reply(after) => tokio::time::sleep(after).await,
                 Act::Hang(phase) => {
@@ -102,19 +113,11 @@ async fn observe_from(
     time: Duration,
 ) -> Vec<Observation> {
     let (observations, mut seen) = mpsc::channel(100_000);
-    let dropped = IntCounter::new("dropped", "dropped").expect("valid");
-    let outlet = Outlet {
-        observations,
-        dropped: dropped.clone(),
-    };
-    let gauges = Gauges {
-        in_flight: IntGauge::new("in_flight", "in flight").expect("valid"),
-        lag: Histogram::with_opts(prometheus::HistogramOpts::new("lag", "lag")).expect("valid"),
-        beat: Arc::new(Beat::new(Instant::now().into_std())),
-    };
+    let (outlet, gauges) = outlet(observations);
+    let dropped = outlet.dropped.clone();
     let stop = tokio::time::sleep(time);
     lane(
-        jobs,
+        watch::channel(jobs.into()).1,
         origin,
         Arc::new(Places::new(max_in_flight)),
         Alarm::Tokio,
@@ -129,6 +132,20 @@ async fn observe_from(
         all.push(observation);
     }
     all
+}
+
+/// What a lane tells, and tells of itself.
+fn outlet(observations: mpsc::Sender<Observation>) -> (Outlet, Gauges) {
+    let outlet = Outlet {
+        observations,
+        dropped: IntCounter::new("dropped", "dropped").expect("valid"),
+    };
+    let gauges = Gauges {
+        in_flight: IntGauge::new("in_flight", "in flight").expect("valid"),
+        lag: Histogram::with_opts(prometheus::HistogramOpts::new("lag", "lag")).expect("valid"),
+        beat: Arc::new(Beat::new(Instant::now().into_std())),
+    };
+    (outlet, gauges)
 }
 
 fn samples(observations: &[Observation], target: u32) -> Vec<&Sample> {

@@ -42,6 +42,14 @@ impl Timetable {
         self.intervals.push(interval);
     }
 
+    /// When each job's next slot comes, in the order of the jobs.
+    pub fn dues(&self) -> Vec<Instant> {
+        let all = self.next.iter().map(|Reverse((due, job))| (*job, *due));
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, due)| due).collect()
+    }
+
     /// When the next slot comes.
     pub fn next_due(&self) -> Option<Instant> {
         self.next.peek().map(|Reverse((due, _))| *due)

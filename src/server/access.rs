@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    AUTHORIZATION, CONNECTION, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -71,7 +73,9 @@ impl Access {
             }
             Err(cause) => {
                 self.own.refused(cause);
-                pages::guarded(refusal(cause)).await
+                let mut refusal = refusal(cause);
+                pages::guard(refusal.headers_mut());
+                refusal
             }
         };
         web.dress(answer.headers_mut());
@@ -84,13 +88,18 @@ impl Access {
         peer: &mut Peer,
         request: &Request<Incoming>,
     ) -> Result<(), Refused> {
-        if !web.admits() {
-            return Err(Refused::RateLimit);
+        // A proxy before this daemon may go by another length than the one in the chunks, and pass on as
+        // a part of one request what here would be the next one, of somebody on this host.
+        if request.headers().contains_key(TRANSFER_ENCODING) {
+            return Err(Refused::Malformed);
         }
-        // The socket's file has a mode: whoever can open it needs no password.
+        // The socket's file has a mode: whoever can open it needs no password, and is not held up by hosts.
         let Origin::Host(address) = peer.origin else {
             return Ok(());
         };
+        if !web.admits() {
+            return Err(Refused::RateLimit);
+        }
         if !web.users.is_empty() {
             let header = request.headers().get(AUTHORIZATION);
             let checked = self.passwords.check(&web.users, header, client(address));
@@ -110,13 +119,21 @@ fn refusal(cause: Refused) -> Response {
             StatusCode::UNAUTHORIZED,
             "a user and a password are needed\n",
         ),
+        Refused::Malformed => (
+            StatusCode::LENGTH_REQUIRED,
+            "a body comes whole, with its content-length\n",
+        ),
+        Refused::Large => (StatusCode::PAYLOAD_TOO_LARGE, "too large\n"),
+    };
+    let (name, value) = match cause {
+        Refused::RateLimit | Refused::TooManyAttempts => (RETRY_AFTER, "1"),
+        Refused::NoCredentials | Refused::WrongCredentials => {
+            (WWW_AUTHENTICATE, "Basic realm=\"hotspare\"")
+        }
+        Refused::Order | Refused::Malformed | Refused::Large => (CONNECTION, "close"),
     };
     let mut answer = Response::new(Body::from(text));
     *answer.status_mut() = status;
-    let (name, value) = match status {
-        StatusCode::UNAUTHORIZED => (WWW_AUTHENTICATE, "Basic realm=\"hotspare\""),
-        _ => (RETRY_AFTER, "1"),
-    };
     answer
         .headers_mut()
         .insert(name, HeaderValue::from_static(value));

@@ -1,5 +1,6 @@
 //! How many connections there may be.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ pub(super) struct Admission {
 #[derive(Default)]
 struct Open {
     next: u64,
-    connections: HashMap<u64, Arc<Patience>>,
+    connections: HashMap<u64, (IpAddr, Arc<Patience>)>,
     by_client: HashMap<IpAddr, usize>,
 }
 
@@ -33,8 +34,10 @@ impl Admission {
 
     /// Lets a connection in until the pass is dropped.
     ///
-    /// Where there is no room, the connection that has waited longest without a request loses its
-    /// place: clients that only hold connections cannot keep out one that asks something.
+    /// Where there is no room, a connection loses its place that waits for a request: of the client that
+    /// has the most, the one that has waited longest. If all are served, it is one of a client that would
+    /// still have no fewer than this one. So clients that only hold connections cannot keep out one that
+    /// asks something, nor can clients that keep the server busy over many connections.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Result<Pass, Rejection> {
         let client = client(peer);
         let mut open = self.lock();
@@ -43,12 +46,12 @@ impl Admission {
             return Err(Rejection::Address);
         }
         if open.connections.len() >= self.limits.connections {
-            self.make_room(&open)?;
+            self.make_room(&open, from_client)?;
         }
         let id = open.next;
         let patience = Arc::new(Patience::new(self.limits));
         open.next += 1;
-        open.connections.insert(id, Arc::clone(&patience));
+        open.connections.insert(id, (client, Arc::clone(&patience)));
         open.by_client.insert(client, from_client + 1);
         self.own.http_connections.inc();
         Ok(Pass {
@@ -59,16 +62,25 @@ impl Admission {
         })
     }
 
-    /// A connection that loses its place takes a moment to go: so many more may be open meanwhile.
-    fn make_room(&self, open: &Open) -> Result<(), Rejection> {
-        if open.connections.len() >= self.limits.connections + self.limits.per_address {
-            return Err(Rejection::Connections);
-        }
-        let waiting = open.connections.iter();
-        let longest = waiting
-            .filter_map(|(id, patience)| Some((patience.waiting_since()?, id, patience)))
-            .min_by_key(|(since, id, _)| (*since, *id));
-        let (_, _, patience) = longest.ok_or(Rejection::Connections)?;
+    /// Whether another connection can be looked at now. One that loses its place takes a moment to go, and
+    /// so many more may be open meanwhile: where there are, others wait for that moment, since to refuse
+    /// them would be to refuse whoever comes in the middle of a flood.
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().connections.len() < self.limits.connections + self.limits.per_address
+    }
+
+    fn make_room(&self, open: &Open, from_client: usize) -> Result<(), Rejection> {
+        let candidates = open
+            .connections
+            .iter()
+            .filter_map(|(id, (client, patience))| {
+                let (served, since) = patience.served_since()?;
+                let held = open.by_client.get(client).copied().unwrap_or(0);
+                let fair = from_client + if served { 2 } else { 0 };
+                (held >= fair).then_some(((served, Reverse(held), since, *id), patience))
+            });
+        let first = candidates.min_by_key(|(order, _)| *order);
+        let (_, patience) = first.ok_or(Rejection::Connections)?;
         patience.lose();
         self.own.rejected(Rejection::Evicted);
         Ok(())
@@ -152,23 +164,28 @@ mod tests {
         }
     }
 
+    fn is_lost(pass: &Pass) -> bool {
+        pass.patience.is_lost()
+    }
+
     #[test]
     fn caps_hold_and_a_place_is_free_again_when_its_connection_ends() {
         let admission = admission(3, 2);
         let first = admit(&admission, "10.0.0.1").expect("admitted");
-        let second = admit(&admission, "10.0.0.1").expect("admitted");
-        let full = admit(&admission, "10.0.0.1").err();
-        assert_eq!(full, Some(Rejection::Address));
-        let third = admit(&admission, "10.0.0.2").expect("admitted");
+        let second = admit(&admission, "10.0.0.2").expect("admitted");
+        let third = admit(&admission, "10.0.0.3").expect("admitted");
         for served in [&first, &second, &third] {
             served.patience.request();
         }
-        let full = admit(&admission, "10.0.0.3").err();
+        let full = admit(&admission, "10.0.0.4").err();
         assert_eq!(full, Some(Rejection::Connections));
         assert_eq!(admission.own.http_connections.get(), 3);
         drop(first);
         assert_eq!(admission.own.http_connections.get(), 2);
-        assert!(admit(&admission, "10.0.0.1").is_ok());
+        let fourth = admit(&admission, "10.0.0.2").expect("admitted");
+        let full = admit(&admission, "10.0.0.2").err();
+        assert_eq!(full, Some(Rejection::Address));
+        drop(fourth);
     }
 
     #[test]
@@ -179,14 +196,54 @@ mod tests {
         let oldest = admit(&admission, "10.0.0.2").expect("admitted");
         let younger = admit(&admission, "10.0.0.3").expect("admitted");
         let _asks = admit(&admission, "10.0.0.4").expect("admitted");
-        assert!(oldest.patience.waiting_since().is_none(), "about to go");
-        assert!(younger.patience.waiting_since().is_some());
-        // One more than the cap is open until the oldest has gone; there are no two.
-        let full = admit(&admission, "10.0.0.5").err();
-        assert_eq!(full, Some(Rejection::Connections));
+        assert!(is_lost(&oldest) && !is_lost(&younger));
+        // A request that comes too late does not bring the place back.
+        oldest.patience.request();
+        assert!(is_lost(&oldest) && oldest.patience.overdue().is_none());
+        // One more than the cap is open until the oldest has gone; there are to be no two.
+        assert!(!admission.is_open());
         drop(oldest);
+        assert!(admission.is_open());
         assert!(admit(&admission, "10.0.0.5").is_ok());
-        assert!(younger.patience.waiting_since().is_none(), "about to go");
+        assert!(is_lost(&younger) && !is_lost(&served));
+    }
+
+    #[test]
+    fn of_those_who_wait_the_client_with_the_most_makes_room() {
+        let admission = admission(4, 4);
+        let alone = admit(&admission, "10.0.0.1").expect("admitted");
+        let many = [(); 3].map(|()| admit(&admission, "10.0.0.2").expect("admitted"));
+        let _asks = admit(&admission, "10.0.0.3").expect("admitted");
+        assert_eq!([is_lost(&alone), is_lost(&many[0])], [false, true]);
+        assert!(!is_lost(&many[1]) && !is_lost(&many[2]));
+        // The client with the most gets no more at the cost of one that has less.
+        for more in &many[1..] {
+            more.patience.request();
+        }
+        let full = admit(&admission, "10.0.0.2").err();
+        assert_eq!(full, Some(Rejection::Connections));
+        assert!(!is_lost(&alone));
+    }
+
+    #[test]
+    fn one_that_keeps_all_places_busy_shares_them_and_no_further() {
+        let admission = admission(4, 4);
+        let busy = [(); 4].map(|()| admit(&admission, "10.0.0.1").expect("admitted"));
+        for each in &busy {
+            each.patience.request();
+        }
+        let lost = || busy.iter().filter(|each| is_lost(each)).count();
+        let first = admit(&admission, "10.0.0.2").expect("admitted");
+        first.patience.request();
+        assert_eq!((lost(), is_lost(&busy[0])), (1, true));
+        let second = admit(&admission, "10.0.0.2").expect("admitted");
+        second.patience.request();
+        assert_eq!(lost(), 2);
+        let [one, other, ..] = busy;
+        drop((one, other));
+        // Two each: nobody's turn to give way.
+        let full = admit(&admission, "10.0.0.2").err();
+        assert_eq!(full, Some(Rejection::Connections));
     }
 
     #[test]

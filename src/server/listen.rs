@@ -10,13 +10,13 @@ use std::task::{Context, Poll};
 
 use rustix::fs::Mode;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use super::access::Origin;
 
 /// Connections that the kernel keeps until they are accepted.
-const BACKLOG: u32 = 1024;
+const BACKLOG: i32 = 1024;
 /// Who may open a UNIX socket: its owner and its group.
 const MODE: u32 = 0o660;
 
@@ -60,12 +60,18 @@ impl fmt::Display for Address {
     }
 }
 
-/// Takes connections.
+/// A socket that listens, and does not block. Whoever serves it chooses the runtime that looks after it.
 #[derive(Debug)]
 pub enum Listener {
-    /// From hosts.
+    /// For hosts.
+    Tcp(std::net::TcpListener),
+    /// For processes of this host.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// A listener that takes connections.
+pub(super) enum Open {
     Tcp(TcpListener),
-    /// From processes of this host.
     Unix(UnixListener),
 }
 
@@ -123,6 +129,16 @@ impl Listener {
         }
     }
 
+    /// Lets this runtime look after it.
+    pub(super) fn open(self) -> io::Result<Open> {
+        match self {
+            Self::Tcp(listener) => TcpListener::from_std(listener).map(Open::Tcp),
+            Self::Unix(listener) => UnixListener::from_std(listener).map(Open::Unix),
+        }
+    }
+}
+
+impl Open {
     pub(super) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         match self {
             Self::Tcp(listener) => listener.poll_accept(context).map_ok(|(stream, peer)| {
@@ -174,19 +190,18 @@ fn advice(address: &Address, kind: io::ErrorKind) -> &'static str {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
     // A restart must not wait for the connections of the run before it.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     // The file gets this mode as it is made, so that there is no moment at which others could open it.
@@ -201,8 +216,8 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
     // The mask of this process may have taken the group's part.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))?;
-    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
-    UnixListener::from_std(std::os::fd::OwnedFd::from(socket).into())
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Removes a socket that nobody listens on; nothing else, above all no file that happens to be there.
@@ -245,8 +260,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_stale_socket_is_replaced_and_nothing_else() {
+    #[test]
+    fn a_stale_socket_is_replaced_and_nothing_else() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("s");
         let address = [Address::Unix(path.clone())];

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Extension, State as Shown};
 use axum::http::header::{CONTENT_TYPE, FORWARDED, HeaderName, ORIGIN, VIA};
 use axum::http::{HeaderMap, StatusCode};
@@ -55,7 +56,7 @@ async fn written<T: Serialize>(
     // Until it is made, whoever asks waits: one list at a time. The lock goes with the work, which a
     // client that leaves does not end.
     let mut last = Arc::clone(last).lock_owned().await;
-    // Not on this thread, which is the evaluation's too.
+    // Not on this thread, which serves everybody.
     let work = tokio::task::spawn_blocking(move || {
         let now = serde_json::to_vec(&make())?;
         if *last != now {
@@ -73,11 +74,19 @@ pub(super) fn order<T: DeserializeOwned + 'static, A: Serialize + 'static>(
     let handler = async move |Shown(state): Shown<Arc<State>>,
                               Extension(peer): Extension<Peer>,
                               headers: HeaderMap,
-                              body: Bytes| {
+                              body: Result<Bytes, BytesRejection>| {
         let came = may(peer, &headers)
             .inspect_err(|_| state.own.refused(Refused::Order))
             .map_err(|(status, why)| (status, why.to_owned()))
             .and_then(|()| {
+                body.map_err(|rejection| {
+                    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                        state.own.refused(Refused::Large);
+                    }
+                    (rejection.status(), rejection.body_text())
+                })
+            })
+            .and_then(|body| {
                 // The reader's words may repeat what was sent, which is sent back as JSON to who sent it.
                 serde_json::from_slice(&body)
                     .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
@@ -92,7 +101,7 @@ pub(super) fn order<T: DeserializeOwned + 'static, A: Serialize + 'static>(
 }
 
 /// Whether whoever asks may order anything.
-fn may(peer: Peer, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+pub(super) fn may_order(peer: Peer, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
     if headers.contains_key(ORIGIN) {
         return Err((StatusCode::FORBIDDEN, "a page in a browser may not do that"));
     }
@@ -109,6 +118,12 @@ fn may(peer: Peer, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)
              there, or set up users or client certificates by --web.config.file",
         ));
     }
+    Ok(())
+}
+
+/// Whether it is an order that no page sends unasked, and whoever asks may give it.
+fn may(peer: Peer, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    may_order(peer, headers)?;
     if !headers.contains_key(ORDER_HEADER) {
         return Err((
             StatusCode::FORBIDDEN,
@@ -133,7 +148,7 @@ fn is_of_a_proxy(name: &HeaderName) -> bool {
         || name.as_str() == "x-real-ip"
 }
 
-fn refused(status: StatusCode, why: &str) -> Response {
+pub(super) fn refused(status: StatusCode, why: &str) -> Response {
     #[derive(Serialize)]
     struct Error<'a> {
         error: &'a str,

@@ -20,7 +20,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, alerts, api, events};
+use super::{Check, State, alerts, api, events, reload};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
 use crate::model::GroupReport;
 
@@ -39,9 +39,13 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(api::routes())
         .merge(events::routes())
         .merge(alerts::routes())
+        .merge(reload::routes())
         .fallback(async || say(StatusCode::NOT_FOUND, "there is no such page; see /\n"))
         .with_state(state)
-        .layer(map_response(guarded))
+        .layer(map_response(async |mut answer: Response| {
+            guard(answer.headers_mut());
+            answer
+        }))
 }
 
 async fn metrics(Shown(state): Shown<Arc<State>>, headers: HeaderMap) -> Response {
@@ -72,7 +76,8 @@ async fn metrics(Shown(state): Shown<Arc<State>>, headers: HeaderMap) -> Respons
 
 /// Where the daemons are, whole at every request, as `http_sd_configs` of Prometheus reads it.
 async fn daemons(Shown(state): Shown<Arc<State>>) -> Response {
-    api::json(StatusCode::OK, serde_json::to_vec(&state.daemons))
+    let daemons = Arc::clone(&state.daemons.borrow());
+    api::json(StatusCode::OK, serde_json::to_vec(&daemons))
 }
 
 async fn healthy(Shown(state): Shown<Arc<State>>) -> Response {
@@ -139,13 +144,11 @@ fn say(status: StatusCode, text: &str) -> Response {
     (status, text.to_owned()).into_response()
 }
 
-/// The headers that every answer carries.
-pub(super) async fn guarded(mut response: Response) -> Response {
-    let head = response.headers_mut();
-    head.insert(X_CONTENT_TYPE_OPTIONS, value("nosniff"));
-    head.insert(CONTENT_SECURITY_POLICY, value(POLICY));
-    head.insert(CACHE_CONTROL, value("no-store"));
-    response
+/// Gives an answer the headers that every one carries.
+pub(super) fn guard(answer: &mut HeaderMap) {
+    answer.insert(X_CONTENT_TYPE_OPTIONS, value("nosniff"));
+    answer.insert(CONTENT_SECURITY_POLICY, value(POLICY));
+    answer.insert(CACHE_CONTROL, value("no-store"));
 }
 
 const fn value(text: &'static str) -> axum::http::HeaderValue {

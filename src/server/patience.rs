@@ -4,17 +4,21 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::Limits;
+use super::last_word::LastWord;
 use super::listen::Io;
+use super::web::Web;
+use crate::metrics::Rejection;
 
 /// The deadline of a connection, which moves with what is going on.
 ///
@@ -32,6 +36,8 @@ struct Now {
     stage: Stage,
     since: Instant,
     deadline: Instant,
+    /// Whether it was told to make room: it does not get its place back.
+    lost: bool,
     /// Wakes the connection's task.
     waker: Option<Waker>,
 }
@@ -53,6 +59,7 @@ impl Patience {
                 stage: Stage::Header,
                 since,
                 deadline: since + limits.header,
+                lost: false,
                 waker: None,
             }),
         }
@@ -60,17 +67,29 @@ impl Patience {
 
     /// The TLS handshake is done.
     pub(super) fn shaken(&self) {
-        let mut now = self.lock();
-        // What has lost its place does not get it back.
-        if now.deadline > now.since {
-            now.enter(Stage::Header, self.limits.header);
-        }
+        self.lock().enter(Stage::Header, self.limits.header);
     }
 
     /// Whether it was told to make room.
     pub(super) fn is_lost(&self) -> bool {
+        self.lock().lost
+    }
+
+    /// Whether no request is under way, nor an answer.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.lock().stage, Stage::Header | Stage::Idle)
+    }
+
+    /// What took too long, once its time is over; nothing did where the connection has to make room, or
+    /// was kept for a next request.
+    pub(super) fn overdue(&self) -> Option<Rejection> {
         let now = self.lock();
-        now.deadline == now.since
+        match now.stage {
+            _ if now.lost => None,
+            Stage::Header => Some(Rejection::Header),
+            Stage::Request | Stage::Sending => Some(Rejection::Request),
+            Stage::Idle => None,
+        }
     }
 
     /// A request's header is complete.
@@ -99,17 +118,17 @@ impl Patience {
         }
     }
 
-    /// Since when there has been nothing to do for the client; none while it is served, or about
-    /// to be closed.
-    pub(super) fn waiting_since(&self) -> Option<Instant> {
+    /// Whether it is served, and since when that is so or not; none once it was told to make room.
+    pub(super) fn served_since(&self) -> Option<(bool, Instant)> {
         let now = self.lock();
-        let waiting = matches!(now.stage, Stage::Header | Stage::Idle);
-        (waiting && now.deadline > now.since).then_some(now.since)
+        let served = matches!(now.stage, Stage::Request | Stage::Sending);
+        (!now.lost).then_some((served, now.since))
     }
 
     /// Ends the connection soon.
     pub(super) fn lose(&self) {
         let mut now = self.lock();
+        now.lost = true;
         now.deadline = now.since;
         if let Some(waker) = now.waker.take() {
             waker.wake();
@@ -123,6 +142,9 @@ impl Patience {
 
 impl Now {
     fn enter(&mut self, stage: Stage, limit: std::time::Duration) {
+        if self.lost {
+            return;
+        }
         self.stage = stage;
         self.since = Instant::now();
         self.deadline = self.since + limit;
@@ -187,11 +209,39 @@ impl hyper::body::Body for UntilSent {
 pub(super) struct Watched {
     stream: Box<dyn Io>,
     patience: Arc<Patience>,
+    web: watch::Receiver<Arc<Web>>,
+    last_word: Option<LastWord>,
 }
 
 impl Watched {
-    pub(super) fn new(stream: Box<dyn Io>, patience: Arc<Patience>) -> Self {
-        Self { stream, patience }
+    pub(super) fn new(
+        stream: Box<dyn Io>,
+        patience: Arc<Patience>,
+        web: watch::Receiver<Arc<Web>>,
+    ) -> Self {
+        Self {
+            stream,
+            patience,
+            web,
+            last_word: None,
+        }
+    }
+
+    /// What hyper writes while there is no request is its own answer to what is none: whether it was one,
+    /// so that another one is sent.
+    fn replaces(&mut self, bytes: &[u8]) -> bool {
+        let replaces = self.patience.is_between();
+        if replaces && self.last_word.is_none() {
+            self.last_word = Some(LastWord::instead_of(bytes, &self.web.borrow()));
+        }
+        replaces
+    }
+
+    fn poll_last_word(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.last_word {
+            Some(word) => word.poll_send(Pin::new(&mut self.stream), context),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -216,6 +266,9 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.replaces(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -224,6 +277,9 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.replaces(parts.first().map_or(&[], |part| &**part)) {
+            return Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()));
+        }
         Pin::new(&mut self.stream).poll_write_vectored(context, parts)
     }
 
@@ -233,6 +289,7 @@ impl AsyncWrite for Watched {
 
     /// hyper flushes only when all that it had has been written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_last_word(context))?;
         let polled = Pin::new(&mut self.stream).poll_flush(context);
         if polled.is_ready() {
             self.patience.flushed();
@@ -241,6 +298,7 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_last_word(context))?;
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hotspare::deliver::{Endpoint, Standing, Timing, tell_all};
+use hotspare::deliver::{Alertmanagers, Endpoint, Timing};
 use hotspare::files::Files;
 use hotspare::metrics::{Format, Own, Store as Series, encode};
-use hotspare::model::{Alert, AlertState, Beat, Labels, Mute};
+use hotspare::model::{Alert, AlertState, Digest, Labels, Mute};
 use hotspare::net::{Names, Resolver, Roots};
 use hotspare::notify::{AlertmanagerSettings, Context};
 use hotspare::rule::Alerts;
 use hotspare::store::Store;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::alertmanager_cluster::{Cluster, GROUP_INTERVAL, Hook, PEER_TIMEOUT};
 use crate::daemon::{Daemon, hotspare};
@@ -75,23 +74,22 @@ impl Vantage {
         let members = settings.prepare(&context).expect("good settings");
         let (stop, mut stopped) = watch::channel(false);
         self.series = Arc::new(Series::new());
-        let endpoints = members.into_iter().map(|member| {
-            let series = self.series.insert_alertmanager("am", member.name());
-            Endpoint {
-                receiver: "am".into(),
-                external_url: None,
-                series: series.expect("once"),
-                standing: Standing::of("am".into(), member.name()),
-                member,
-            }
+        let names: Vec<_> = members.iter().map(|of| ("am", of.name())).collect();
+        let series = self.series.change().set_alertmanagers(&names);
+        let endpoints = members.iter().zip(series.expect("once"));
+        let endpoints = endpoints.map(|(member, series)| Endpoint {
+            receiver: "am".into(),
+            same: Digest::default(),
+            external_url: None,
+            series,
+            member: Arc::clone(member),
         });
-        let beat = Arc::new(Beat::new(Instant::now().into_std()));
-        let (endpoints, alerts) = (endpoints.collect(), self.alerts.clone());
+        let telling = Alertmanagers::new(endpoints.collect(), self.alerts.clone(), timing);
         let thread = std::thread::spawn(move || {
             let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().expect("a runtime");
-            runtime.block_on(tell_all(endpoints, alerts, timing, beat, stop));
+            runtime.block_on(telling.run(stop));
         });
         self.running = Some((stop, thread));
     }

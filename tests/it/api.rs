@@ -413,6 +413,7 @@ async fn the_documentation_has_every_route_and_the_answer_that_it_gets() {
         include_str!("../../src/server/api.rs"),
         include_str!("../../src/server/events.rs"),
         include_str!("../../src/server/pages.rs"),
+        include_str!("../../src/server/reload.rs"),
     ];
     let served_routes = sources.map(|source| source.matches(".route(").count());
     assert_eq!(

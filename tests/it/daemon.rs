@@ -16,7 +16,7 @@ use crate::process::{PATIENCE, Process};
 pub(crate) struct Daemon {
     process: Process,
     pub(crate) address: SocketAddr,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Daemon {
@@ -63,8 +63,29 @@ impl Daemon {
         Self {
             process,
             address,
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Puts a file into its folder, as a whole.
+    pub(crate) fn put(&self, name: &str, text: &str) {
+        let path = self.folder.path().join(name);
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).expect("writable");
+        std::fs::rename(new, path).expect("in one folder");
+    }
+
+    /// Has it read another configuration, and returns its answer.
+    pub(crate) fn reload(&self, config: &str) -> Response {
+        self.put("hotspare.yaml", config);
+        ask(self.address, "POST", "/-/reload")
+    }
+
+    /// Has it read another configuration that is good.
+    pub(crate) fn take(&self, config: &str) -> serde_json::Value {
+        let answer = self.reload(config);
+        assert_eq!(answer.status, 200, "{}\n{}", answer.text(), self.log());
+        serde_json::from_str(&answer.text()).expect("JSON")
     }
 
     pub(crate) fn process(&mut self) -> &mut Process {
@@ -124,15 +145,23 @@ pub(crate) fn hotspare_under(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// The daemon, traced, or nothing if this test may not trace. `what` is an expression of strace,
-/// with more of its options.
+/// Whether this test may trace.
 #[expect(clippy::print_stderr, reason = "says which tests did not run, and why")]
-pub(crate) fn hotspare_traced(log: &str, what: &[&str]) -> Option<Command> {
+pub(crate) fn can_trace() -> bool {
     let tried = Command::new("strace")
         .args(["-qq", "-o", "/dev/null", "true"])
         .status();
-    if !tried.is_ok_and(|status| status.success()) {
+    let can = tried.is_ok_and(|status| status.success());
+    if !can {
         eprintln!("skipped: cannot trace a process");
+    }
+    can
+}
+
+/// The daemon, traced, or nothing if this test may not trace. `what` is an expression of strace,
+/// with more of its options.
+pub(crate) fn hotspare_traced(log: &str, what: &[&str]) -> Option<Command> {
+    if !can_trace() {
         return None;
     }
     // -D: the daemon is the test's child, and strace ends with it.
@@ -204,9 +233,15 @@ impl Response {
 
 /// A plain GET, one connection each.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Response {
+    ask(address, "GET", path)
+}
+
+/// A plain request without a body, one connection each.
+pub(crate) fn ask(address: SocketAddr, method: &str, path: &str) -> Response {
     let mut stream = TcpStream::connect(address).expect("it accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("settable");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("written");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("answered");
@@ -277,6 +312,11 @@ impl Series {
             let found = own == family && labels.iter().all(|label| rest.contains(label));
             found.then_some((name.as_str(), *value))
         })
+    }
+
+    /// What stands before the value, of every sample.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// Every sample of any family that has the label.

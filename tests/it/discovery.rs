@@ -1,5 +1,7 @@
 //! The daemons as Prometheus finds them: by what one of them serves, and in a file.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -204,4 +206,30 @@ fn without_a_daemon_or_with_a_fault_nothing_is_written() {
     let (code, _, told) = said(&output);
     let why = format!("cannot write the list to {}: ", nowhere.display());
     assert!(code == Some(1) && told.starts_with(&why), "{code:?} {told}");
+}
+
+#[test]
+fn a_list_that_is_replaced_keeps_its_place_and_its_mode() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let real = folder.path().join("real");
+    std::fs::create_dir(&real).expect("made");
+    let link = folder.path().join("list.json");
+    std::os::unix::fs::symlink("real/list.json", &link).expect("linked");
+    let fleet = fleet(&[("a", Some("http://10.1.0.5:9887"))]);
+    let write = || run(sd(folder.path(), &fleet).arg("--output").arg(&link));
+    // To where nothing is yet, and again over what is there.
+    write();
+    let file = real.join("list.json");
+    let first = std::fs::read_to_string(&file).expect("written through the link");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o604)).expect("settable");
+    write();
+    let mode = std::fs::metadata(&file)
+        .expect("there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o604);
+    assert_eq!(std::fs::read_to_string(&file).expect("readable"), first);
+    assert!(link.is_symlink());
+    let left = std::fs::read_dir(&real).expect("readable").count();
+    assert_eq!(left, 1, "nothing is left beside it");
 }

@@ -4,14 +4,17 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use hotspare::deliver::Heart;
+use hotspare::deliver::{Heart, Service as Waits};
 use hotspare::files::Files;
 use hotspare::metrics::Own;
+use hotspare::model::Digest;
 use hotspare::net::{Names, Resolver, Roots};
 use hotspare::notify::{Context, HeartbeatSettings};
 use serde_json::Value;
+use tokio::sync::{oneshot, watch};
 
 use crate::daemon::Daemon;
 use crate::page::parse;
@@ -58,6 +61,27 @@ impl Service {
         Self { address, got }
     }
 
+    /// It waits for a beat so often.
+    fn waits(&self, interval: Duration) -> Waits {
+        let url = format!("http://{}/", self.address);
+        let same = Digest::of(&[url.as_bytes()]);
+        let settings = HeartbeatSettings {
+            url: Some(url),
+            ..HeartbeatSettings::default()
+        };
+        let context = Context {
+            resolver: Arc::new(Resolver::new(Names::at([]))),
+            roots: Arc::new(Roots::default()),
+            files: Files::new(None, std::path::PathBuf::new()),
+        };
+        let mut heartbeat = settings.prepare(&context).expect("good settings");
+        heartbeat.interval = interval;
+        Waits {
+            heartbeat: Arc::new(heartbeat),
+            same,
+        }
+    }
+
     fn got(&self) -> Vec<(String, Value)> {
         self.got.lock().expect("not poisoned").clone()
     }
@@ -98,22 +122,12 @@ fn the_daemon_beats_while_its_probes_run_and_tells_nobody_where() {
 #[test]
 fn what_is_not_taken_is_counted_and_nothing_is_sent_without_reason() {
     let service = Service::answering("500 Internal Server Error");
-    let settings = HeartbeatSettings {
-        url: Some(format!("http://{}/", service.address)),
-        ..HeartbeatSettings::default()
-    };
-    let context = Context {
-        resolver: Arc::new(Resolver::new(Names::at([]))),
-        roots: Arc::new(Roots::default()),
-        files: Files::new(None, std::path::PathBuf::new()),
-    };
-    let mut heartbeat = settings.prepare(&context).expect("good settings");
-    heartbeat.interval = Duration::from_secs(1);
+    let waits = service.waits(Duration::from_secs(1));
     let own = Arc::new(Own::new("1", "a", SystemTime::UNIX_EPOCH).expect("declared right"));
     let goes_on = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&goes_on);
     let heart = Heart {
-        heartbeat: Arc::new(heartbeat),
+        service: watch::channel(Some(waits)).1,
         source_region: "eu-west".into(),
         check: Box::new(move || {
             let goes_on = seen.load(Ordering::Relaxed);
@@ -121,12 +135,7 @@ fn what_is_not_taken_is_counted_and_nothing_is_sent_without_reason() {
         }),
         own: Arc::clone(&own),
     };
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let thread = std::thread::spawn(move || {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_all().build().expect("a runtime");
-        runtime.block_on(heart.beat(async { drop(stopped.await) }));
-    });
+    let running = start(heart);
     wait_for(|| own.heartbeats_withheld_total.get(), |held| *held >= 3);
     assert_eq!(service.got(), []);
     goes_on.store(true, Ordering::Relaxed);
@@ -139,6 +148,52 @@ fn what_is_not_taken_is_counted_and_nothing_is_sent_without_reason() {
     let got = service.got();
     assert_eq!(got[0].1["sequence"], 1);
     assert_eq!(got[0].1["last_probe_age_seconds"], Value::Null);
+    end(running);
+}
+
+#[test]
+fn another_service_gets_a_beat_at_once_and_beats_are_counted_on() {
+    let (one, other) = (Service::answering("200 OK"), Service::answering("200 OK"));
+    // So long that only a change brings the next.
+    let hour = Duration::from_hours(1);
+    let (service, waits) = watch::channel(None);
+    let own = Arc::new(Own::new("1", "a", SystemTime::UNIX_EPOCH).expect("declared right"));
+    let running = start(Heart {
+        service: waits,
+        source_region: "eu-west".into(),
+        check: Box::new(|| Ok(None)),
+        own: Arc::clone(&own),
+    });
+    let sequences = |of: &Service, count: usize| -> Vec<Value> {
+        let got = wait_for(|| of.got(), |got| got.len() >= count);
+        let bodies = got.into_iter().map(|(_, body)| body);
+        bodies.map(|body| body["sequence"].clone()).collect()
+    };
+    service.send_replace(Some(one.waits(hour)));
+    assert_eq!(sequences(&one, 1), [1]);
+    service.send_replace(Some(other.waits(hour)));
+    assert_eq!(sequences(&other, 1), [2]);
+    service.send_replace(None);
+    service.send_replace(Some(one.waits(hour)));
+    assert_eq!(sequences(&one, 2), [1, 3]);
+    wait_for(|| own.heartbeats_total.get(), |beats| *beats == 3);
+    end(running);
+}
+
+/// What ends the beats, and their thread.
+type Running = (oneshot::Sender<()>, JoinHandle<()>);
+
+fn start(heart: Heart) -> Running {
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().expect("a runtime");
+        runtime.block_on(heart.beat(async { drop(stopped.await) }));
+    });
+    (stop, thread)
+}
+
+fn end((stop, thread): Running) {
     drop(stop);
     let since = tokio::time::Instant::now();
     while !thread.is_finished() {

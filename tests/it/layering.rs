@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hotspare::probe::Check;
 
 /// The layer of each top-level module; the crate's documentation has the same table.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("model", 0),
     ("files", 1),
     ("net", 1),
@@ -16,6 +16,7 @@ const LAYERS: [(&str, u8); 17] = [
     ("probe", 2),
     ("readiness", 2),
     ("notify", 2),
+    ("discover", 3),
     ("rule", 3),
     ("config", 4),
     ("schedule", 4),

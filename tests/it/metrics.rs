@@ -397,7 +397,8 @@ fn what_would_spoil_the_page_is_refused() {
             timeout: Duration::from_secs(1),
             objective: None,
         };
-        store.insert(target, &FULL, Arc::clone(&buckets), buckets, terms)
+        let key = TargetKey(store.targets().try_into().expect("few"));
+        store.insert(key, target, &FULL, Arc::clone(&buckets), buckets, terms)
     };
     let twice = again(&first).expect_err("twice");
     assert!(twice.contains("p/t is there twice"), "{twice}");
@@ -406,7 +407,7 @@ fn what_would_spoil_the_page_is_refused() {
     let taken = again(&labelled).expect_err("taken");
     assert!(taken.contains("p/u: the label `address` is"), "{taken}");
     assert_eq!(store.targets(), 1);
-    assert_eq!(again(&target("p", "tcp", "v")), Ok(TargetKey(1)));
+    assert_eq!(again(&target("p", "tcp", "v")), Ok(()));
 
     for good in ["team", "_x", "a1"] {
         assert_eq!(check_label(good), Ok(()), "{good}");

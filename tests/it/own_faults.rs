@@ -1,13 +1,17 @@
 //! What goes wrong on our side is told as ours, never as the targets'.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::daemon::{Daemon, hotspare_that_may_not_ping, hotspare_with_files};
 use crate::fault::Fault;
+use crate::hook::Hook;
 use crate::nginx::Nginx;
+use crate::process::wait_for;
+use crate::redis_server::RedisServer;
 
 /// Healthy targets with deadlines that a busy machine keeps as well.
 fn configuration(nginx: &Nginx, healthy: usize) -> String {
@@ -128,4 +132,65 @@ fn without_permission_to_ping_results_are_unknown_and_nothing_is_down() {
     ] {
         assert!(series.sum(family, &[]) < 1.0, "{family}: {series:#?}");
     }
+}
+
+/// Connections that stay open, more than the daemon may have for its runs, a standby beside them, and
+/// somebody to tell.
+fn crowded(redis: SocketAddr, nginx: &Nginx, hook: SocketAddr) -> String {
+    let mut text = format!(
+        "region: here\n\
+         regions: [{{ name: here }}, {{ name: far }}]\n\
+         defaults: {{ interval: 1s, timeout: 900ms }}\n\
+         receivers: [{{ name: ops, webhook: {{ url: \"http://{hook}/\" }} }}]\n\
+         alerting: {{ group_wait: 0s, group_interval: 1s }}\n\
+         rules: [{{ name: Unwell, when: {{ health: {{ of: [resources] }} }}, severity: warning }}]\n\
+         groups: [{{ name: shop, primary: here, standbys: [far], probes: [web] }}]\n\
+         probes:\n\
+         - name: web\n  check: {{ http: {{}} }}\n  from: [here]\n  targets:\n    \
+         here: \"http://127.0.0.1:{port}/\"\n    far: \"http://127.0.0.2:{port}/\"\n",
+        port = nginx.http
+    );
+    for n in 0..60 {
+        writeln!(
+            text,
+            "- name: kept-{n}\n  check: {{ redis: {{ connection: reuse }} }}\n  \
+             targets: {{ here: \"{redis}\" }}"
+        )
+        .expect("a string");
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_descriptors_runs_are_unknown_and_the_rest_goes_on() {
+    let nginx = Nginx::start("localhost");
+    let mut redis = RedisServer::new();
+    redis.start();
+    let hook = Hook::answering("200 OK");
+    let config = crowded(redis.address(), &nginx, hook.address);
+    let daemon = Daemon::start_command(hotspare_with_files(60), &config, |_| {}, &[]);
+    let lack = ["reason=\"local_resources\""];
+    let far = ["standby=\"far\""];
+    daemon.wait_until("a standby that is unknown for want of descriptors", |s| {
+        s.one("hotspare_own_faults_total", &lack) >= 100.0
+            && s.one("hotspare_failover_state", &[far[0], "state=\"unknown\""]) > 0.5
+    });
+    // It asks for what is left, which is not for runs: every time.
+    for _ in 0..20 {
+        let series = daemon.series();
+        let failures = series.sum("hotspare_probe_failures_total", &[]);
+        assert!(failures < 1.0, "{failures} invented: {}", daemon.log());
+        let not_ready = [far[0], "state=\"not_ready\""];
+        let said = series.one("hotspare_failover_state", &not_ready);
+        assert!(said < 0.5, "{}", daemon.log());
+        let refused = ["cause=\"accept\""];
+        let refused = series.one("hotspare_http_connections_rejected_total", &refused);
+        assert!(refused < 0.5, "{}", daemon.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let told = wait_for(|| hook.got(), |got| !got.is_empty());
+    let alerts: Vec<_> = told.iter().flat_map(|got| got.alerts()).collect();
+    assert_eq!(alerts, [("firing", "Unwell")]);
+    let said = told[0].body.to_string();
+    assert!(said.contains("no file descriptor"), "{said}");
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hotspare::metrics::{Buckets, Format, Own, Store, Terms};
+use hotspare::metrics::{Buckets, Discovered, Format, Own, Store, Terms};
 use hotspare::model::ranking::{Difference, Quantile, Rows, Table, Verdict};
 use hotspare::model::{
     CheckReason, CheckReport, CheckState, DatabaseFacts, DatabaseSet, DnsFacts, FactSet, Facts,
@@ -248,8 +248,10 @@ pub(crate) fn insert_with(
     objective: Option<f64>,
 ) -> TargetKey {
     let buckets = |bounds| Arc::new(Buckets::new(bounds).expect("valid"));
+    let key = TargetKey(store.targets().try_into().expect("few"));
     store
         .insert(
+            key,
             target,
             shape,
             buckets(&[0.001, 0.01, 0.1, 1.0]),
@@ -260,7 +262,8 @@ pub(crate) fn insert_with(
                 objective,
             },
         )
-        .expect("inserted")
+        .expect("inserted");
+    key
 }
 
 /// A run that ended at the given second since 1970.
@@ -538,8 +541,9 @@ pub(crate) fn judged() -> GroupReport {
 }
 
 fn add_alertmanager(store: &Store) {
-    let alertmanager = store.insert_alertmanager("am", "http://am-1:9093");
-    let alertmanager = alertmanager.expect("inserted");
+    let all = [("am", "http://am-1:9093")];
+    let alertmanagers = store.change().set_alertmanagers(&all);
+    let alertmanager = &alertmanagers.expect("set")[0];
     alertmanager.request(Duration::from_millis(30));
     alertmanager.sent(2);
     alertmanager.queue(1);
@@ -548,6 +552,7 @@ fn add_alertmanager(store: &Store) {
 /// Own metrics of which every family has a row.
 fn own() -> Own {
     let own = Own::new("1.2.3", "abcdef0", SystemTime::UNIX_EPOCH).expect("declared right");
+    own.configured("e3b0c44298fc1c14", SystemTime::UNIX_EPOCH);
     own.event_loop_lag_seconds
         .with_label_values(&["stream"])
         .observe(0.000_3);
@@ -560,6 +565,7 @@ fn own() -> Own {
     own.evaluation_timestamp_seconds
         .with_label_values(&["eu-west"])
         .set(1);
+    own.descriptors_limit.with_label_values(&["runs"]).set(0);
     own.tilt.with_label_values(&["eu-west"]).set(0);
     own.tilts_total
         .with_label_values(&["eu-west", "stall"])
@@ -577,6 +583,15 @@ fn own() -> Own {
 /// Own metrics and a store in which every family has a row.
 pub(crate) fn filled() -> (Store, Own) {
     let own = own();
+    own.discovered([Discovered {
+        probe: "all",
+        source: "targets_http[0]",
+        targets: 3,
+        failures: 1,
+        good: true,
+        last_good_timestamp_seconds: Some(1_800_000_000.5),
+    }]);
+    own.refused_targets([(["all", "targets_http[0]", "region"], 1)]);
     let store = Store::new();
     add_alertmanager(&store);
     let key = insert(&store, &target("all", "http", "us-east"), &FULL);
@@ -614,9 +629,9 @@ pub(crate) fn filled() -> (Store, Own) {
         rejecting: true,
         ..ReceiverFigures::default()
     };
-    store.insert_receiver(figures()).expect("inserted");
-    assert!(store.insert_receiver(figures()).is_err(), "it is there");
-    assert!(store.notified(vec![figures()]) && !store.notified(Vec::new()));
+    let receivers = store.change().set_receivers(vec![figures()]);
+    receivers.expect("set");
+    store.notified(vec![figures()]);
     (store, own)
 }
 

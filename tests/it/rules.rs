@@ -42,12 +42,12 @@ pub(crate) fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-fn yaml(path: &Path) -> Yaml {
+pub(crate) fn yaml(path: &Path) -> Yaml {
     let documents = YamlLoader::load_from_str(&read(path));
     documents.expect("YAML").swap_remove(0)
 }
 
-fn list(yaml: &Yaml) -> &[Yaml] {
+pub(crate) fn list(yaml: &Yaml) -> &[Yaml] {
     yaml.as_vec().map_or(&[], Vec::as_slice)
 }
 

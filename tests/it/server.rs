@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,9 +12,9 @@ use hotspare::model::{Beat, Drill, DrillOrder, DrillRefusal, Failover, TargetGro
 use hotspare::rule::{Alerts, Silences};
 use hotspare::server::{self, Alerting, Events, Judge, Limits, Readiness, State, Web};
 use hotspare::store as state;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -70,6 +71,9 @@ fn daemons() -> Vec<TargetGroup> {
 /// A server on loopback, stopped and awaited by `stop`.
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
+    /// Where it listens for processes of this host.
+    pub(crate) socket: PathBuf,
+    _folder: tempfile::TempDir,
     exposition: Arc<Exposition>,
     pub(crate) own: Arc<Own>,
     ready: Arc<AtomicBool>,
@@ -78,7 +82,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    fn start(limits: Limits) -> Self {
+    pub(crate) fn start(limits: Limits) -> Self {
         Self::with(filled().0, limits)
     }
 
@@ -129,7 +133,8 @@ impl Served {
                         .ok_or_else(|| "3 targets have not been probed yet".into())
                 })
             },
-            daemons: daemons(),
+            daemons: watch::channel(Arc::new(daemons())).1,
+            reload: mpsc::channel(1).0,
             readiness: readiness.into(),
             events: Box::new(Uneventful),
             alerting: Alerting {
@@ -142,7 +147,10 @@ impl Served {
             beat: Arc::new(Beat::new(Instant::now().into_std())),
         };
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
-        let listeners = server::bind(&[any.into()]).expect("bound");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let socket = folder.path().join("s");
+        let listeners = server::bind(&[any.into(), server::Address::Unix(socket.clone())]);
+        let listeners = listeners.expect("bound");
         let Ok(server::Address::Tcp(address)) = listeners[0].address() else {
             panic!("no address: {listeners:?}")
         };
@@ -153,6 +161,8 @@ impl Served {
         }));
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], port)),
+            socket,
+            _folder: folder,
             exposition,
             own,
             ready,
@@ -177,13 +187,13 @@ impl Served {
         ask(&mut self.connect().await, &request).await
     }
 
-    fn rejected(&self, cause: &str) -> u64 {
+    pub(crate) fn rejected(&self, cause: &str) -> u64 {
         let rejected = &self.own.http_connections_rejected_total;
         rejected.with_label_values(&[cause]).get()
     }
 
     /// Waits until the number of open connections is as said.
-    async fn connections(&self, wanted: i64) {
+    pub(crate) async fn connections(&self, wanted: i64) {
         let reached = async {
             while self.own.http_connections.get() != wanted {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -221,7 +231,10 @@ impl Answer {
 }
 
 /// Sends a request and reads until the server closes.
-pub(crate) async fn ask(stream: &mut TcpStream, request: &str) -> Answer {
+pub(crate) async fn ask(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &str,
+) -> Answer {
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut bytes = Vec::new();
     tokio::time::timeout(HANG, stream.read_to_end(&mut bytes))
@@ -373,6 +386,7 @@ async fn half_a_header_and_silence_are_closed() {
     let dripped = async { while drip.write_all(b"a").await.is_ok() {} };
     tokio::time::timeout(HANG, dripped).await.expect("closed");
     served.connections(0).await;
+    assert_eq!(served.rejected("header"), 3);
     served.stop().await;
 }
 
@@ -412,11 +426,17 @@ async fn an_idle_connection_is_closed_after_its_time() {
     let mut answer = vec![0; 4_096];
     assert!(kept.read(&mut answer).await.expect("answered") > 0);
     closed(&mut kept).await;
+    // It did nothing wrong.
+    served.connections(0).await;
+    assert_eq!(
+        (served.rejected("header"), served.rejected("request")),
+        (0, 0)
+    );
     served.stop().await;
 }
 
 /// A server whose page is far more than the sockets' buffers hold, and the page's length.
-async fn long_page(limits: Limits) -> (Served, usize) {
+pub(crate) async fn long_page(limits: Limits) -> (Served, usize) {
     let store = Store::new();
     for i in 0..2_500 {
         insert(&store, &target("p", "http", &format!("t{i}")), &FULL);
@@ -444,6 +464,7 @@ async fn a_reader_too_slow_for_the_answer_is_cut_off() {
     let mut got = Vec::new();
     let _ = slow.read_to_end(&mut got).await;
     assert!(got.len() < length, "{} of {length}", got.len());
+    assert_eq!(served.rejected("request"), 1);
     served.stop().await;
 }
 
@@ -474,14 +495,13 @@ async fn one_address_cannot_take_all_connections() {
         open.push(served.connect().await);
     }
     served.connections(32).await;
-    let mut over = served.connect().await;
-    let mut answer = String::new();
-    over.read_to_string(&mut answer).await.expect("read");
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(
-        answer.ends_with("\r\n\r\ntoo many connections\n"),
-        "{answer}"
+    let over = ask(&mut served.connect().await, "").await;
+    assert_eq!(
+        (over.status, over.text().as_str()),
+        (503, "too many connections\n")
     );
+    assert_eq!(over.header("content-length"), Some("21"));
+    assert_eq!(over.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(served.rejected("address"), 1);
     let request = "GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let mut other = served.connect_from([127, 0, 0, 9]).await;

@@ -1,5 +1,6 @@
 //! What systemd is told: by the real daemon, over the socket that the environment names.
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
@@ -8,12 +9,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::daemon::{Daemon, get, hotspare, hotspare_traced, hotspare_under};
 use crate::fault::Fault;
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, Process};
 
 const GOOD: &str = "region: here\nregions: [{ name: here }]\n\
                     defaults: { interval: 1s, timeout: 500ms }\n\
@@ -23,13 +25,20 @@ const GOOD: &str = "region: here\nregions: [{ name: here }]\n\
 struct Systemd {
     socket: UnixDatagram,
     folder: TempDir,
+    /// The text that it was told last.
+    status: RefCell<String>,
 }
 
 impl Systemd {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let socket = UnixDatagram::bind(folder.path().join("notify")).expect("bound");
-        Self { socket, folder }
+        let status = RefCell::default();
+        Self {
+            socket,
+            folder,
+            status,
+        }
     }
 
     /// A command that is told of the socket, and to beat within so long.
@@ -53,19 +62,41 @@ impl Systemd {
             }
         };
         let text = std::str::from_utf8(&bytes[..length]).expect("UTF-8");
-        Some(text.lines().map(str::to_owned).collect())
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        if let Some(status) = rest(&lines, "STATUS=") {
+            self.status.replace(status.to_owned());
+        }
+        Some(lines)
     }
 
     /// Waits for a line that begins so; the rest of it.
     fn wait_for(&self, beginning: &str) -> String {
+        let lines = self.message_with(beginning);
+        rest(&lines, beginning).expect("it is there").to_owned()
+    }
+
+    /// Waits for a message with a line that begins so; all of its lines.
+    fn message_with(&self, beginning: &str) -> Vec<String> {
         let since = Instant::now();
         loop {
             assert!(since.elapsed() < PATIENCE, "never {beginning}");
             let lines = self.within(PATIENCE).expect("something");
-            let mut rests = lines.iter().filter_map(|line| line.strip_prefix(beginning));
-            if let Some(rest) = rests.next() {
-                return rest.to_owned();
+            if rest(&lines, beginning).is_some() {
+                return lines;
             }
+        }
+    }
+
+    /// Waits until the text that it was told last is as wanted.
+    fn wait_for_status(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let since = Instant::now();
+        loop {
+            let status = self.status.borrow().clone();
+            if wanted(&status) {
+                return status;
+            }
+            let more = self.within(PATIENCE);
+            assert!(more.is_some() && since.elapsed() < PATIENCE, "{status}");
         }
     }
 
@@ -73,6 +104,11 @@ impl Systemd {
     fn drain(&self) {
         while self.within(Duration::from_millis(1)).is_some() {}
     }
+}
+
+/// What follows the beginning of the first line that has it.
+fn rest<'a>(lines: &'a [String], beginning: &str) -> Option<&'a str> {
+    lines.iter().find_map(|line| line.strip_prefix(beginning))
 }
 
 /// A watchdog so patient that the beat at the start is the only one in a test.
@@ -92,21 +128,73 @@ fn it_is_ready_once_it_answers_tells_how_it_is_and_that_it_ends() {
     let mut command = systemd.starts(hotspare(), PATIENT);
     command.args(["run", "--web.listen-address", &address, "--config.file"]);
     command.arg(&file);
-    let mut process = crate::process::Process::start(command);
+    let mut process = Process::start(command);
     systemd.wait_for("READY=1");
     let page = get(address.parse().expect("an address"), "/-/healthy");
     assert_eq!(page.status, 200);
-    let status = loop {
-        let status = systemd.wait_for("STATUS=");
-        if !status.contains("not run yet") {
-            break status;
-        }
-    };
-    assert_eq!(status, "here: 1 target");
+    systemd.wait_for_status(|status| status == "here: 1 target");
     process.signal(Signal::TERM);
     systemd.wait_for("STOPPING=1");
     assert_eq!(process.wait().code(), Some(0));
     assert_eq!(systemd.within(Duration::from_millis(1)), None);
+}
+
+/// Microseconds of the clock by which systemd knows whether a message is newer than its order.
+fn monotonic() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).expect("since the boot");
+    let rest = u64::try_from(now.tv_nsec).expect("less than a second");
+    seconds * 1_000_000 + rest / 1_000
+}
+
+/// Has the daemon read its configuration again, and waits until systemd knows that it did.
+fn reload(systemd: &Systemd, process: &Process) {
+    systemd.drain();
+    let ordered = monotonic();
+    process.signal(Signal::HUP);
+    let begun = systemd.message_with("RELOADING=1");
+    // systemd takes both from one message only.
+    let at = rest(&begun, "MONOTONIC_USEC=").expect("when it began");
+    let at: u64 = at.parse().expect("a number");
+    assert!((ordered..=monotonic()).contains(&at), "{ordered} {at}");
+    // Also where it goes on as before: it would be reloading for ever.
+    systemd.wait_for("READY=1");
+}
+
+#[test]
+fn it_says_that_it_reads_its_configuration_again_and_what_came_of_it() {
+    let systemd = Systemd::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("hotspare.yaml");
+    let put = |text: &str| std::fs::write(&file, text).expect("writable");
+    put(GOOD);
+    let mut command = systemd.starts(hotspare(), PATIENT);
+    command.args(["run", "--web.listen-address=127.0.0.1:0", "--config.file"]);
+    command.arg(&file);
+    let mut process = Process::start(command);
+    systemd.wait_for("READY=1");
+    systemd.wait_for_status(|status| status == "here: 1 target");
+
+    let two = "{ here: [\"127.0.0.1:9\", \"127.0.0.1:7\"] }";
+    let more = GOOD.replace("{ here: \"127.0.0.1:9\" }", two);
+    assert_ne!(more, GOOD);
+    put(&more);
+    reload(&systemd, &process);
+    systemd.wait_for_status(|status| status == "here: 2 targets");
+
+    put("region: here\nregoins: []\n");
+    reload(&systemd, &process);
+    let not_good = "the configuration that was last read is not good";
+    let status = systemd.wait_for_status(|status| status.contains(not_good));
+    assert!(status.ends_with("; here: 2 targets"), "{status}");
+
+    put(GOOD);
+    reload(&systemd, &process);
+    systemd.wait_for_status(|status| status == "here: 1 target");
+
+    process.signal(Signal::TERM);
+    systemd.wait_for("STOPPING=1");
+    assert_eq!(process.wait().code(), Some(0), "{:#?}", process.output());
 }
 
 #[test]
@@ -204,14 +292,8 @@ fn it_beats_while_the_disk_hangs_and_says_so() {
     ];
     let ordered = hotspare().args(order).output().expect("it runs");
     assert!(ordered.status.success(), "{ordered:?}");
-    let since = Instant::now();
-    let status = loop {
-        let status = systemd.wait_for("STATUS=");
-        if status.starts_with("the disk hangs: a write of the state has taken ") {
-            break status;
-        }
-        assert!(since.elapsed() < PATIENCE, "{status}");
-    };
+    let hangs = "the disk hangs: a write of the state has taken ";
+    let status = systemd.wait_for_status(|status| status.starts_with(hangs));
     assert!(status.ends_with("; here: 1 target"), "{status}");
     systemd.wait_for("WATCHDOG=1");
     assert_eq!(daemon.get("/-/healthy").status, 200);
@@ -287,7 +369,7 @@ fn it_serves_the_socket_that_systemd_hands_over() {
         "--web.listen-address=192.0.2.1:1",
     ]);
     command.arg("--config.file").arg(&file);
-    let mut process = crate::process::Process::start(command);
+    let mut process = Process::start(command);
     process.wait_for_line(|line| line.contains("Listening on").then_some(()));
     let page = get(address.parse().expect("an address"), "/-/healthy");
     assert_eq!(page.status, 200, "{:#?}", process.output());

@@ -2,15 +2,17 @@
 //! needs.
 
 use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::daemon::{Daemon, hotspare_traced};
+use crate::daemon::{Daemon, can_trace, hotspare_traced};
 use crate::fault::Fault;
 use crate::nginx::Nginx;
-use crate::process::{run, wait_for};
+use crate::process::{Process, run, wait_for};
 
 fn shipped(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -129,7 +131,11 @@ fn allowed() -> BTreeSet<String> {
         let denied = filter.strip_prefix('~');
         let mut named = BTreeSet::new();
         for set in denied.unwrap_or(&filter).split_whitespace() {
-            calls_of(set, &mut named);
+            if set.starts_with('@') {
+                calls_of(set, &mut named);
+            } else {
+                named.insert(set.to_owned());
+            }
         }
         match denied {
             Some(_) => allowed.retain(|call| !named.contains(call)),
@@ -195,12 +201,15 @@ async fn the_daemon_needs_nothing_that_the_service_denies() {
                 s.sum("hotspare_probe_attempts_total", &[&label]) >= 3.0
             })
     });
-    let tested = crate::daemon::hotspare()
-        .args(["silence", "start", "--for=1h", "--match=region=x", "--url"])
-        .arg(format!("http://{}", daemon.address))
-        .output()
-        .expect("it runs");
-    assert!(tested.status.success(), "{tested:?}");
+    let silence = ["silence", "start", "--for=1h", "--match=region=x"];
+    for order in [&silence[..], &["reload"]] {
+        let ordered = crate::daemon::hotspare()
+            .args(order)
+            .arg(format!("--url=http://{}", daemon.address))
+            .output()
+            .expect("it runs");
+        assert!(ordered.status.success(), "{ordered:?}");
+    }
     for path in ["/api/v1/groups", "/-/ready", "/"] {
         assert_ne!(daemon.get(path).status, 404, "{path}");
     }
@@ -213,13 +222,13 @@ async fn the_daemon_needs_nothing_that_the_service_denies() {
     assert_within(&calls(&trace), &state);
 }
 
-/// That none of the calls is one that the service would refuse.
-fn assert_within(calls: &[&str], state: &Path) {
+/// That the service's filter refuses none of the calls, and that `needed` are among them.
+fn assert_allowed(calls: &[&str], needed: &[&str]) {
     let used: BTreeSet<_> = calls
         .iter()
         .filter_map(|call| call.split('(').next())
         .collect();
-    for needed in ["sendto", "fdatasync", "accept4", "clone3"] {
+    for needed in needed {
         assert!(used.contains(needed), "the run did little: {used:?}");
     }
     let allowed = allowed();
@@ -228,6 +237,35 @@ fn assert_within(calls: &[&str], state: &Path) {
         .filter(|call| !allowed.contains(**call))
         .collect();
     assert!(refused.is_empty(), "SystemCallFilter= refuses {refused:?}");
+}
+
+/// What systemd runs for a reload is under the filter of the service, too.
+#[test]
+fn a_reload_tells_the_daemon_and_needs_nothing_that_the_service_denies() {
+    if !can_trace() {
+        return;
+    }
+    let reload = settings("ExecReload");
+    let [reload] = reload.as_slice() else {
+        panic!("one command: {reload:?}");
+    };
+    let mut sleep = Command::new("sleep");
+    sleep.arg("600");
+    let mut main = Process::start(sleep);
+    let reload = reload.replace("$MAINPID", &main.id().to_string());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let log = folder.path().join("trace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o"]).arg(&log);
+    run(strace.args(reload.split_whitespace()));
+    assert_eq!(main.wait().signal(), Some(Signal::HUP.as_raw()));
+    let trace = std::fs::read_to_string(&log).expect("a trace");
+    assert_allowed(&calls(&trace), &["execve", "kill"]);
+}
+
+/// That none of the calls is one that the service would refuse.
+fn assert_within(calls: &[&str], state: &Path) {
+    assert_allowed(calls, &["sendto", "fdatasync", "accept4", "clone3"]);
     let families = settings("RestrictAddressFamilies").concat();
     let families: Vec<_> = families.split_whitespace().collect();
     // The first is strace's own, which becomes the daemon.

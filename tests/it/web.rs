@@ -35,7 +35,7 @@ impl Folder {
     }
 
     /// What the server works with, of such a file.
-    fn web(&self, text: &str) -> Web {
+    pub(crate) fn web(&self, text: &str) -> Web {
         self.write("web.yml", text);
         WebConfig::read(Some(self.folder.path().join("web.yml"))).expect(text);
         let settings: WebSettings =
@@ -92,7 +92,7 @@ async fn status(arguments: &[&str]) -> Option<u16> {
     answer.split(' ').nth(1)?.parse().ok()
 }
 
-fn refused(served: &Served, cause: &str) -> u64 {
+pub(crate) fn refused(served: &Served, cause: &str) -> u64 {
     let refused = &served.own.http_requests_refused_total;
     refused.with_label_values(&[cause]).get()
 }
@@ -102,7 +102,7 @@ fn failed(served: &Served, cause: &str) -> u64 {
     failed.with_label_values(&[cause]).get()
 }
 
-fn basic(text: &str) -> String {
+pub(crate) fn basic(text: &str) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(text);
     format!("authorization: Basic {text}\r\n")
 }

@@ -322,3 +322,29 @@ fn a_daemon_does_not_start_with_a_bad_web_configuration() {
     );
     assert!(!told.contains("hunter2"), "{told}");
 }
+
+#[test]
+fn the_check_tells_what_is_wrong_with_both_files() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (file, web) = (folder.path().join("h.yaml"), folder.path().join("w.yaml"));
+    let check = |config: &str, settings: &str| {
+        std::fs::write(&file, config).expect("written");
+        std::fs::write(&web, settings).expect("written");
+        let mut command = hotspare();
+        command.args(["check", "--config.file"]).arg(&file);
+        let output = command.arg("--web.config.file").arg(&web).output();
+        let output = output.expect("it runs");
+        let told = String::from_utf8(output.stderr).expect("UTF-8");
+        (output.status.code(), told)
+    };
+    assert_eq!(check(CONFIG, "").0, Some(0));
+    let (code, told) = check(CONFIG, "tls_config: {}\n");
+    assert_eq!(code, Some(64));
+    assert!(told.contains("w.yaml:1:1"), "{told}");
+    let (code, told) = check("regions: 7\n", "tls_config: {}\n");
+    assert_eq!(code, Some(64));
+    assert!(
+        told.contains("w.yaml:1:1") && told.contains("h.yaml:1:10"),
+        "{told}"
+    );
+}

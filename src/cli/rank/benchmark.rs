@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::Candidates;
@@ -144,6 +144,7 @@ async fn measure(
         }
     };
     let alarm = Alarm::precise();
+    let jobs = watch::channel(jobs.into()).1;
     let running = lane(jobs, Origin::read(), places, alarm, outlet, gauges, stop);
     let taking_in = async {
         loop {
@@ -168,7 +169,7 @@ async fn measure(
 fn jobs(plan: &Plan, candidates: &Candidates, time: Duration) -> Vec<Job> {
     let interval = Grid::benchmark(Instant::now().into_std(), time).interval();
     let targets = candidates.targets().filter_map(|key| {
-        let planned = plan.targets.get(key.index())?;
+        let planned = plan.target(key)?;
         Some(Job {
             target: key,
             turn: Turn {

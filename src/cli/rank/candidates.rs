@@ -54,7 +54,7 @@ impl Candidates {
             ));
         }
         let mut variants: BTreeMap<&str, Vec<(TargetKey, &PlannedTarget)>> = BTreeMap::new();
-        let targets = (0..).map(TargetKey).zip(&plan.targets);
+        let targets = plan.targets.iter().map(|planned| (planned.key, planned));
         for (key, planned) in targets.filter(|(_, planned)| planned.target.probe == probe.name) {
             if let Some(variant) = planned.target.labels.get("variant") {
                 variants.entry(variant).or_default().push((key, planned));

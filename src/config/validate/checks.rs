@@ -335,8 +335,9 @@ impl Asked<'_> {
             Need::Tls => {
                 let of_standbys = |region| self.standbys.contains(region);
                 let mut targets = probe.targets.iter();
-                targets
-                    .any(|target| of_standbys(&target.region) && check.speaks_tls(&target.address))
+                let of_some = targets
+                    .any(|target| of_standbys(&target.region) && check.speaks_tls(&target.address));
+                of_some || probe.may_discover_tls()
             }
             Need::Jurisdictions => false,
         }

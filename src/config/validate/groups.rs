@@ -340,6 +340,14 @@ impl Check<'_> {
         if let Some(name) = names.iter().find(|name| ***name == *target) {
             return Some((Arc::clone(region), Arc::clone(name)));
         }
+        if probe.discovers() {
+            let message = format!(
+                "the probe `{}` has no target `{target}` in {region} yet",
+                probe.name
+            );
+            self.not_yet(entry, probe, message);
+            return Some((Arc::clone(region), target.into()));
+        }
         if !lacks_some(probe, region) {
             let message = format!(
                 "the probe `{}` has no target `{target}` in {region}",
@@ -361,6 +369,14 @@ impl Check<'_> {
         names: &[Arc<str>],
     ) {
         let name = &probe.name;
+        if probe.discovers() {
+            let count = names.len();
+            let message = format!(
+                "the database `{name}` has {count} targets in {region} now, where it has to have one"
+            );
+            self.not_yet(entry, probe, message);
+            return;
+        }
         let problem = |message: String| entry.element.problem(self.places, &entry.path, message);
         self.problems.push(match names {
             [] => problem(format!(
@@ -375,6 +391,16 @@ impl Check<'_> {
                 names.join(", ")
             )),
         });
+    }
+
+    /// Warns of what the targets lack that were discovered: they come and go, and what they answer is
+    /// unknown until there are the right ones.
+    fn not_yet(&mut self, entry: &Entry<'_>, probe: &Probe, message: String) {
+        if probe.asks {
+            let problem = entry.element.problem(self.places, &entry.path, message);
+            self.warnings
+                .push(problem.help("what it would answer is unknown until then"));
+        }
     }
 
     /// A canary is written to the primary only: one group has to say which target that is.

@@ -3,6 +3,8 @@
 use crate::metrics::check_label;
 
 const MAX_NAME: usize = 64;
+/// Labels of a target's own.
+pub(super) const MAX_LABELS: usize = 16;
 const MAX_ADDRESS: usize = 2048;
 const MAX_LABEL_VALUE: usize = 256;
 
@@ -31,6 +33,14 @@ pub(super) fn label_fault(name: &str, value: &str) -> Option<String> {
         return Some("the label `variant` is set by the target's key of that name".to_owned());
     }
     value_fault(value)
+}
+
+/// What is wrong with the value of a discovered target's label.
+pub(super) fn target_label_fault(name: &str, value: &str) -> Option<String> {
+    match name {
+        "variant" => valid_name(value).err(),
+        _ => value_fault(value),
+    }
 }
 
 /// What is wrong with a label of a rule.

@@ -61,6 +61,7 @@ impl Check<'_> {
             &defaults.phase_buckets,
         );
         let targets = self.probe_targets(&element, read.targets, &labels, regions);
+        let sources = self.sources(&element, regions);
         Some(Probe {
             // A probe without a good name is still prepared, for what else is wrong with it.
             name: name.unwrap_or_default(),
@@ -72,7 +73,10 @@ impl Check<'_> {
             from,
             buckets,
             phase_buckets,
+            labels,
             targets,
+            sources,
+            asks: false,
             element,
         })
     }

@@ -23,7 +23,9 @@ impl Check<'_> {
             (_, Some((name, Some(probe)))) => {
                 let missing =
                     |region| targets_in(probe, region).is_empty() && !lacks_some(probe, region);
-                for region in asked.standbys.iter().filter(|region| missing(region)) {
+                // Where targets come and go, it is not ranked while there are none.
+                let fixed = asked.standbys.iter().filter(|_| !probe.discovers());
+                for region in fixed.filter(|region| missing(region)) {
                     let message = format!(
                         "the probe `{name}` has no target in {region}, a standby of the group, \
                          which could never be ranked"

@@ -9,10 +9,8 @@ use super::super::load::Element;
 use super::super::place::Path;
 use super::super::problem::Problem;
 use super::super::{Region, Target, schema};
-use super::names::{address_fault, label_fault, valid_name};
+use super::names::{MAX_LABELS, address_fault, label_fault, valid_name};
 use super::{Check, find, no_region};
-
-const MAX_LABELS: usize = 16;
 
 impl Check<'_> {
     pub(super) fn labels(
@@ -44,7 +42,9 @@ impl Check<'_> {
         regions: &[Region],
     ) -> Vec<Target> {
         let path = Path::root("targets");
+        let has_source = schema::SOURCES.iter().any(|key| element.has(key));
         match &path.deepest(&element.value).kind {
+            _ if !element.has("targets") && has_source => {}
             _ if !element.has("targets") => self.missing(element, "targets"),
             ValueKind::Table(table) if table.is_empty() => {
                 self.add(element, &path, "the probe has no target");
@@ -155,6 +155,7 @@ impl Check<'_> {
             labels,
             path: at,
             entry: path,
+            source: None,
         })
     }
 

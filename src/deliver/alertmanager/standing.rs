@@ -6,11 +6,11 @@ use crate::model::{Fingerprint, ReceiverStatus};
 
 /// What one Alertmanager was not told, and why. Its clones are the same.
 #[derive(Clone, Debug)]
-pub struct Standing(Arc<Mutex<ReceiverStatus>>);
+pub(super) struct Standing(Arc<Mutex<ReceiverStatus>>);
 
 impl Standing {
     /// Nothing is known of this member of a receiver yet.
-    pub fn of(receiver: Arc<str>, endpoint: &str) -> Self {
+    pub(super) fn of(receiver: Arc<str>, endpoint: &str) -> Self {
         let status = ReceiverStatus {
             receiver,
             endpoint: Some(endpoint.into()),
@@ -20,7 +20,7 @@ impl Standing {
     }
 
     /// As it is now. There are no deliveries: a state is told, and told again.
-    pub fn status(&self) -> ReceiverStatus {
+    pub(super) fn status(&self) -> ReceiverStatus {
         self.lock().clone()
     }
 

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::super::lane::Moment;
-use super::super::lanes::Begun;
+use super::super::lanes::{Begun, Lanes};
 use super::super::outbox::Dropped;
 use super::*;
 use crate::model::{Fingerprint, Mute};
@@ -36,6 +36,8 @@ enum Step {
     Begin,
     /// An attempt ends.
     Answer(usize, Answer),
+    /// The receiver has other settings.
+    Change,
     /// The daemon dies; of what was not synced, so many parts of 256 are on disk.
     Crash(u8),
 }
@@ -69,6 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => Just(Step::Sync),
         7 => Just(Step::Begin),
         6 => (0..4_usize, answer()).prop_map(|(n, answer)| Step::Answer(n, answer)),
+        1 => Just(Step::Change),
         1 => any::<u8>().prop_map(Step::Crash),
     ]
 }
@@ -246,12 +249,13 @@ impl World {
             Step::Sync => self.disk.sync(),
             Step::Begin => self.begin(),
             Step::Answer(n, answer) => self.answer(n, answer),
+            Step::Change => self.lanes.begin_anew(self.moment.now),
             Step::Crash(parts) => self.crash(parts),
             Step::Pend(_) | Step::Fire(_) => {}
         }
         self.lanes.look(self.moment);
         self.lanes.tell();
-        self.settling.round(self.moment);
+        self.settling.round(&[self.lanes.slip()], self.moment);
     }
 
     fn fire(&mut self, n: usize) {
@@ -337,8 +341,8 @@ impl World {
             .wrapping_mul(1_664_525)
             .wrapping_add(1_013_904_223);
         let chance = f64::from(self.chance) / f64::from(u32::MAX);
-        self.lanes
-            .answered(&begun.group, &result, self.moment, chance);
+        let of = (&begun.group, begun.form);
+        self.lanes.answered(of, &result, self.moment, chance);
     }
 
     fn lanes_superseded(&self) -> u64 {
@@ -428,7 +432,7 @@ fn rebuilt(disk: &TestDisk, moment: Moment) -> (Alerts, Lanes, Settling) {
     let kept = kept_in(&disk.store).into_values().flatten().collect();
     let settings = Arc::new(settings());
     let lanes = Lanes::restored("ops".into(), kept, &book, &disk.store, &settings, moment);
-    let settling = Settling::new(&book, vec![lanes.slip()]);
+    let settling = Settling::new(&book);
     (book, lanes, settling)
 }
 

@@ -1,108 +1,11 @@
-//! Receivers of all kinds, by a clock that stands still.
+//! What becomes of alerts and receivers, by a clock that stands still.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
+use super::fake::*;
 use super::*;
-use crate::notify::{Attempt, Notification, Refusal, RefusalReason};
+use crate::notify::RefusalReason;
 use crate::store::test_disk::TestDisk;
-
-/// What a receiver does with an attempt.
-enum Does {
-    Take,
-    Hang,
-    Panic,
-    Refuse(RefusalReason, Option<Duration>),
-}
-
-/// A receiver that keeps what it gets, with the time since its start.
-struct Fake {
-    start: Instant,
-    does: Box<dyn Fn(usize) -> Does + Send + Sync>,
-    got: Mutex<Vec<(Duration, Notification)>>,
-}
-
-impl Fake {
-    /// What it does may depend on how many attempts came before.
-    fn new(does: impl Fn(usize) -> Does + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self {
-            start: Instant::now(),
-            does: Box::new(does),
-            got: Mutex::default(),
-        })
-    }
-
-    fn got(&self) -> Vec<(Duration, Notification)> {
-        self.got.lock().expect("not poisoned").clone()
-    }
-
-    fn times(&self) -> Vec<Duration> {
-        self.got().into_iter().map(|(at, _)| at).collect()
-    }
-}
-
-impl Notifier for Fake {
-    fn notify<'a>(&'a self, notification: &'a Notification) -> Attempt<'a> {
-        let before = {
-            let mut got = self.got.lock().expect("not poisoned");
-            got.push((self.start.elapsed(), notification.clone()));
-            got.len() - 1
-        };
-        let does = (self.does)(before);
-        Box::pin(async move {
-            match does {
-                Does::Take => Ok(()),
-                Does::Hang => std::future::pending().await,
-                Does::Panic => panic!("a bug of the receiver's kind"),
-                Does::Refuse(reason, retry_after) => Err(Refusal {
-                    reason,
-                    detail: "no".to_owned(),
-                    retry_after,
-                }),
-            }
-        })
-    }
-}
-
-fn receiver(name: &str, fake: &Arc<Fake>) -> Receiver {
-    Receiver {
-        name: name.into(),
-        notifier: Arc::clone(fake) as Arc<dyn Notifier>,
-    }
-}
-
-fn own() -> Own {
-    Own::new("0", "0", std::time::SystemTime::now()).expect("metrics")
-}
-
-fn deliver(book: &Alerts, store: &Store, receivers: Vec<Receiver>) -> Deliver {
-    Deliver::new(book, store, receivers, settings(), &own())
-}
-
-/// Runs the delivery as long as the test goes on.
-async fn during<T>(deliver: Deliver, test: impl Future<Output = T>) -> T {
-    tokio::select! {
-        () = deliver.run(std::future::pending()) => panic!("it ended"),
-        result = test => result,
-    }
-}
-
-fn book() -> (Store, Alerts) {
-    let store = Store::in_memory();
-    let book = Alerts::kept_in(&store);
-    (store, book)
-}
-
-fn fires(group: &str, n: usize) -> Alert {
-    alert(group, n, AlertState::Firing, wall())
-}
-
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_mins(1);
-
-fn taken(_: usize) -> Does {
-    Does::Take
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_hangs_delays_no_other_and_no_sign_of_life() {
@@ -110,7 +13,9 @@ async fn a_receiver_that_hangs_delays_no_other_and_no_sign_of_life() {
     let (dead, alive) = (Fake::new(|_| Does::Hang), Fake::new(taken));
     let receivers = vec![receiver("dead", &dead), receiver("alive", &alive)];
     let deliver = deliver(&book, &store, receivers);
-    let (outbox, beats) = (deliver.outbox(), deliver.beats());
+    let outbox = deliver.outbox();
+    let beats = outbox.beats();
+    assert_eq!(beats.len(), 3);
     during(deliver, async {
         sleep(3 * SECOND).await;
         for n in 0..6 {
@@ -221,7 +126,11 @@ async fn what_is_too_old_is_given_up_counted_and_tried_ever_more_seldom() {
         max_age: 60 * MINUTE,
         ..settings()
     };
-    let deliver = Deliver::new(&book, &store, receivers, settings, &own());
+    let audience = Audience {
+        receivers,
+        settings,
+    };
+    let deliver = Deliver::new(&book, &store, audience, &own());
     let outbox = deliver.outbox();
     during(deliver, async {
         sleep(30 * MINUTE).await;

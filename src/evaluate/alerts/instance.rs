@@ -43,9 +43,22 @@ pub(super) struct Scene<'a> {
     pub(super) view: &'a View<'a>,
 }
 
+impl Condition {
+    /// Takes over what the same condition has seen, whose place was another one.
+    fn succeed(&mut self, former: Self) {
+        match (self, former) {
+            (Self::Target(_, condition), Self::Target(_, former)) => *condition = former,
+            (Self::Standby(_, _, condition), Self::Standby(_, _, former)) => *condition = former,
+            (Self::Group(_, condition), Self::Group(_, former)) => *condition = former,
+            (Self::Daemon(condition), Self::Daemon(former)) => *condition = former,
+            _ => {}
+        }
+    }
+}
+
 /// Those of the target in this place.
 pub(super) fn of_target(rules: &[Ruled], scope: &Scope, place: usize) -> Vec<Instance> {
-    let (Some(target), Some(runs)) = (scope.targets.get(place), scope.runs.get(place)) else {
+    let (Some((_, target)), Some(runs)) = (scope.targets.get(place), scope.runs.get(place)) else {
         return Vec::new();
     };
     let watched = Watched {
@@ -116,6 +129,34 @@ impl Instance {
         instance
     }
 
+    /// Takes over from the instance of the same alert, where the configuration was loaded anew. Its
+    /// condition goes on if that is `same`.
+    pub(super) fn succeed(&mut self, former: Self, same: bool) {
+        self.machine = former.machine;
+        self.active = former.active;
+        self.start = former.start;
+        self.kept = former.kept;
+        if same {
+            self.condition.succeed(former.condition);
+        }
+    }
+
+    /// Whether it is about the same as the other one, and whether that is as it was.
+    pub(super) fn is_about(&self, scope: &Scope, other: &Self, before: &Scope) -> bool {
+        match (&self.condition, &other.condition) {
+            (Condition::Target(ours, _), Condition::Target(theirs, _)) => {
+                let key = |scope: &Scope, place: u32| scope.targets[place as usize].0;
+                key(scope, *ours) == key(before, *theirs)
+            }
+            (Condition::Standby(ours, ..), Condition::Standby(theirs, ..))
+            | (Condition::Group(ours, _), Condition::Group(theirs, _)) => {
+                scope.groups[*ours as usize] == before.groups[*theirs as usize]
+            }
+            (Condition::Daemon(_), Condition::Daemon(_)) => true,
+            _ => false,
+        }
+    }
+
     /// The place of its rule.
     pub(super) const fn rule(&self) -> usize {
         self.rule as usize
@@ -180,7 +221,7 @@ impl Instance {
         match self.condition {
             Condition::Target(place, _) => {
                 let group = scope.runs[place as usize].group.as_ref();
-                About::Target(&scope.targets[place as usize], group)
+                About::Target(&scope.targets[place as usize].1, group)
             }
             Condition::Standby(group, standby, _) => {
                 let group = &scope.groups[group as usize];

@@ -10,8 +10,8 @@ use super::instance::next_start;
 use super::kept::{self, KeptTimer};
 use super::{Alerting, log};
 use crate::evaluate::group::seconds;
-use crate::model::{Alert, AlertState, Fingerprint, Labels};
-use crate::rule::{Machine, Timer, WATCHDOG};
+use crate::model::{Alert, AlertState, Fingerprint, Labels, Mute};
+use crate::rule::{Machine, PlannedRule, Timer, WATCHDOG};
 
 /// The annotation that says why an alert is over that was not seen to be.
 const WHY: &str = "resolved_because";
@@ -35,7 +35,9 @@ impl Alerting {
             let Some(place) = places.get(&fingerprint) else {
                 self.forget(kept.as_ref());
                 if *alert.rule != *WATCHDOG {
-                    self.end(&alert, today);
+                    // Who was not told that it fires need not hear of it now.
+                    let muted = self.mutes.at(today).of(&alert).cloned();
+                    self.end(&alert, muted, today);
                 }
                 continue;
             };
@@ -101,18 +103,22 @@ impl Alerting {
             kept::keep(&self.store, timer.alert, Some(&timer));
             instance.kept = true;
         }
-        let receivers = &rule.receivers;
-        if alert.receivers != *receivers {
-            self.book.put(Alert {
-                receivers: receivers.clone(),
-                ..alert.clone()
-            });
-        }
+        self.tell(rule, alert);
         self.forget(left.as_ref());
     }
 
+    /// Has the receivers of the rule told of its alert from now on.
+    pub(super) fn tell(&self, rule: &PlannedRule, alert: &Alert) {
+        if alert.receivers != rule.receivers {
+            self.book.put(Alert {
+                receivers: rule.receivers.clone(),
+                ..alert.clone()
+            });
+        }
+    }
+
     /// Ends an alert whose rule, or what it was about, is gone.
-    fn end(&self, alert: &Alert, today: SystemTime) {
+    pub(super) fn end(&self, alert: &Alert, muted: Option<Mute>, today: SystemTime) {
         let fingerprint = alert.fingerprint();
         match alert.state {
             AlertState::Pending => {
@@ -124,10 +130,7 @@ impl Alerting {
                 let why = "the rule, or what it was about, is not in the configuration any more";
                 over.annotations.insert(WHY.into(), why.into());
                 over.state = AlertState::Resolved;
-                // Who was not told that it fires need not hear of it now.
-                if *alert.rule != *WATCHDOG {
-                    over.muted = self.mutes.at(today).of(alert).cloned();
-                }
+                over.muted = muted;
                 let start = alert.start_timestamp_seconds.unwrap_or_default();
                 over.end_timestamp_seconds = Some(seconds(today).max(start));
                 info!(alert = %alert.rule, %fingerprint, why, "alert is over");
@@ -149,7 +152,7 @@ impl Alerting {
         for alert in self.book.all() {
             let foreign = alert.fingerprint() != ours || receivers.is_empty();
             if *alert.rule == *WATCHDOG && foreign {
-                self.end(&alert, today);
+                self.end(&alert, None, today);
             }
         }
         if receivers.is_empty() {

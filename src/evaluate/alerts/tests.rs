@@ -73,8 +73,20 @@ fn scope(names: &[&str]) -> Scope {
     Scope {
         source_region: "south".into(),
         runs: runs.collect(),
-        targets: names.iter().map(|name| target(name)).collect(),
+        targets: (0..)
+            .map(TargetKey)
+            .zip(names.iter().map(|name| target(name)))
+            .collect(),
         groups: Vec::new(),
+    }
+}
+
+fn ruleset(rules: Vec<PlannedRule>, names: &[&str], watchdog: &[Arc<str>]) -> Ruleset {
+    Ruleset {
+        rules,
+        scope: scope(names),
+        watchdog: watchdog.to_vec(),
+        maintenance: Vec::new(),
     }
 }
 
@@ -85,6 +97,7 @@ const HEALTHY: Health = Health {
     notifications_dropped: 0,
     oldest_notification_timestamp_seconds: None,
     log_lines_dropped: 0,
+    runs_without_resources: 0,
 };
 
 /// A daemon with these rules that is restarted now and then.
@@ -111,8 +124,8 @@ impl Daemon {
         let book = Alerts::kept_in(store);
         let times = (origin() + Duration::from_secs(second), wall(second));
         let books = (book.clone(), store);
-        let mutes = Mutes::new(Vec::new(), silences);
-        let alerting = Alerting::new(rules, scope(names), watchdog, books, mutes, times);
+        let ruleset = ruleset(rules, names, watchdog);
+        let alerting = Alerting::new(ruleset, books, silences, times);
         Self {
             store: store.clone(),
             book,
@@ -643,3 +656,5 @@ fn the_watchdog_always_fires_in_one_episode_for_those_who_watch() {
     let again = of(&start(&receivers, 70)).expect("it fires");
     assert_eq!(again.start_timestamp_seconds, Some(stamp(70)));
 }
+
+mod succession;

@@ -1,6 +1,7 @@
 //! One standby: its checks, and what they are judged by.
 
 mod report;
+mod succession;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,8 +32,8 @@ pub(super) struct Candidate {
     /// For how long each target of the standby has had another, for each question.
     differs: HashMap<(usize, usize), Since>,
     pub(super) databases: Vec<Database>,
-    /// The time to live that its DNS server last told.
-    pub(super) ttl: Option<Duration>,
+    /// The time to live that its DNS server last told, and by which probe.
+    ttl: Option<(usize, Duration)>,
 }
 
 impl Candidate {
@@ -70,6 +71,11 @@ impl Candidate {
         })
     }
 
+    /// The time to live that its DNS server last told.
+    pub(super) fn ttl(&self) -> Option<Duration> {
+        self.ttl.map(|(_, ttl)| ttl)
+    }
+
     /// Takes in a run of a probe against the primary.
     pub(super) fn primary_seen(&mut self, probe: usize, sample: &Sample) {
         let version = sample.facts().and_then(|facts| facts.version.clone());
@@ -85,7 +91,7 @@ impl Candidate {
         }
         let dns = sample.facts().and_then(|facts| facts.dns);
         if let Some(ttl) = dns.and_then(|dns| dns.min_ttl_seconds) {
-            self.ttl = Some(Duration::from_secs(ttl.into()));
+            self.ttl = Some((probe, Duration::from_secs(ttl.into())));
         }
         for at in 0..self.questions.len() {
             if self.questions[at].probe != Some(probe) {

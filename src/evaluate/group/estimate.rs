@@ -25,7 +25,7 @@ pub(super) fn rto(brief: &Brief, past: &Past, standby: &Candidate, now: Instant)
         pull: Time::NotApplicable,
         start: Time::NotApplicable,
         dns: standby
-            .ttl
+            .ttl()
             .map_or(Time::NotApplicable, |ttl| Time::Takes(ttl, Basis::Measured)),
         warm: taken(assumed.warm),
     }

@@ -70,6 +70,16 @@ impl Question {
         }
     }
 
+    /// What has to be seen to answer it.
+    pub(super) fn side(&self) -> Side {
+        side(&self.planned.kind)
+    }
+
+    /// Goes on with what its targets last answered.
+    pub(super) fn succeed(&mut self, former: &Self) {
+        self.newest.clone_from(&former.newest);
+    }
+
     /// How many targets answer it.
     pub(super) fn targets(&self) -> usize {
         self.newest.len()
@@ -105,7 +115,10 @@ impl Question {
 
 /// Whether the question arises at this standby.
 fn arises(kind: &CheckKind, probe: &Witness, place: usize) -> bool {
-    !probe.standbys[place].is_empty() && (*kind != CheckKind::Certificate || probe.tls[place])
+    if probe.standbys[place].is_empty() {
+        return probe.expected;
+    }
+    *kind != CheckKind::Certificate || probe.tls[place]
 }
 
 /// What has to be seen to answer.

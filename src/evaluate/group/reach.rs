@@ -28,6 +28,21 @@ impl Reach {
         }
     }
 
+    /// Goes on with what was seen of the same targets.
+    pub(super) fn succeed(&mut self, former: &Self) {
+        for (key, judgement) in &mut self.targets {
+            let mut before = former.targets.iter();
+            if let Some((_, known)) = before.find(|(of, _)| of == key) {
+                *judgement = *known;
+            }
+        }
+    }
+
+    /// The targets that serve.
+    pub(super) fn serving(&self) -> &[TargetKey] {
+        &self.serving
+    }
+
     /// Takes in that the database has its primary there.
     pub(super) fn serves(&mut self, target: TargetKey) {
         if self.serving != [target] {

@@ -50,6 +50,7 @@ fn above(limit: f64, unit: Unit, check: PlannedCheck) -> PlannedCheck {
 fn brief(checks: Vec<PlannedCheck>) -> Brief {
     let witness =
         |name: &str, kind, primary: TargetKey, standby: &[TargetKey], pairs: &[PairKey]| Witness {
+            expected: false,
             name: name.into(),
             kind,
             interval: Duration::from_secs(10),
@@ -60,6 +61,7 @@ fn brief(checks: Vec<PlannedCheck>) -> Brief {
             pairs: pairs.to_vec(),
         };
     let group = PlannedGroup {
+        discovered: Vec::new(),
         name: "g".into(),
         primary: "a".into(),
         standbys: vec!["b".into()],
@@ -720,6 +722,7 @@ impl Two {
             .into_iter()
             .zip(0..)
             .map(|(name, place)| Witness {
+                expected: false,
                 name: name.into(),
                 kind: "postgres",
                 interval: Duration::from_secs(10),
@@ -1048,6 +1051,24 @@ fn a_check_without_targets_does_not_arise_and_nothing_is_ready_by_nothing() {
 }
 
 #[test]
+fn a_check_whose_targets_are_still_to_be_discovered_is_unknown_and_so_is_the_standby() {
+    let hold = CheckKind::Hold;
+    let mut brief = brief(vec![
+        check("web", "healthy", CheckKind::Healthy, &[]),
+        check("", "hold", hold, &[]),
+    ]);
+    brief.probes[1].standbys = vec![Vec::new()];
+    let state = |brief: &Brief| {
+        let group = Group::new(brief.clone(), at(0)).expect("in order");
+        let report = group.report(at(1), wall(1)).standbys.remove(0);
+        (report.checks[0].state, report.state)
+    };
+    assert_eq!(state(&brief).0, CheckState::NotApplicable);
+    brief.probes[1].expected = true;
+    assert_eq!(state(&brief), (CheckState::Unknown, ReadyState::Unknown));
+}
+
+#[test]
 fn in_a_tilt_nothing_is_concluded() {
     let mut stage = Stage::new(database());
     stage.round(10);
@@ -1119,3 +1140,5 @@ proptest! {
         }
     }
 }
+
+mod succession;

@@ -305,6 +305,7 @@ fn a_loss_that_comes_and_goes_about_the_edge_of_a_band_moves_no_rank() {
 #[test]
 fn a_group_tells_its_ranking() {
     let planned = PlannedGroup {
+        discovered: Vec::new(),
         name: "shop".into(),
         primary: "a".into(),
         standbys: names(),
@@ -340,4 +341,43 @@ fn a_group_tells_its_ranking() {
     let rows = report.ranking.expect("told").table.rows.clone();
     let rows: Vec<_> = rows.iter().map(|row| (&*row.name, row.rank)).collect();
     assert_eq!(rows, [("c", Some(1)), ("b", Some(2)), ("d", Some(2))]);
+}
+
+impl World {
+    fn succeed(&mut self, planned: &PlannedRanking) {
+        let next = Ranking::new(&names(), planned, &[], self.now);
+        let former = std::mem::replace(&mut self.ranking, next);
+        self.ranking.succeed(former, &[true; 3]);
+    }
+}
+
+#[test]
+fn another_configuration_keeps_the_latencies_of_the_same_targets_and_what_is_told() {
+    let mut world = World::new(7, &planned(&ONE_EACH));
+    world.millis = [40.0, 80.0, 160.0];
+    world.hours(3);
+    let before = [Some(1), Some(2), Some(3)];
+    assert_eq!(world.ranks(), before);
+    world.succeed(&planned(&ONE_EACH));
+    for _ in 0..100 {
+        assert_eq!(world.ranks(), before);
+        world.round();
+    }
+    world.succeed(&planned(&[&[0], &[1], &[9]]));
+    assert_eq!(world.ranks(), before, "until another order lasts");
+    for _ in 0..6 {
+        world.round();
+    }
+    assert_eq!(world.ranks(), [Some(1), Some(2), None]);
+    assert_eq!(world.changes(), 1);
+    let slower = PlannedRanking {
+        interval: INTERVAL * 6,
+        ..planned(&[&[0], &[1], &[9]])
+    };
+    world.succeed(&slower);
+    for _ in 0..6 {
+        world.round();
+    }
+    assert_eq!(world.ranks(), [None; 3], "other batches");
+    assert_eq!(world.changes(), 2);
 }

@@ -8,6 +8,7 @@ use crate::model::{
 };
 
 mod failovers;
+mod succession;
 
 const EPOCH: Epoch = Epoch(7);
 const INTERVAL: Duration = Duration::from_secs(10);

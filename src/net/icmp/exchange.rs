@@ -358,6 +358,7 @@ fn failure_of_bounce(bounce: Bounce, by: IpAddr) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::super::namespace::{DATAGRAM, in_namespace};
+    use super::super::spare::Spares;
     use super::super::{Family, Icmp, IcmpCounters, IcmpOptions};
     use super::*;
     use crate::model::PingFacts;
@@ -541,7 +542,7 @@ mod tests {
             (Family::V6, IpAddr::from(std::net::Ipv6Addr::LOCALHOST)),
         ] {
             let options = IcmpOptions::new(family);
-            let bystander = Socket::open(&options).expect("a socket");
+            let bystander = Socket::open(&options, &Spares::default()).expect("a socket");
             assert_eq!(bystander.kind, SocketType::Raw);
             let plan = EchoPlan {
                 address,
@@ -564,7 +565,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_frozen_process_knows_that_it_read_too_late() {
-        let Ok(socket) = Socket::open(&options()) else {
+        let Ok(socket) = Socket::open(&options(), &Spares::default()) else {
             return;
         };
         let port = Port::new(socket, &Arc::default());

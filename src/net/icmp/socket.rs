@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use rustix::net::sockopt;
 use socket2::{SockFilter, SockRef};
@@ -9,6 +10,7 @@ use surge_ping::{AsyncSocket, Config, ICMP};
 use tokio::net::UdpSocket;
 
 use super::super::handle::handle_of;
+use super::spare::Spares;
 use super::{Family, IcmpOptions, SocketType};
 use crate::model::{Failure, Reason};
 
@@ -33,9 +35,10 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Opens a datagram socket, or a raw one where that is not permitted. The failure is this
+    /// Opens a datagram socket, or a raw one where that is not permitted, or takes a spare one where
+    /// that is not either. The failure is this
     /// host's own, and says what to do.
-    pub(super) fn open(options: &IcmpOptions) -> Result<Self, Failure> {
+    pub(super) fn open(options: &IcmpOptions, spares: &Spares) -> Result<Self, Failure> {
         let name = match options.family {
             Family::V4 => "open an ICMP socket",
             Family::V6 => "open an ICMPv6 socket",
@@ -47,7 +50,7 @@ impl Socket {
                 format_args!("{name}: no tokio runtime"),
             ));
         }
-        open(options).map_err(|error| {
+        open(options, spares).map_err(|error| {
             // surge-ping words this one itself, so that it has no number.
             if error.kind() == io::ErrorKind::PermissionDenied {
                 return Failure::new(Reason::NoPermission, format_args!("{name}: {PERMISSION}"));
@@ -86,7 +89,27 @@ fn drops_of(table: &str, inode: u64) -> Option<u64> {
     })
 }
 
-fn open(options: &IcmpOptions) -> io::Result<Socket> {
+fn open(options: &IcmpOptions, spares: &Spares) -> io::Result<Socket> {
+    let (handle, kind) = match open_new(options) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let spare = spares.take(options).unwrap_or(Err(error))?;
+            (spare.into(), SocketType::Raw)
+        }
+        opened => opened?,
+    };
+    let inode = rustix::fs::fstat(&handle)?.st_ino;
+    let socket = Socket {
+        udp: UdpSocket::from_std(handle.into())?,
+        kind,
+        family: options.family,
+        ident: fastrand::u16(..),
+        inode,
+    };
+    set_options(&socket, options)?;
+    Ok(socket)
+}
+
+fn open_new(options: &IcmpOptions) -> io::Result<(OwnedFd, SocketType)> {
     let mut config = Config::builder()
         .kind(match options.family {
             Family::V4 => ICMP::V4,
@@ -106,17 +129,7 @@ fn open(options: &IcmpOptions) -> io::Result<Socket> {
         _ => SocketType::Raw,
     };
     // surge-ping shows its number only.
-    let handle = handle_of(opened.get_native_sock())?;
-    let inode = rustix::fs::fstat(&handle)?.st_ino;
-    let socket = Socket {
-        udp: UdpSocket::from_std(handle.into())?,
-        kind,
-        family: options.family,
-        ident: fastrand::u16(..),
-        inode,
-    };
-    set_options(&socket, options)?;
-    Ok(socket)
+    Ok((handle_of(opened.get_native_sock())?, kind))
 }
 
 fn set_options(socket: &Socket, options: &IcmpOptions) -> io::Result<()> {
@@ -199,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn the_kernel_lists_the_socket() {
         for family in [Family::V4, Family::V6] {
-            let Ok(socket) = Socket::open(&IcmpOptions::new(family)) else {
+            let Ok(socket) = Socket::open(&IcmpOptions::new(family), &Spares::default()) else {
                 continue;
             };
             assert!(socket.listed_drops().is_some(), "{socket:?}");

@@ -16,8 +16,8 @@ const MAX_LINE: usize = 120;
 
 /// An answer of a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::notify) struct Answer {
-    pub(in crate::notify) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// The first line of the body, if it has nothing that is private.
     line: String,
     retry_after: Option<Duration>,
@@ -41,7 +41,7 @@ impl Answer {
     }
 
     /// The answer for people: `https://hooks.example.com:443: 200 OK: ok`.
-    pub(in crate::notify) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Self { status, place, .. } = self;
         match &*self.line {
             "" => format!("{place}: {status}"),
@@ -50,7 +50,7 @@ impl Answer {
     }
 
     /// The answer if it means that the message was taken.
-    pub(in crate::notify) fn taken(self) -> Result<Self, Refusal> {
+    pub(crate) fn taken(self) -> Result<Self, Refusal> {
         let reason = match self.status.as_u16() {
             200..=299 => return Ok(self),
             300..=399 => RefusalReason::Redirect,

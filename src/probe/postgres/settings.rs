@@ -213,7 +213,7 @@ impl Settings {
         if let Some(database) = &self.database {
             login.dbname(database);
         }
-        if let Some(password) = password {
+        if let Some(password) = &password {
             login.password(password.expose());
         }
         Shared {
@@ -227,6 +227,7 @@ impl Settings {
                 exposed_password: self.allow_cleartext || self.tls.verifies(),
             },
             login,
+            password,
             query: Query::new(self, context.timeout),
             max_connection_age: None,
             replication: self.replication,

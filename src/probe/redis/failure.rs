@@ -23,12 +23,7 @@ pub(super) fn of_login(error: &[u8], password: Option<&Secret>) -> Failure {
         "ERR" | "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Reason::Auth,
         _ => Reason::NotAccepting,
     });
-    let password = password.map_or("", Secret::expose);
-    if !password.is_empty() && text.contains(password) {
-        let why = "the server's answer is not shown: it repeats the password";
-        return Failure::new(failure.reason, why);
-    }
-    failure
+    failure.without(password)
 }
 
 /// Why a query failed.

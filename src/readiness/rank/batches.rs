@@ -95,6 +95,12 @@ impl Grid {
         Self { batches, ..self }
     }
 
+    /// Whether batches are alike on both, wherever they begin.
+    pub fn is_as(&self, other: &Self) -> bool {
+        let origin = self.origin;
+        *self == Self { origin, ..*other }
+    }
+
     /// The length of a batch.
     pub fn length(&self) -> Duration {
         self.length

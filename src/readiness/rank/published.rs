@@ -55,6 +55,18 @@ impl Published {
         true
     }
 
+    /// What is told where the configuration was loaded anew: the same, if the candidates are the same.
+    /// What was found and not told yet begins anew unless the batches go on too. Changes are counted
+    /// on in any case.
+    #[must_use]
+    pub fn succeeded(self, same_candidates: bool, same_batches: bool) -> Self {
+        Self {
+            current: self.current.filter(|_| same_candidates),
+            next: self.next.filter(|_| same_candidates && same_batches),
+            changes: self.changes,
+        }
+    }
+
     /// Whether more than loss and latency makes this order another than the one that is told.
     fn standings_differ(&self, order: &Order) -> bool {
         self.current

@@ -127,6 +127,17 @@ fn every_key_is_documented_and_no_other() {
 }
 
 #[test]
+fn every_key_of_a_source_of_targets_is_documented_and_no_other() {
+    for key in ["targets_file", "targets_http", "targets_dns"] {
+        let text = format!("probes: [{{ {key}: [{{ zzz_unknown: 1 }}] }}]\n");
+        let valid = valid(&text, &format!("probes[0].{key}[0]."));
+        let valid = valid.expect("an unknown key is refused with the valid ones");
+        let heading = format!("### {key}");
+        assert_same(&heading, valid, documented(&heading));
+    }
+}
+
+#[test]
 fn every_key_within_a_group_is_documented_and_no_other() {
     const UNKNOWN: &str = "{ zzz_unknown: 1 }";
     for (heading, within, path) in [

@@ -43,7 +43,12 @@ impl Folder {
     }
 
     pub(super) fn plan(&self) -> Result<Plan, Problems> {
-        load_and_plan(&self.path("hotspare.yaml"), &self.overrides, &shared())
+        load_and_plan(
+            &self.path("hotspare.yaml"),
+            &self.overrides,
+            &shared(),
+            None,
+        )
     }
 
     /// What is wrong, one line each, with the folder's name taken out.
@@ -63,6 +68,7 @@ pub(super) fn shared() -> Shared {
         roots: Arc::new(Roots::default()),
         epoch: hotspare::model::Epoch(1),
         credentials: None,
+        named: hotspare::files::Named::default(),
     }
 }
 

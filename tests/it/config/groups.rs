@@ -41,7 +41,7 @@ fn plan() -> Plan {
 }
 
 fn name(plan: &Plan, key: TargetKey) -> String {
-    plan.targets[key.index()].target.to_string()
+    plan.target(key).expect("planned").target.to_string()
 }
 
 fn described(plan: &Plan, set: &PlannedSet) -> String {
@@ -85,7 +85,7 @@ fn what_does_not_run_from_here_is_no_set_and_still_a_group() {
 #[test]
 fn the_members_of_a_set_have_one_slot_and_the_primary_comes_later_in_it() {
     let plan = plan();
-    let turn = |key: TargetKey| &plan.targets[key.index()].turn;
+    let turn = |key: TargetKey| &plan.target(key).expect("planned").turn;
     // A fifth of the interval, or the timeout if that is shorter.
     for (set, delay) in plan
         .sets
@@ -127,7 +127,7 @@ fn a_target_in_two_sets_follows_the_first() {
         (first.primary, second.primary),
         (second.standbys[0].1, first.standbys[0].1)
     );
-    let turn = |key: TargetKey| &plan.targets[key.index()].turn;
+    let turn = |key: TargetKey| &plan.target(key).expect("planned").turn;
     assert_eq!(turn(first.primary).identity, first.set.identity());
     assert_eq!(turn(first.primary).delay, Duration::from_millis(300));
     assert_eq!(turn(second.primary).identity, first.set.identity());

@@ -14,3 +14,4 @@ mod groups;
 mod layers;
 mod plan;
 mod readiness;
+mod succession;

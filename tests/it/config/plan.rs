@@ -193,7 +193,7 @@ fn kinds_are_listed_where_none_is_given_or_known() {
 fn the_shipped_file_loads_for_every_region() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/hotspare.yaml");
     for name in ["eu-west", "eu-central", "us-east"] {
-        let plan = load_and_plan(&path, &region(name), &shared())
+        let plan = load_and_plan(&path, &region(name), &shared(), None)
             .unwrap_or_else(|problems| panic!("{problems}"));
         assert!(!plan.targets.is_empty());
         assert!(plan.warnings.is_empty(), "{}", plan.warnings);

@@ -9,9 +9,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hotspare::deliver::{Deliver, Receiver, Settings};
+use hotspare::deliver::{Audience, Deliver, Receiver, Settings};
 use hotspare::metrics::Own;
-use hotspare::model::{Alert, AlertState, Labels};
+use hotspare::model::{Alert, AlertState, Digest, Labels};
 use hotspare::notify::{Attempt, Notification, Notifier, Refusal, RefusalReason};
 use hotspare::rule::Alerts;
 use hotspare::store::Store;
@@ -128,10 +128,15 @@ fn deliver(book: &Alerts, store: &Store, address: SocketAddr) -> Deliver {
     };
     let receiver = Receiver {
         name: "ops".into(),
+        same: Digest::default(),
         notifier: Arc::new(Post(address)),
     };
     let own = Own::new("0", "0", SystemTime::now()).expect("metrics");
-    Deliver::new(book, store, vec![receiver], settings, &own)
+    let audience = Audience {
+        receivers: vec![receiver],
+        settings,
+    };
+    Deliver::new(book, store, audience, &own)
 }
 
 fn say(book: &Alerts) {

@@ -240,6 +240,7 @@ fn can(probe: &Probe, needs: NeedOfProbe) -> bool {
         NeedOfProbe::Tls => {
             let mut targets = probe.targets.iter();
             targets.any(|target| probe.check.speaks_tls(&target.address))
+                || probe.may_discover_tls()
         }
     }
 }

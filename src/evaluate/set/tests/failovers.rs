@@ -316,3 +316,27 @@ fn a_primary_that_does_not_follow_from_the_one_before_is_no_failover() {
     };
     assert_eq!(changes.found, Some(replaced));
 }
+
+#[test]
+fn a_failover_is_told_alike_while_the_configuration_is_loaded_anew_and_again() {
+    let told = |anew: bool| {
+        let mut stage = Stage::writing(5);
+        let mut told = Vec::new();
+        for look in [
+            (STANDBY, Some(standby(1_000, 1_000).with(2))),
+            (PRIMARY, None),
+            (STANDBY, Some(promoted(2).with(2))),
+            (STANDBY, Some(promoted(2).with(2))),
+            (STANDBY, Some(promoted(2).with(2))),
+        ] {
+            if anew {
+                stage.succeed(&[0, 2, 1], &[0, 1, 2]);
+            }
+            told.extend(stage.looks(&[look]));
+        }
+        told
+    };
+    let failovers = told(true);
+    assert_eq!(failovers.len(), 2, "and its update");
+    assert_eq!(failovers, told(false));
+}

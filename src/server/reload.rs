@@ -1,0 +1,57 @@
+//! The order to read the configuration again.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Extension, State as Shown};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::post;
+use tokio::sync::{mpsc, oneshot};
+
+use super::State;
+use super::access::Peer;
+use super::api::json;
+use super::orders::{may_order, refused};
+use crate::metrics::Refused;
+use crate::model::{ReloadRefusal, Reloaded};
+
+/// An order to read the configuration again, and where to say what came of it.
+pub type ReloadOrder = oneshot::Sender<Result<Reloaded, ReloadRefusal>>;
+
+/// The route. It takes no body and no header of its own, as that of Prometheus: what it does is what a
+/// signal does.
+pub(super) fn routes() -> Router<Arc<State>> {
+    Router::new().route("/-/reload", post(reload).put(reload))
+}
+
+async fn reload(
+    Shown(state): Shown<Arc<State>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err((status, why)) = may_order(peer, &headers) {
+        state.own.refused(Refused::Order);
+        return refused(status, why);
+    }
+    match ask(&state.reload).await {
+        Ok(reloaded) => json(StatusCode::OK, serde_json::to_vec(&reloaded)),
+        Err(refusal) => {
+            let status = match refusal {
+                ReloadRefusal::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                ReloadRefusal::Busy => StatusCode::CONFLICT,
+                ReloadRefusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            refused(status, &refusal.to_string())
+        }
+    }
+}
+
+async fn ask(orders: &mpsc::Sender<ReloadOrder>) -> Result<Reloaded, ReloadRefusal> {
+    let (answer, answered) = oneshot::channel();
+    orders.try_send(answer).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => ReloadRefusal::Busy,
+        mpsc::error::TrySendError::Closed(_) => ReloadRefusal::Ending,
+    })?;
+    answered.await.unwrap_or(Err(ReloadRefusal::Ending))
+}
