@@ -55,8 +55,8 @@ def config(kind, targets, port, interval_s, timeout_s):
 
 
 class Daemon:
-    def __init__(self, process, port, log):
-        self.process, self.port, self.log = process, port, log
+    def __init__(self, process, port, log, file):
+        self.process, self.port, self.log, self.file = process, port, log, file
         self.url = f"http://127.0.0.1:{port}/metrics"
 
     def page(self):
@@ -90,7 +90,7 @@ def start(world, text, env=None, level="info"):
     process = Process([world.hotspare, "run", "--config.file", file, "--region", "r1",
                        "--web.listen-address", f"127.0.0.1:{port}", f"--log.level={level}"],
                       stdout=world.file("hotspare.out"), stderr=log, env=env)
-    daemon = Daemon(process, port, log)
+    daemon = Daemon(process, port, log, file)
     try:
         wait_until("hotspare answers /metrics", daemon.answers, process, START_S)
     except BaseException:

@@ -42,7 +42,7 @@ CASES = [
     Case("https", 500),
 ]
 QUICK_CASES = ["http-1000", "icmp-1000"]
-SCENARIOS = ["memory", "large", "freeze", "overload"]
+SCENARIOS = ["memory", "large", "freeze", "overload", "scale"]
 QUICK_SCENARIOS = []
 CONTENDERS = ["limit", "bbe", "fping", "hotspare"]
 
@@ -59,6 +59,10 @@ FREEZES = 3
 FREEZE_RATE = 5000  # so that nearly every freeze catches some runs in flight
 OVERLOAD_RATE = 24000  # three times the 8,000 HTTP probes/s that goal 10 asks of two cores
 OVERLOAD_WINDOW_S = 8.0
+SCALE_TARGETS = [1000, 5000, 10000, 20000]
+SCALE_INTERVAL_S = 10.0
+SCALE_WINDOW_S = 20.0
+SCALE_REPLACED = 5  # with a reload, each of so many targets is another one
 
 US = 1e6  # microseconds per second
 MB = 1e6

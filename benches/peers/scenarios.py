@@ -163,4 +163,35 @@ def overload(world):
     }
 
 
-BY_NAME = {"memory": memory, "large": large, "freeze": freeze, "overload": overload}
+def reload_ms(daemon, text):
+    """How long the order to take another configuration is waited for."""
+    daemon.file.write_text(text)
+    return curl_ms(daemon.url.replace("/metrics", "/-/reload"), "-X", "POST")[1]
+
+
+def scale(world):
+    """What some numbers of targets cost, each probed over HTTP every ten seconds."""
+    port, values = world.targets.port("http"), {}
+    for n in plan.SCALE_TARGETS:
+        targets = addresses(n)
+        text = hotspare.config("http", targets, port, plan.SCALE_INTERVAL_S, plan.TIMEOUT_S)
+        with hotspare.start(world, text) as daemon:
+            time.sleep(plan.SCALE_INTERVAL_S + plan.PERIOD_S)  # every target has been probed
+            before, cpu = daemon.page(), daemon.process.cpu_s()
+            time.sleep(plan.SCALE_WINDOW_S)
+            cpu = daemon.process.cpu_s() - cpu
+            result = hotspare.difference(before, daemon.page())
+            gzip = scrape_times(daemon.url, "gzip", "-H", "Accept-Encoding: gzip")
+            other = hotspare.config("http", targets[len(targets) // plan.SCALE_REPLACED:], port,
+                                    plan.SCALE_INTERVAL_S, plan.TIMEOUT_S)
+            out, back = reload_ms(daemon, other), reload_ms(daemon, text)
+            rss = daemon.process.memory_bytes() / MB
+        values |= {f"{n}_cpu_percent": 100 * cpu / plan.SCALE_WINDOW_S, f"{n}_rss_mb": rss,
+                   f"{n}_missed_slots": result["missed_slots"], f"{n}_failures": result["failures"],
+                   f"{n}_gzip_ms": gzip["gzip_ms"], f"{n}_gzip_mb": gzip["gzip_bytes"] / MB,
+                   f"{n}_reload_out_ms": out, f"{n}_reload_in_ms": back}
+    return values
+
+
+BY_NAME = {"memory": memory, "large": large, "freeze": freeze, "overload": overload,
+           "scale": scale}

@@ -69,6 +69,7 @@ mod redis_server;
 mod reload;
 mod replication;
 mod rules;
+mod scaling;
 mod scenarios;
 mod scripted;
 mod secrets;
