@@ -439,10 +439,10 @@ fn any_sequence_of_configurations_ends_where_a_fresh_start_with_the_last_one_doe
     }
 }
 
-/// A configuration of a hundred targets, of which twenty are of this round only, and a group.
-fn of_round(round: usize, port: u16) -> String {
-    let names = (0..100).map(|n| {
-        if n < 80 {
+/// A configuration of so many targets, of which a fifth are of this round only, and a group.
+fn of_round(round: usize, count: usize, port: u16) -> String {
+    let names = (0..count).map(|n| {
+        if n < count / 5 * 4 {
             format!("t{n}")
         } else {
             format!("r{round}-{n}")
@@ -460,7 +460,7 @@ fn of_round(round: usize, port: u16) -> String {
 fn nothing_grows_with_reloads() {
     let (port, listener) = open();
     std::thread::spawn(move || listener.incoming().for_each(drop));
-    let mut daemon = Daemon::start(&of_round(0, port));
+    let mut daemon = Daemon::start(&of_round(0, 100, port));
     let all_seen = |daemon: &Daemon| {
         wait_for(|| daemon.get("/-/ready").status, |status| *status == 200);
         let series = daemon.series();
@@ -471,12 +471,12 @@ fn nothing_grows_with_reloads() {
     };
     let series = all_seen(&daemon);
     for round in 1..=50 {
-        let said = daemon.take(&of_round(round, port));
+        let said = daemon.take(&of_round(round, 100, port));
         assert_eq!((&said["begun"], &said["ended"]), (&20.into(), &20.into()));
     }
     let threads = daemon.process().status("Threads");
     for round in 51..=100 {
-        daemon.take(&of_round(round, port));
+        daemon.take(&of_round(round, 100, port));
     }
     wait_for(
         || {
@@ -497,6 +497,35 @@ fn nothing_grows_with_reloads() {
         daemon.process().status("Threads") <= threads + 2,
         "pages have theirs"
     );
+}
+
+/// A thousand reloads, each of which replaces two hundred of a thousand targets.
+#[test]
+#[ignore = "takes many minutes: scripts/soak"]
+#[expect(clippy::print_stderr, reason = "tells what was seen")]
+fn campaign_a_thousand_reloads() {
+    let (port, listener) = open();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let mut daemon = Daemon::start(&of_round(0, 1_000, port));
+    let mut seen = Vec::new();
+    for round in 1..=1_000 {
+        let said = daemon.take(&of_round(round, 1_000, port));
+        assert_eq!((&said["begun"], &said["ended"]), (&200.into(), &200.into()));
+        if round % 100 == 0 {
+            let names = daemon.series().names().count();
+            let process = daemon.process();
+            let (kb, threads) = (process.status("VmRSS"), process.status("Threads"));
+            let files = process.descriptors();
+            eprintln!("{round} reloads: {names} series, {kb} kB, {threads} threads, {files} files");
+            seen.push((names, kb));
+        }
+    }
+    // By the second hundred everything has had its largest size.
+    let (early, late) = (seen[1], seen[seen.len() - 1]);
+    assert!(late.0 < early.0 + 100, "{seen:?}");
+    assert!(late.1 < early.1 + early.1 / 5, "{seen:?}");
+    let dropped = daemon.series().sum("hotspare_samples_dropped_total", &[]);
+    assert_eq!(dropped, 0.0);
 }
 
 /// The state of the standby of the group, as the daemon says it.
