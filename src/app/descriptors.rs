@@ -18,6 +18,10 @@ const RAW_SOCKETS: u32 = 8;
 /// Descriptors that a lane's thread opens for itself: its runtime and its alarm.
 const OF_LANE: u32 = 5;
 
+/// Descriptors that threads open after the lanes: the server's, discovery's and the heartbeat's, four each
+/// for their runtimes.
+const LATER: u32 = 12;
+
 /// What may be open, of the limit of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
@@ -54,11 +58,11 @@ impl Budget {
         }
     }
 
-    /// How many runs may be under way, of those asked for, beside what is open already and so many
-    /// lanes.
+    /// How many runs may be under way, of those asked for, beside what is open already, so many lanes
+    /// and what is started after them.
     pub(super) fn places(self, asked: usize, lanes: usize) -> usize {
         let lanes = OF_LANE.saturating_mul(u32::try_from(lanes).unwrap_or(u32::MAX));
-        let taken = open_now().saturating_add(lanes);
+        let taken = open_now().saturating_add(lanes + LATER);
         let room = self.shares.runs.saturating_sub(taken).max(1);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         if room < asked {

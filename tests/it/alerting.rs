@@ -30,9 +30,10 @@ const A_WHILE: Duration = Duration::from_secs(5);
 /// Only a guard against waiting for ever.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Alerts about the machine that the daemons run on, which is as busy as it is here, and the one that
-/// always fires.
-const NO_NEWS: [&str; 4] = [
+/// Alerts about the machine that the daemons run on, which is as busy as it is here; the one that
+/// always fires; and the one about daemons whose files differ: here each has its own ways to the servers.
+const NO_NEWS: [&str; 5] = [
+    "HotspareConfigDiffers",
     "HotspareSlotsMissed",
     "HotspareOwnFaults",
     "HotspareTilt",

@@ -52,17 +52,17 @@ struct Stage {
 }
 
 const ACCOUNTS: &str = "
-    CREATE USER probe@'127.0.0.1' IDENTIFIED BY 'right';
-    CREATE USER over_tls@'127.0.0.1' IDENTIFIED BY 'right' REQUIRE SSL;
+    CREATE USER probe@'127.0.0.1' IDENTIFIED BY 'no word of it';
+    CREATE USER over_tls@'127.0.0.1' IDENTIFIED BY 'no word of it' REQUIRE SSL;
     CREATE USER by_certificate@'127.0.0.1' REQUIRE SUBJECT '/CN=by_certificate';
     CREATE USER empty@'127.0.0.1';
-    CREATE USER by_ed25519@'127.0.0.1' IDENTIFIED VIA ed25519 USING PASSWORD('right');
+    CREATE USER by_ed25519@'127.0.0.1' IDENTIFIED VIA ed25519 USING PASSWORD('no word of it');
     CREATE USER by_either@'127.0.0.1' IDENTIFIED VIA ed25519 USING PASSWORD('other')
-        OR mysql_native_password USING PASSWORD('right');
+        OR mysql_native_password USING PASSWORD('no word of it');
     CREATE USER by_socket@'127.0.0.1' IDENTIFIED VIA unix_socket;
     CREATE USER by_pam@'127.0.0.1' IDENTIFIED VIA pam;
-    CREATE USER locked@'127.0.0.1' IDENTIFIED BY 'right' ACCOUNT LOCK;
-    CREATE USER once@'127.0.0.1' IDENTIFIED BY 'right' WITH MAX_CONNECTIONS_PER_HOUR 1;
+    CREATE USER locked@'127.0.0.1' IDENTIFIED BY 'no word of it' ACCOUNT LOCK;
+    CREATE USER once@'127.0.0.1' IDENTIFIED BY 'no word of it' WITH MAX_CONNECTIONS_PER_HOUR 1;
     CREATE DATABASE orders; CREATE DATABASE private;
     CREATE TABLE orders.t (n INT); CREATE TABLE private.t (secret TEXT);
     INSERT INTO orders.t VALUES (7);
@@ -93,7 +93,7 @@ impl Stage {
         let client = authority.identity(&["by_certificate"]);
         let stranger = Authority::new("stranger");
         let forged = stranger.identity(&["by_certificate"]);
-        write("right.pw", "right\n");
+        write("right.pw", "no word of it\n");
         write("wrong.pw", "wrong\n");
         write("ca.pem", &authority.pem);
         write("stranger.pem", &stranger.pem);

@@ -463,6 +463,8 @@ fn nothing_grows_with_reloads() {
     let mut daemon = Daemon::start(&of_round(0, 100, port));
     let all_seen = |daemon: &Daemon| {
         wait_for(|| daemon.get("/-/ready").status, |status| *status == 200);
+        // Until then its checks are undecided, which is a series of their own.
+        wait_for(|| ready(daemon, "g"), |ready| *ready);
         let series = daemon.series();
         let names = series
             .names()

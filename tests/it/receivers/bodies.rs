@@ -61,7 +61,7 @@ async fn the_default_body_is_what_alertmanager_sends_of_the_same_alerts() {
     let receiver = Server::answering(OK).await;
     let folder = folder();
     let config = format!(
-        "route: {{ receiver: ops, group_by: [group, target_region], group_wait: 1ms, \
+        "route: {{ receiver: ops, group_by: [group, target_region], group_wait: 1s, \
          group_interval: 1s }}\n\
          receivers: [{{ name: ops, webhook_configs: [{{ url: \"{}\" }}] }}]\n",
         receiver.url("/")
