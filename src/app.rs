@@ -39,7 +39,7 @@ use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config::{Document, Plan, Shared};
+use crate::config::{Document, Plan, PlannedSource, Shared};
 use crate::discover::{self, Discovery};
 use crate::evaluate::{Board, Progress};
 use crate::metrics::{Exposition, Own, Store};
@@ -224,7 +224,7 @@ impl Daemon {
             beat,
         };
         base.serve(listeners, answers)?;
-        show(&base.plan, &base.own);
+        show(&base.plan, &[], &base.own);
         let hash = base.plan.hash.short();
         base.own.configured(&hash, SystemTime::now());
         let followers = Followers {
@@ -248,6 +248,7 @@ impl Daemon {
             health,
             followers,
             systemd: base.systemd,
+            untaken: None,
         };
         base.supervisor
             .task("reload", reload.follow(hangups, orders, stopped));
@@ -275,13 +276,13 @@ impl Daemon {
     }
 }
 
-/// Shows what the plan tells.
-fn show(plan: &Plan, own: &Own) {
+/// Shows what the plan tells, which takes the place of one with these sources.
+fn show(plan: &Plan, before: &[PlannedSource], own: &Own) {
     own.targets
         .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
     own.configured_regions
         .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
-    discovery::tell_refused(&plan.discovered, own);
+    discovery::tell_refused(&plan.discovered, before, own);
     alerts::show_thresholds(plan, own);
 }
 

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 
 use super::{HEAD, with_probe};
 use crate::daemon::{Daemon, hotspare};
+use crate::process::wait_for;
 use crate::scripted::Scripted;
 
 fn read_head(stream: &mut TcpStream) {
@@ -156,4 +157,37 @@ fn check_says_what_each_source_gave_and_what_of_it_is_not_probed() {
         Some(64),
         "a probe needs targets or a source of them"
     );
+}
+
+#[test]
+fn what_was_discovered_and_cannot_be_taken_is_tried_again() {
+    let keys = "interval: 1s\n    timeout: 500ms\n    \
+                targets_file: [{ files: [list.json], region: b }]";
+    let config = with_probe(keys).replace("tcp:", "http: { bearer_token_file: token }");
+    let list = |last: &str| {
+        format!(r#"[{{"targets": ["http://127.0.0.1:9/", "http://127.0.0.1:{last}/", "none"]}}]"#)
+    };
+    let daemon = Daemon::start_with(
+        &config,
+        |folder| {
+            std::fs::write(folder.join("list.json"), list("10")).expect("write");
+            std::fs::write(folder.join("token"), "secret").expect("write");
+        },
+        &[],
+    );
+    let target = |port: u16| format!("target=\"http://127.0.0.1:{port}/\"");
+    daemon.wait_until("the first", |series| series.having(&target(10)).count() > 0);
+    // A file that is about to be replaced, when the list changes.
+    daemon.put("token", "");
+    daemon.put("list.json", &list("11"));
+    let told = || daemon.log().contains("what was discovered is not taken");
+    wait_for(told, |told| *told);
+    daemon.put("token", "another");
+    daemon.wait_until("the second", |series| {
+        series.having(&target(11)).count() > 0 && series.having(&target(10)).count() == 0
+    });
+    let log = daemon.log();
+    assert_eq!(log.matches("what was discovered is not taken").count(), 1);
+    // The address that is none is told of once, not with every change.
+    assert_eq!(log.matches("discovered targets are not probed").count(), 1);
 }
