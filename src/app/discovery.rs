@@ -31,11 +31,6 @@ impl Discovering {
         stop: &watch::Receiver<bool>,
         supervisor: &mut Supervisor,
     ) -> Result<Self, String> {
-        for of in discovery.figures().all() {
-            if let Some(fault) = of.fault {
-                warn!(source = %of.id, error = %fault, "targets cannot be discovered");
-            }
-        }
         let (tell, said) = watch::channel(discovery.discovered());
         let (orders, mut ordered) = mpsc::channel::<Order>(1);
         let stop = stop.clone();
