@@ -70,6 +70,11 @@ impl FileSettings {
         };
         for pattern in &self.files {
             context.files.note(&folder.join(fixed(pattern)));
+            // A link may lead to another folder.
+            let found = matches(&folder, pattern).into_iter().flatten();
+            for path in found.take(MAX_FILES).filter(|path| path.is_symlink()) {
+                context.files.note(&path);
+            }
         }
         Ok(Lists {
             folder,
