@@ -39,8 +39,8 @@ use tokio::sync::watch::{Receiver, Sender};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config::{Document, Plan, Shared};
-use crate::discover::{self, Discovery};
+use crate::config::{Document, Plan, PlannedSource, Shared};
+use crate::discover::{self, Discovery, Which};
 use crate::evaluate::{Board, Progress};
 use crate::metrics::{Exposition, Own, Store};
 use crate::model::Beat;
@@ -93,7 +93,7 @@ pub struct Options {
     pub reach: Option<Reach>,
     /// Called once there may be other threads.
     pub confined: Box<dyn FnOnce()>,
-    /// Where targets are that nobody wrote down, asked once.
+    /// Where targets are that nobody wrote down; not asked yet.
     pub discovery: Discovery,
     /// Tells how many lines of the log were dropped.
     pub log_lines_dropped: Box<dyn Fn() -> u64 + Send + Sync>,
@@ -111,6 +111,18 @@ impl Options {
         };
         std::mem::replace(&mut self.confined, Box::new(|| ()))();
         confined
+    }
+
+    /// What comes of the plan once the sources of targets were asked: others answer, so that by then
+    /// nothing is left that they could take.
+    async fn discover(&mut self, plan: Plan, shared: &Shared) -> Result<Plan, String> {
+        if self.discovery.is_empty() {
+            return Ok(plan);
+        }
+        self.discovery.first(Which::All).await;
+        let discovered = self.discovery.discovered();
+        let plan = self.document.plan(shared, &discovered, Some(&plan));
+        plan.map_err(|problems| problems.to_string())
     }
 }
 
@@ -145,6 +157,10 @@ async fn serve(plan: Plan, shared: &Shared, mut options: Options) -> Result<(), 
         .collect();
     shared.icmp.reserve(budget.raw_sockets());
     let confined = options.confine(state.folder());
+    let plan = options.discover(plan, shared).await?;
+    for warning in plan.warnings.iter() {
+        warn!(%warning, "configuration");
+    }
     info!(region = %plan.region, targets = plan.targets.len(), "starting");
     let base = Base::of(
         plan,
@@ -224,7 +240,7 @@ impl Daemon {
             beat,
         };
         base.serve(listeners, answers)?;
-        show(&base.plan, &base.own);
+        show(&base.plan, &[], &base.own);
         let hash = base.plan.hash.short();
         base.own.configured(&hash, SystemTime::now());
         let followers = Followers {
@@ -248,6 +264,7 @@ impl Daemon {
             health,
             followers,
             systemd: base.systemd,
+            untaken: None,
         };
         base.supervisor
             .task("reload", reload.follow(hangups, orders, stopped));
@@ -275,13 +292,13 @@ impl Daemon {
     }
 }
 
-/// Shows what the plan tells.
-fn show(plan: &Plan, own: &Own) {
+/// Shows what the plan tells, which takes the place of one with these sources.
+fn show(plan: &Plan, before: &[PlannedSource], own: &Own) {
     own.targets
         .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
     own.configured_regions
         .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
-    discovery::tell_refused(&plan.discovered, own);
+    discovery::tell_refused(&plan.discovered, before, own);
     alerts::show_thresholds(plan, own);
 }
 

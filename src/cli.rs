@@ -205,13 +205,13 @@ struct Planned {
 }
 
 /// The plan that the arguments lead to, or the exit code after saying what is wrong. Of the sources of
-/// targets these are asked.
-fn plan(arguments: &ConfigArguments, which: Which) -> Result<Planned, ExitCode> {
+/// targets these are asked, if any.
+fn plan(arguments: &ConfigArguments, which: Option<Which>) -> Result<Planned, ExitCode> {
     let shared = Shared::from_system().map_err(|why| fail(&why))?;
     let overrides = overrides(arguments)?;
     let document = Document::read(&arguments.file.path, &overrides);
     let mut discovery = Discovery::new(document.sources(&shared));
-    if !discovery.is_empty() {
+    if let Some(which) = which.filter(|_| !discovery.is_empty()) {
         let runtime = runtime().map_err(|why| fail(&why))?;
         runtime.block_on(discovery.first(which));
     }
@@ -240,7 +240,7 @@ fn read(arguments: &ConfigArguments) -> Result<app::Read, ExitCode> {
 }
 
 fn run(arguments: &RunArguments) -> ExitCode {
-    let planned = match plan(&arguments.config, Which::All) {
+    let planned = match plan(&arguments.config, None) {
         Ok(planned) => planned,
         Err(code) => return code,
     };
@@ -253,9 +253,6 @@ fn run(arguments: &RunArguments) -> ExitCode {
         Err(problems) => return refuse(&problems),
     };
     let log = logs::open(arguments.log_format, arguments.log_level);
-    for warning in planned.plan.warnings.iter() {
-        tracing::warn!(%warning, "configuration");
-    }
     let listen = if arguments.systemd_socket {
         app::Listen::Systemd
     } else {

@@ -13,6 +13,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::follow::{Discovery, Figures, SourceFigures, Which};
@@ -117,6 +118,8 @@ pub struct Source {
     /// Which one it is.
     pub id: SourceId,
     settings: Settings,
+    /// The folder of the file that names it: paths are relative to it.
+    folder: PathBuf,
     asker: Asker,
 }
 
@@ -149,7 +152,16 @@ impl Source {
         Ok(Self {
             id,
             settings: settings.clone(),
+            folder: context.files.folder().to_owned(),
             asker,
         })
+    }
+
+    /// Whether what the other one says is what this one would say, wherever among a probe's sources they
+    /// stand.
+    fn is_as(&self, other: &Self) -> bool {
+        self.id.probe == other.id.probe
+            && self.settings == other.settings
+            && self.folder == other.folder
     }
 }

@@ -4,6 +4,7 @@
 //! Both capabilities and Landlock are of the thread that calls, and of those that it starts later. So
 //! this is done before there is another thread.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -36,9 +37,6 @@ const OF_THE_SYSTEM: [&str; 6] = [
 /// Files of the system that may be links to elsewhere, and are read again while the daemon runs.
 const MAY_BE_LINKS: [&str; 3] = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
 
-/// Variables that name authorities.
-const AUTHORITIES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
-
 /// Which files the daemon needs while it runs.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
@@ -53,11 +51,18 @@ impl Reach {
         for file in MAY_BE_LINKS {
             reach.with_file(Path::new(file));
         }
-        let named = AUTHORITIES.into_iter().filter_map(std::env::var_os);
-        for named in named {
-            reach.read.extend(std::env::split_paths(&named));
-        }
+        reach.with_authorities(|name| std::env::var_os(name));
         reach
+    }
+
+    /// Beside it, what the variables name that say where authorities are.
+    fn with_authorities(&mut self, variable: impl Fn(&str) -> Option<OsString>) {
+        if let Some(file) = variable("SSL_CERT_FILE") {
+            self.with_file(Path::new(&file));
+        }
+        if let Some(folders) = variable("SSL_CERT_DIR") {
+            self.read.extend(std::env::split_paths(&folders));
+        }
     }
 
     /// Beside it, the folder of this file, since a file that is replaced is another one; and the
@@ -197,5 +202,16 @@ mod tests {
         let mut reach = Reach::default();
         reach.with_file(Path::new("/not-there"));
         assert_eq!(reach.read, [PathBuf::from("/not-there")]);
+    }
+    #[test]
+    fn authorities_may_be_replaced_too() {
+        let mut reach = Reach::default();
+        reach.with_authorities(|name| match name {
+            "SSL_CERT_FILE" => Some("/not/there/ca.pem".into()),
+            "SSL_CERT_DIR" => Some("/a:/b".into()),
+            _ => None,
+        });
+        let folders = ["/not/there", "/a", "/b"];
+        assert_eq!(reach.read, folders.map(PathBuf::from));
     }
 }

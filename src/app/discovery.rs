@@ -31,11 +31,6 @@ impl Discovering {
         stop: &watch::Receiver<bool>,
         supervisor: &mut Supervisor,
     ) -> Result<Self, String> {
-        for of in discovery.figures().all() {
-            if let Some(fault) = of.fault {
-                warn!(source = %of.id, error = %fault, "targets cannot be discovered");
-            }
-        }
         let (tell, said) = watch::channel(discovery.discovered());
         let (orders, mut ordered) = mpsc::channel::<Order>(1);
         let stop = stop.clone();
@@ -87,28 +82,38 @@ impl Discovering {
     }
 }
 
-/// Tells of the targets that the plan refuses, once and in numbers: in the log and on the page.
-pub(super) fn tell_refused(sources: &[PlannedSource], own: &Own) {
+/// Tells of the targets that the plan refuses, in numbers: on the page, and in the log where they are others
+/// than those of the plan before.
+pub(super) fn tell_refused(sources: &[PlannedSource], before: &[PlannedSource], own: &Own) {
     let mut all = Vec::new();
     for source in sources.iter().filter(|source| source.asked) {
         let id = &source.id;
-        let mut counts: BTreeMap<RefusalReason, usize> = BTreeMap::new();
-        for refusal in &source.refused {
-            *counts.entry(refusal.reason).or_default() += 1;
-        }
+        let counts = counts(source);
+        let told = before.iter().find(|of| of.id == *id).map(self::counts);
+        let told = told.unwrap_or_default();
         for reason in RefusalReason::ALL {
             let count = counts.get(&reason).copied().unwrap_or_default();
             all.push(([&*id.probe, &*id.source, reason.as_str()], count));
         }
         for (reason, count) in counts {
-            let first = source.refused.iter().find(|of| of.reason == reason);
-            if let Some(first) = first {
+            let mut of_reason = source.refused.iter().filter(|of| of.reason == reason);
+            if told.get(&reason) != Some(&count)
+                && let Some(first) = of_reason.next()
+            {
                 let reason = reason.as_str();
                 warn!(source = %id, reason, count, %first, "discovered targets are not probed");
             }
         }
     }
     own.refused_targets(all);
+}
+
+fn counts(source: &PlannedSource) -> BTreeMap<RefusalReason, usize> {
+    let mut counts = BTreeMap::new();
+    for refusal in &source.refused {
+        *counts.entry(refusal.reason).or_default() += 1;
+    }
+    counts
 }
 
 /// Brings how the sources are to the page.

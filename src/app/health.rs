@@ -34,11 +34,27 @@ pub(super) struct Health {
     /// the configuration: the outbox has them.
     pub(super) beats: Beats,
     pub(super) progress: Arc<Progress>,
-    /// For how long no run may have been taken in; `None` if nothing is probed from here.
-    pub(super) patience: Mutex<Option<Duration>>,
+    pub(super) patience: Mutex<Patience>,
     pub(super) own: Arc<Own>,
     pub(super) state: Store,
     pub(super) outbox: Outbox,
+}
+
+/// How long is waited for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// For how long none may have been taken in; `None` if nothing is probed from here.
+    most: Option<Duration>,
+    /// Since when that is so: what was not probed before cannot have been silent.
+    since: Instant,
+}
+
+impl Patience {
+    /// From now on.
+    pub(super) fn new(most: Option<Duration>) -> Self {
+        let since = Instant::now();
+        Self { most, since }
+    }
 }
 
 /// For how long no run may have been taken in; `None` if nothing is probed from here.
@@ -74,23 +90,32 @@ impl Health {
                 Seconds(silence)
             ));
         }
-        let age = self.last_run()?;
-        let is_silent = self.patience().is_some_and(|patience| age > patience);
+        let patience = self.patience();
+        let age = self.progress.since_taken_in();
+        let waited = age.min(patience.since.elapsed());
+        let is_silent = patience.most.is_some_and(|most| waited > most);
         is_silent.then(|| format!("no run was taken in for {}", Seconds(age)))
     }
 
     /// How long ago the outcome of a run was last taken in; `None` if nothing is probed from here.
     pub(super) fn last_run(&self) -> Option<Duration> {
-        self.patience().map(|_| self.progress.since_taken_in())
+        let most = self.patience().most;
+        most.map(|_| self.progress.since_taken_in())
     }
 
     /// From now on it is as this plan has it.
     pub(super) fn follow(&self, plan: &Plan) {
-        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
-        *patience = self::patience(plan);
+        self.wait(patience(plan));
     }
 
-    fn patience(&self) -> Option<Duration> {
+    fn wait(&self, most: Option<Duration>) {
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        if patience.most != most {
+            *patience = Patience::new(most);
+        }
+    }
+
+    fn patience(&self) -> Patience {
         *self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -160,7 +185,7 @@ pub(super) mod tests {
                 .map(|(name, beat)| ((*name).to_owned(), Arc::clone(beat)))
                 .collect(),
             progress: Arc::new(Progress::new(1)),
-            patience: Mutex::new(patience.map(Duration::from_secs)),
+            patience: Mutex::new(Patience::new(patience.map(Duration::from_secs))),
             own: own.into(),
             state,
             outbox: Outbox::default(),
@@ -199,6 +224,24 @@ pub(super) mod tests {
         assert_eq!(long.stuck(), None);
         assert_eq!(long.last_run(), Some(Duration::from_secs(4)));
         assert_eq!((nothing.stuck(), nothing.last_run()), (None, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_probed_before_was_not_silent() {
+        let health = health(&[], None, Store::in_memory());
+        let pass = async |seconds| {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            health.progress.look(Instant::now().into_std());
+        };
+        pass(3600).await;
+        health.wait(Some(Duration::from_secs(60)));
+        assert_eq!(health.stuck(), None, "there was nothing to run");
+        pass(59).await;
+        // The same once more is no reason to wait longer.
+        health.wait(Some(Duration::from_secs(60)));
+        pass(2).await;
+        let why = "no run was taken in for 3661s";
+        assert_eq!(health.stuck().as_deref(), Some(why));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,10 +7,11 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::discovery::Discovering;
@@ -27,6 +28,10 @@ use crate::metrics::{Own, Store};
 use crate::model::{ReloadRefusal, Reloaded, TargetGroup};
 use crate::server::ReloadOrder;
 use crate::store as state;
+
+/// What was discovered and could not be taken is tried again after so long: a file with a secret may have
+/// been away for a moment, and the sources need not say anything else for days.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// Reads the configuration. It is called on a thread of its own: a file system may hang.
 pub type Read = Arc<dyn Fn() -> Document + Send + Sync>;
@@ -56,6 +61,8 @@ pub(super) struct Reload {
     pub(super) health: Arc<Health>,
     pub(super) followers: Followers,
     pub(super) systemd: Option<Arc<Systemd>>,
+    /// Why what was discovered last is not taken.
+    pub(super) untaken: Option<String>,
 }
 
 /// Why there is another plan.
@@ -81,6 +88,7 @@ impl Reload {
                 _ = hangups.recv() => Asked::Reload(None),
                 Some(order) = orders.recv() => Asked::Reload(Some(order)),
                 () = self.followers.discovering.changed() => Asked::Discovered,
+                () = sleep(AGAIN), if self.untaken.is_some() => Asked::Discovered,
             };
             tokio::select! {
                 () = &mut stop => return Ok(()),
@@ -111,13 +119,22 @@ impl Reload {
             Err(refusal) => Err(refusal),
         };
         match came {
-            Ok(changed) => info!(
-                targets = changed.targets,
-                begun = changed.begun,
-                ended = changed.ended,
-                "other targets were discovered"
-            ),
-            Err(refusal) => error!(%refusal, "what was discovered is not taken"),
+            Ok(changed) => {
+                self.untaken = None;
+                info!(
+                    targets = changed.targets,
+                    begun = changed.begun,
+                    ended = changed.ended,
+                    "other targets were discovered"
+                );
+            }
+            Err(refusal) => {
+                let why = Some(refusal.to_string());
+                if self.untaken != why {
+                    error!(%refusal, "what was discovered is not taken, and tried again");
+                }
+                self.untaken = why;
+            }
         }
     }
 
@@ -174,6 +191,7 @@ impl Reload {
         let reloaded = self.replace(plan, generation).await?;
         self.own.configured(&reloaded.hash, SystemTime::now());
         self.document = document;
+        self.untaken = None;
         Ok(reloaded)
     }
 
@@ -231,7 +249,7 @@ impl Reload {
         self.health.follow(plan);
         // On one page, all of it.
         let _no_page = self.series.change();
-        super::show(plan, &self.own);
+        super::show(plan, &self.plan.discovered, &self.own);
         Ok(())
     }
 }

@@ -2,11 +2,10 @@
 //! systemd.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::health::{self, Beats, Health};
+use super::health::{self, Beats, Health, Patience};
 use super::heartbeat::Heartbeats;
 use super::status::{Status, Summary};
 use super::stopped;
@@ -24,7 +23,7 @@ pub(super) struct Watchers {
     systemd: Option<Arc<Systemd>>,
     summary: Summary,
     progress: Arc<Progress>,
-    patience: Option<Duration>,
+    patience: Patience,
 }
 
 impl Watchers {
@@ -41,7 +40,7 @@ impl Watchers {
             systemd,
             summary: Summary::of(plan, own, progress, board),
             progress: Arc::clone(progress),
-            patience: health::patience(plan),
+            patience: Patience::new(health::patience(plan)),
         }
     }
 

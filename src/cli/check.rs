@@ -47,7 +47,7 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
         Which::Files
     };
     // Both are read, so that whoever mends them knows of everything.
-    let planned = super::plan(&arguments.config, which);
+    let planned = super::plan(&arguments.config, Some(which));
     if let Err(problems) = WebConfig::read(arguments.web_config_file.clone()) {
         return super::refuse(&problems);
     }

@@ -43,7 +43,7 @@ pub(super) struct TestArguments {
 
 pub(super) fn notify(command: &Command) -> ExitCode {
     let Command::Test(arguments) = command;
-    let plan = match super::plan(&arguments.config, Which::Files) {
+    let plan = match super::plan(&arguments.config, Some(Which::Files)) {
         Ok(planned) => planned.plan,
         Err(code) => return code,
     };

@@ -122,7 +122,7 @@ fn measured(
     arguments: &Arguments,
     candidates: impl Fn(&Plan) -> Result<Candidates, String>,
 ) -> ExitCode {
-    let (plan, discovery) = match super::plan(&arguments.config, Which::All) {
+    let (plan, discovery) = match super::plan(&arguments.config, Some(Which::All)) {
         Ok(planned) => (planned.plan, planned.discovery),
         Err(code) => return code,
     };

@@ -70,6 +70,11 @@ impl FileSettings {
         };
         for pattern in &self.files {
             context.files.note(&folder.join(fixed(pattern)));
+            // A link may lead to another folder.
+            let found = matches(&folder, pattern).into_iter().flatten();
+            for path in found.take(MAX_FILES).filter(|path| path.is_symlink()) {
+                context.files.note(&path);
+            }
         }
         Ok(Lists {
             folder,
@@ -203,7 +208,10 @@ fn matches(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     );
     // Without it nothing matches, which is not the same as an empty folder.
     let base = folder.join(fixed.collect::<PathBuf>());
-    std::fs::read_dir(&base).map_err(|error| format!("cannot read {}: {error}", base.display()))?;
+    std::fs::read_dir(&base).map_err(|error| {
+        let advice = files::advice(&base, &error);
+        format!("cannot read {}: {error}{advice}", base.display())
+    })?;
     let whole = if path.is_absolute() {
         pattern.to_owned()
     } else {

@@ -107,9 +107,8 @@ impl Discovery {
         let mut all = self.figures.lock();
         let mut before: Vec<_> = self.sources.drain(..).zip(all.drain(..)).collect();
         for (place, source) in sources.into_iter().enumerate() {
-            let same = |(of, _): &(Followed, SourceFigures)| {
-                of.source.id == source.id && of.source.settings == source.settings
-            };
+            let same = |(of, _): &(Followed, SourceFigures)| of.source.is_as(&source);
+            let id = source.id.clone();
             let (mut followed, figures) = match before.iter().position(same) {
                 Some(at) => before.swap_remove(at),
                 None => (
@@ -117,6 +116,7 @@ impl Discovery {
                     SourceFigures::default(),
                 ),
             };
+            followed.source.id = id;
             followed.place = place;
             all.push(SourceFigures {
                 id: followed.source.id.clone(),

@@ -56,6 +56,10 @@ fn the_package_says_what_it_is() {
     // Found by what the binary needs.
     let depends = field("Depends");
     assert!(depends.starts_with("libc6 (>= "), "{depends}");
+    // `ExecReload=` runs what is in that package.
+    let unit = include_str!("../../systemd/hotspare.service");
+    assert!(unit.contains("\nExecReload=/bin/kill "));
+    assert!(depends.contains(", procps"), "{depends}");
 }
 
 /// Every file of the package.
@@ -151,7 +155,7 @@ fn on_a_clean_debian_it_is_installed_runs_and_leaves_nothing() {
     let script = repository().join("tests/it/package/clean_root.sh");
     let mut debian = Command::new("mmdebstrap");
     debian
-        .args(["--quiet", "--variant=essential", "--include=systemd"])
+        .args(["--quiet", "--variant=essential", "--include=systemd,procps"])
         .arg("--format=null")
         .arg(format!("--customize-hook={}", script.display()))
         .args(["", "/dev/null"])

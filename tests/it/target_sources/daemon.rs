@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::{HEAD, with_probe};
-use crate::daemon::{Daemon, hotspare};
+use crate::daemon::{Daemon, Series, hotspare};
+use crate::process::wait_for;
 use crate::scripted::Scripted;
 
 fn read_head(stream: &mut TcpStream) {
@@ -108,6 +109,15 @@ fn the_daemon_starts_without_a_source_and_is_not_ready_until_it_answers() {
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     assert!(log.contains("other targets were discovered"), "{log}");
+    // Whoever has a list is asked by a daemon that has nothing left to take.
+    let line = |text: &str| log.lines().position(|line| line.contains(text));
+    let in_order = [
+        "gave up what is not needed",
+        "targets cannot be discovered",
+        "starting",
+    ];
+    assert!(in_order.map(line).is_sorted(), "{log}");
+    assert!(in_order.map(line).iter().all(Option::is_some), "{log}");
 }
 
 #[test]
@@ -156,4 +166,61 @@ fn check_says_what_each_source_gave_and_what_of_it_is_not_probed() {
         Some(64),
         "a probe needs targets or a source of them"
     );
+}
+
+#[test]
+fn what_was_discovered_and_cannot_be_taken_is_tried_again() {
+    let keys = "interval: 1s\n    timeout: 500ms\n    \
+                targets_file: [{ files: [list.json], region: b }]";
+    let config = with_probe(keys).replace("tcp:", "http: { bearer_token_file: token }");
+    let list = |last: &str| {
+        format!(r#"[{{"targets": ["http://127.0.0.1:9/", "http://127.0.0.1:{last}/", "none"]}}]"#)
+    };
+    let daemon = Daemon::start_with(
+        &config,
+        |folder| {
+            std::fs::write(folder.join("list.json"), list("10")).expect("write");
+            std::fs::write(folder.join("token"), "secret").expect("write");
+        },
+        &[],
+    );
+    let target = |port: u16| format!("target=\"http://127.0.0.1:{port}/\"");
+    daemon.wait_until("the first", |series| series.having(&target(10)).count() > 0);
+    // A file that is about to be replaced, when the list changes.
+    daemon.put("token", "");
+    daemon.put("list.json", &list("11"));
+    let told = || daemon.log().contains("what was discovered is not taken");
+    wait_for(told, |told| *told);
+    daemon.put("token", "another");
+    daemon.wait_until("the second", |series| {
+        series.having(&target(11)).count() > 0 && series.having(&target(10)).count() == 0
+    });
+    let log = daemon.log();
+    assert_eq!(log.matches("what was discovered is not taken").count(), 1);
+    // The address that is none is told of once, not with every change.
+    assert_eq!(log.matches("discovered targets are not probed").count(), 1);
+}
+
+#[test]
+fn a_list_behind_a_link_to_another_folder_is_followed() {
+    let elsewhere = tempfile::tempdir().expect("folder");
+    let list = |port: u16| format!(r#"[{{"targets": ["127.0.0.1:{port}"]}}]"#);
+    let path = elsewhere.path().join("list.json");
+    std::fs::write(&path, list(10)).expect("write");
+    let keys = "interval: 1s\n    timeout: 500ms\n    \
+                targets_file: [{ files: ['*.json'], region: b }]";
+    let daemon = Daemon::start_with(
+        &with_probe(keys),
+        |folder| std::os::unix::fs::symlink(&path, folder.join("list.json")).expect("linked"),
+        &[],
+    );
+    let has = |series: &Series, port: u16| {
+        let target = format!("target=\"127.0.0.1:{port}\"");
+        series.having(&target).count() > 0
+    };
+    daemon.wait_until("the first", |series| has(series, 10));
+    let new = elsewhere.path().join("new");
+    std::fs::write(&new, list(11)).expect("write");
+    std::fs::rename(new, &path).expect("renamed");
+    daemon.wait_until("the second", |series| has(series, 11));
 }

@@ -146,3 +146,21 @@ async fn a_list_in_another_order_is_no_change() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_list_beside_another_file_is_another_list() {
+    let beside = |name: &'static str| {
+        Fleet::new(&following("list.json"), move |folder| {
+            write(folder.join("list.json"), list(&[name])).expect("write");
+        })
+    };
+    let mut fleet = beside("one:80").first().await;
+    assert_eq!(fleet.targets(), of(&["one:80"]));
+    let elsewhere = beside("two:80");
+    fleet
+        .discovery
+        .replace(elsewhere.document.sources(&elsewhere.shared));
+    let fleet = fleet.first().await;
+    assert_eq!(fleet.targets(), of(&["two:80"]));
+    assert_eq!(fleet.fault(), "");
+}

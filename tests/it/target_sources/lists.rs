@@ -134,3 +134,21 @@ async fn other_sources_keep_what_is_known_of_those_that_are_the_same() {
     assert_eq!(fleet.targets(), [""; 0]);
     assert_eq!(fleet.figures().last_good_timestamp_seconds, None);
 }
+
+#[tokio::test]
+async fn a_source_is_the_same_wherever_among_the_others_it_stands() {
+    let server = Server::answering(answer(JSON, r#"[{"targets": ["one:80"]}]"#)).await;
+    let config = asking(&server.url("/"), "");
+    let mut fleet = Fleet::new(&config, |_| {}).first().await;
+    let first = "targets_http: [{ url: \"http://127.0.0.1:9/\", region: b }, {";
+    let second = Fleet::new(&config.replace("targets_http: [{", first), |_| {});
+    fleet.document = second.document;
+    fleet
+        .discovery
+        .replace(fleet.document.sources(&fleet.shared));
+    assert_eq!(
+        fleet.targets(),
+        ["b one:80 one:80"],
+        "nobody was asked again"
+    );
+}

@@ -150,6 +150,28 @@ async fn the_database_of_a_group_may_be_discovered_and_is_unknown_until_it_is() 
     assert_eq!(fleet.plan().sets.len(), 0);
 }
 
+#[tokio::test]
+async fn a_rule_for_a_region_waits_for_targets_there() {
+    for of in ["probe: p, ", ""] {
+        let rule = format!(
+            "rules:\n  - {{ name: Fails, severity: warning, when: {{ failures: {{ {of}to: [b] }} }} }}\n"
+        );
+        let list = "- { targets: ['one:80'], labels: { region: b } }\n";
+        let mut fleet = listed("", &rule, list).await;
+        assert_eq!(fleet.plan().targets.len(), 1);
+        // A list that is good takes them away, and the rule is no fault of it.
+        std::fs::write(fleet.path("list.yaml"), "[]").expect("write");
+        assert_eq!(fleet.changed().await, [""; 0]);
+        let unasked = Fleet::new(
+            &with_probe(&format!(
+                "targets_http: [{{ url: \"http://127.0.0.1:9/\" }}]\n{rule}"
+            )),
+            |_| {},
+        );
+        assert_eq!(unasked.plan().targets.len(), 0);
+    }
+}
+
 #[test]
 fn a_probe_that_runs_elsewhere_asks_nobody_here() {
     let fleet = Fleet::new(

@@ -101,7 +101,9 @@ impl Check<'_> {
                 .iter()
                 .find(|known| *known.name == **region);
             let Some(region) = region else { continue };
-            if targets_in(probe, &region.name).is_empty() && !lacks_some(probe, &region.name) {
+            // Where targets come and go, there may be some later.
+            let missing = targets_in(probe, &region.name).is_empty() && !probe.discovers();
+            if missing && !lacks_some(probe, &region.name) {
                 let message = format!("the probe `{name}` has no target in {}", region.name);
                 self.add(asked.element, &asked.path.key("to").index(i), message);
             }
@@ -137,7 +139,7 @@ impl Check<'_> {
                 continue;
             };
             let mut probes = all.iter().filter(|probe| can(probe, needs));
-            if probes.all(|probe| targets_in(probe, &region.name).is_empty()) {
+            if probes.all(|of| targets_in(of, &region.name).is_empty() && !of.discovers()) {
                 let message = format!("no probe that it is for has a target in {}", region.name);
                 self.add(asked.element, &asked.path.key("to").index(i), message);
             }
