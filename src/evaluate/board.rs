@@ -134,7 +134,7 @@ impl Board {
 
     /// These groups take the place of those that there are: a group of the same name goes on as far as
     /// it is the same. The sets are those of the same configuration and have taken over already.
-    pub(super) fn succeed(&self, fresh: Self, sets: &[Set], now: Instant) {
+    pub(super) fn succeed(&self, fresh: Self, sets: &[Set], (now, today): (Instant, SystemTime)) {
         let fresh = fresh.inner.into_inner();
         let mut fresh = fresh.unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *self.lock();
@@ -144,7 +144,7 @@ impl Board {
         for (place, group) in fresh.groups.iter_mut().enumerate() {
             places.insert(group.name().to_owned(), place);
             if let Some(former) = former.remove(group.name()) {
-                group.succeed(former, now);
+                group.succeed(former, (now, today));
             }
             // What is new in it was not there when the clocks were found not to be trusted.
             if let Some(until) = inner.tilt.until(now) {

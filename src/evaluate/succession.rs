@@ -38,7 +38,8 @@ impl Evaluation {
         let change = self.series.change();
         change.succeed(next.series);
         self.sets.succeed(next.sets);
-        self.board.succeed(next.board, self.sets.all(), now);
+        self.board
+            .succeed(next.board, self.sets.all(), (now, today));
         for set in self.sets.all() {
             if !show(&self.series, set.key(), set.told()) {
                 self.own.samples_dropped_total.inc();

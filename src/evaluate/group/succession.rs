@@ -4,7 +4,7 @@
 //! all that is looked at is the same goes on; what has changed begins anew.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::candidate::Candidate;
 use super::reach::Reach;
@@ -45,7 +45,14 @@ impl Kept {
 
 impl Group {
     /// Takes over from the group as it was before the configuration was loaded anew.
-    pub(in crate::evaluate) fn succeed(&mut self, mut former: Self, now: Instant) {
+    ///
+    /// What is known without a run holds at once: a hold that is new keeps a standby from being ready
+    /// from the moment at which it is in force.
+    pub(in crate::evaluate) fn succeed(
+        &mut self,
+        mut former: Self,
+        (now, today): (Instant, SystemTime),
+    ) {
         if self.brief.is_as(&former.brief) {
             std::mem::swap(&mut self.brief, &mut former.brief);
             *self = former;
@@ -77,6 +84,9 @@ impl Group {
         self.past.succeed(former.past, same_path);
         self.ranking.succeed(former.ranking, &go_on);
         self.tilted_until = former.tilted_until;
+        for standby in &mut self.standbys {
+            standby.tick(&self.brief, &self.past, now, today);
+        }
     }
 
     /// Takes in where the primary of a database was when it was last confirmed.

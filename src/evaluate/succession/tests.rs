@@ -350,7 +350,7 @@ proptest! {
         let mut now = 0;
         for (design, rounds) in &story {
             keyring.follow(design);
-            going_on.succeed(board(briefs(design, &keyring.keys), now), &[], at(now));
+            going_on.succeed(board(briefs(design, &keyring.keys), now), &[], (at(now), wall(now)));
             let asked = asked(design, &keyring.keys);
             since.retain(|check, (of, _)| asked.get(check) == Some(of));
             for (check, of) in asked {

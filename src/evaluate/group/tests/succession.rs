@@ -6,7 +6,7 @@ impl Stage {
     fn succeed(&mut self, brief: Brief, second: u32) {
         let fresh = Group::new(brief, at(second)).expect("in order");
         let former = std::mem::replace(&mut self.group, fresh);
-        self.group.succeed(former, at(second));
+        self.group.succeed(former, (at(second), wall(second)));
     }
 
     /// A good database, as it was looked at twice.
@@ -75,6 +75,26 @@ fn a_group_that_changes_elsewhere_keeps_what_is_known_of_its_checks() {
     assert_eq!(report.standbys[0].state, ReadyState::Unknown);
     assert_eq!(report.standbys[0].holds.len(), 1);
     assert_eq!(report.standbys[1], before);
+}
+
+#[test]
+fn a_hold_that_is_new_holds_at_once() {
+    let mut checks = database();
+    checks.push(check("", "hold", CheckKind::Hold, &[]));
+    let mut stage = Stage::new(checks.clone());
+    stage.round(10);
+    stage.round(20);
+    stage.group.tick(at(20), wall(20));
+    assert_eq!(stage.report(20).state, ReadyState::Ready);
+    let mut next = brief(checks);
+    next.group.holds.push(Hold {
+        standby: None,
+        reason: "disk".into(),
+        until: wall(1_000),
+    });
+    stage.succeed(next, 21);
+    assert_eq!(stage.report(21).state, ReadyState::NotReady);
+    assert_eq!(stage.reason(21, "hold"), fails(CheckReason::Hold));
 }
 
 #[test]
