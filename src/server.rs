@@ -50,7 +50,7 @@ pub use self::events::Events;
 pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
 pub use self::readiness::{Judge, Readiness};
-pub use self::reload::ReloadOrder;
+pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
 pub use self::web::Web;
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -330,9 +330,11 @@ impl Server {
             let io = TokioIo::new(Watched::new(stream, Arc::clone(&patience), web.clone()));
             let answer = {
                 let patience = Arc::clone(&patience);
-                service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
                     patience.request();
                     let patience = Arc::clone(&patience);
+                    // For what takes longer than an answer should.
+                    request.extensions_mut().insert(Arc::clone(&patience));
                     let web = Arc::clone(&web.borrow());
                     let answer = access.clone().answer(web, peer, request);
                     async move { Ok::<_, Infallible>(patience::until_sent(answer.await, patience)) }

@@ -22,10 +22,12 @@ use crate::net::{
     Capped, Dial, Endpoint, Host, IpVersion, Resolver, Roots, Stopwatch, TlsClient, TlsSettings,
     failure_of,
 };
-use crate::server::ORDER_HEADER;
+use crate::server::{ORDER_HEADER, RELOAD_LIMIT};
 
 /// How long a daemon may take to answer: from its name to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// And what came of reading its configuration again, of which it tells itself if it takes too long.
+const RELOAD_TIMEOUT: Duration = RELOAD_LIMIT.saturating_add(TIMEOUT);
 /// Bytes of an answer: some thousand checks, or all that is kept of the past of several hundred groups.
 const MAX_BODY: u64 = 32 << 20;
 /// Where a daemon says whether it makes progress.
@@ -181,13 +183,15 @@ impl Client {
 
     /// What the daemon says of a part of its API; the error says why that is not known.
     pub(super) async fn ask(&self, daemon: &Daemon, names: &[&str]) -> Result<Vec<u8>, String> {
-        self.send(daemon, request(&daemon.part(names))).await
+        let request = request(&daemon.part(names));
+        self.send(daemon, request, TIMEOUT).await
     }
 
     /// Whether every part of the daemon makes progress; the error says which does not, or why that is
     /// not known.
     pub(super) async fn healthy(&self, daemon: &Daemon) -> Result<(), String> {
-        let answer = self.answer(daemon, request(&daemon.page(&HEALTHY))).await?;
+        let request = request(&daemon.page(&HEALTHY));
+        let answer = self.answer(daemon, request, TIMEOUT).await?;
         match answer.status {
             StatusCode::OK => Ok(()),
             StatusCode::SERVICE_UNAVAILABLE => {
@@ -204,31 +208,43 @@ impl Client {
         names: &[&str],
         order: Vec<u8>,
     ) -> Result<Vec<u8>, String> {
-        self.send(daemon, ordered(&daemon.part(names), order)).await
+        let request = ordered(&daemon.part(names), order);
+        self.send(daemon, request, TIMEOUT).await
     }
 
     /// What the daemon says to the order to read its configuration again.
     pub(super) async fn reload(&self, daemon: &Daemon) -> Result<Vec<u8>, String> {
         let url = daemon.page(&["-", "reload"]);
-        self.send(daemon, ordered(&url, Vec::new())).await
+        let request = ordered(&url, Vec::new());
+        self.send(daemon, request, RELOAD_TIMEOUT).await
     }
 
-    async fn send(&self, daemon: &Daemon, request: Prepared) -> Result<Vec<u8>, String> {
-        let answer = self.answer(daemon, request).await?;
+    async fn send(
+        &self,
+        daemon: &Daemon,
+        request: Prepared,
+        limit: Duration,
+    ) -> Result<Vec<u8>, String> {
+        let answer = self.answer(daemon, request, limit).await?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),
             status => Err(refusal(status, &answer.body)),
         }
     }
 
-    async fn answer(&self, daemon: &Daemon, request: Prepared) -> Result<Answer, String> {
+    async fn answer(
+        &self,
+        daemon: &Daemon,
+        request: Prepared,
+        limit: Duration,
+    ) -> Result<Answer, String> {
         let mut request = request.map_err(|error| error.to_string())?;
         if let Some(credentials) = &daemon.credentials {
             let headers = request.headers_mut();
             headers.insert(AUTHORIZATION, credentials.clone());
         }
-        let asked = tokio::time::timeout(TIMEOUT, self.exchange(daemon, request)).await;
-        let asked = asked.map_err(|_| format!("no answer within {}s", TIMEOUT.as_secs()))?;
+        let asked = tokio::time::timeout(limit, self.exchange(daemon, request)).await;
+        let asked = asked.map_err(|_| format!("no answer within {}s", limit.as_secs()))?;
         asked.map_err(|failure| failure.detail.to_string())
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -97,6 +98,12 @@ impl Patience {
         self.lock().enter(Stage::Request, self.limits.request);
     }
 
+    /// The answer takes so long to be made, beside what any may take.
+    pub(super) fn longer(&self, by: Duration) {
+        let limit = self.limits.request.saturating_add(by);
+        self.lock().enter(Stage::Request, limit);
+    }
+
     /// The whole answer is with the connection; its deadline stays until it is written.
     fn handed_over(&self) {
         self.lock().stage = Stage::Sending;
@@ -141,7 +148,7 @@ impl Patience {
 }
 
 impl Now {
-    fn enter(&mut self, stage: Stage, limit: std::time::Duration) {
+    fn enter(&mut self, stage: Stage, limit: Duration) {
         if self.lost {
             return;
         }

@@ -1,6 +1,7 @@
 //! The order to read the configuration again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Extension, State as Shown};
@@ -8,16 +9,22 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::State;
 use super::access::Peer;
 use super::api::json;
 use super::orders::{may_order, refused};
+use super::patience::Patience;
 use crate::metrics::Refused;
 use crate::model::{ReloadRefusal, Reloaded};
 
 /// An order to read the configuration again, and where to say what came of it.
 pub type ReloadOrder = oneshot::Sender<Result<Reloaded, ReloadRefusal>>;
+
+/// How long whoever asks waits for what comes of it: one that is under way ends before, and a source of
+/// targets that is new and says nothing takes 5 s of each.
+pub const RELOAD_LIMIT: Duration = Duration::from_mins(1);
 
 /// The route. It takes no body and no header of its own, as that of Prometheus: what it does is what a
 /// signal does.
@@ -28,13 +35,20 @@ pub(super) fn routes() -> Router<Arc<State>> {
 async fn reload(
     Shown(state): Shown<Arc<State>>,
     Extension(peer): Extension<Peer>,
+    Extension(patience): Extension<Arc<Patience>>,
     headers: HeaderMap,
 ) -> Response {
     if let Err((status, why)) = may_order(peer, &headers) {
         state.own.refused(Refused::Order);
         return refused(status, why);
     }
-    match ask(&state.reload).await {
+    patience.longer(RELOAD_LIMIT);
+    let Ok(came) = timeout(RELOAD_LIMIT, ask(&state.reload)).await else {
+        let why =
+            "the configuration is still being read, which goes on: the log tells what comes of it";
+        return refused(StatusCode::GATEWAY_TIMEOUT, why);
+    };
+    match came {
         Ok(reloaded) => json(StatusCode::OK, serde_json::to_vec(&reloaded)),
         Err(refusal) => {
             let status = match refusal {
