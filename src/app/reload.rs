@@ -181,10 +181,13 @@ impl Reload {
         // A configuration that is not good changes nothing of what is asked.
         let known = self.followers.discovering.said();
         self.plan(Arc::clone(&document), known).await?;
-        let sources = document.sources(&self.shared);
-        let known = self.followers.discovering.follow(sources).await;
-        let known = known.ok_or(ReloadRefusal::Ending)?;
-        let (plan, generation) = self.plan(Arc::clone(&document), known).await?;
+        let known = self.ask_sources(&document).await?;
+        let planned = self.plan(Arc::clone(&document), known).await;
+        if planned.is_err() {
+            // A file that is named has changed meanwhile: those of before are asked again.
+            self.ask_sources(&self.document).await?;
+        }
+        let (plan, generation) = planned?;
         for warning in plan.warnings.iter() {
             warn!(%warning, "configuration");
         }
@@ -193,6 +196,16 @@ impl Reload {
         self.document = document;
         self.untaken = None;
         Ok(reloaded)
+    }
+
+    /// Asks the sources of targets that the configuration has, from now on.
+    async fn ask_sources(&self, document: &Arc<Document>) -> Result<Discovered, ReloadRefusal> {
+        let (document, shared) = (Arc::clone(document), self.shared.clone());
+        // They read files.
+        let sources = tokio::task::spawn_blocking(move || document.sources(&shared)).await;
+        let sources = sources.map_err(|error| ReloadRefusal::Bad(error.to_string()))?;
+        let said = self.followers.discovering.follow(sources).await;
+        said.ok_or(ReloadRefusal::Ending)
     }
 
     /// What comes of a configuration and of what was discovered. Nothing of it is in force.

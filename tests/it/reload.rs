@@ -636,3 +636,76 @@ fn what_is_discovered_comes_and_goes_with_the_configuration_that_is_in_force() {
     assert_eq!(names(&now), BTreeSet::from(["written".to_owned()]));
     assert_eq!(now.all("hotspare_sd_discovered_targets", &[]).count(), 0);
 }
+
+/// A source of targets that is asked and says nothing is waited for, so that a reload takes seconds.
+#[test]
+fn a_reload_that_takes_long_is_waited_for() {
+    let (port, _listener) = open();
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("bound");
+    let (asked, is_asked) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in silent.incoming() {
+            asked
+                .send(stream.expect("accepted"))
+                .expect("somebody listens");
+        }
+    });
+    let web = probe("web", &[("one", port)]);
+    let daemon = Daemon::start(&with(std::slice::from_ref(&web)));
+    let source = format!("  targets_http: [{{ url: \"http://{address}/\", region: here }}]\n");
+    daemon.put("hotspare.yaml", &with(&[web, source]));
+    let url = format!("http://{}", daemon.address);
+    let reload = || {
+        let url = url.clone();
+        std::thread::spawn(move || {
+            let mut command = hotspare();
+            command.args(["reload", "--url", &url]);
+            command.output().expect("runs")
+        })
+    };
+    let first = reload();
+    let _first_asked = is_asked.recv_timeout(PATIENCE).expect("asked");
+    // It waits for the first one too.
+    let second = reload();
+    for reload in [first, second] {
+        let output = reload.join().expect("no panic");
+        assert!(output.status.success(), "{output:?}\n{}", daemon.log());
+    }
+}
+
+#[test]
+fn what_is_discovered_while_a_secret_is_not_there_is_taken_once_it_is() {
+    let (port, listener) = open();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let list = |names: &[&str]| {
+        let groups = (1..).zip(names).map(|(n, name)| {
+            format!(
+                "{{\"targets\": [\"127.0.0.{n}:{port}\"], \"labels\": {{\"region\": \"here\", \"who\": \"{name}\"}}}}"
+            )
+        });
+        format!("[{}]", groups.collect::<Vec<_>>().join(", "))
+    };
+    let config = format!(
+        "{HEAD}probes:\n- name: cache\n  interval: 200ms\n  timeout: 100ms\n  \
+         check: {{ redis: {{ password_file: secret, allow_cleartext: true }} }}\n  \
+         targets_file: [{{ files: [list.json], name_label: who }}]\n"
+    );
+    let daemon = Daemon::start_with(
+        &config,
+        |folder| {
+            std::fs::write(folder.join("secret"), "1").expect("written");
+            std::fs::write(folder.join("list.json"), list(&["one"])).expect("written");
+        },
+        &[],
+    );
+    daemon.wait_until("the first", |series| attempts(series, "one") > 0.0);
+    daemon.put("secret", "");
+    daemon.put("list.json", &list(&["one", "two"]));
+    wait_for(
+        || daemon.log(),
+        |log| log.contains("what was discovered is not taken"),
+    );
+    daemon.put("secret", "2");
+    daemon.wait_until("the second", |series| attempts(series, "two") > 0.0);
+}
