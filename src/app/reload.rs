@@ -139,7 +139,10 @@ impl Reload {
     }
 
     async fn reload(&mut self) -> Result<Reloaded, ReloadRefusal> {
-        self.tell_systemd("RELOADING=1");
+        // A service manager that waits for the reload is told when it begins and ends, once it was told
+        // that the daemon is ready at all. A receiver that is new has not begun by the end.
+        let systemd = self.systemd.clone().filter(|_| self.health.began());
+        tell_systemd(systemd.as_deref(), "RELOADING=1");
         let came = self.read_again().await;
         match &came {
             Ok(reloaded) => info!(
@@ -157,20 +160,8 @@ impl Reload {
                 warn!(hash = %self.plan.hash.short(), "the configuration before it stays in force");
             }
         }
-        self.tell_systemd("READY=1");
+        tell_systemd(systemd.as_deref(), "READY=1");
         came
-    }
-
-    /// A service manager that waits for the reload is told when it begins and ends, once it was told
-    /// that the daemon is ready at all.
-    fn tell_systemd(&self, assignment: &str) {
-        let Some(systemd) = self.systemd.as_ref().filter(|_| self.health.began()) else {
-            return;
-        };
-        let text = format!("{assignment}\n{}", super::systemd::moment());
-        if let Err(error) = systemd.send(&text) {
-            warn!(%error, assignment, "systemd cannot be told of the reload");
-        }
     }
 
     async fn read_again(&mut self) -> Result<Reloaded, ReloadRefusal> {
@@ -264,6 +255,14 @@ impl Reload {
         let _no_page = self.series.change();
         super::show(plan, &self.plan.discovered, &self.own);
         Ok(())
+    }
+}
+
+fn tell_systemd(systemd: Option<&Systemd>, assignment: &str) {
+    let Some(systemd) = systemd else { return };
+    let text = format!("{assignment}\n{}", super::systemd::moment());
+    if let Err(error) = systemd.send(&text) {
+        warn!(%error, assignment, "systemd cannot be told of the reload");
     }
 }
 
