@@ -15,12 +15,12 @@ const RESERVE: u32 = 512;
 /// Raw sockets of a family that are opened ahead: pings of a plan have few sets of options.
 const RAW_SOCKETS: u32 = 8;
 
-/// Descriptors that a lane's thread opens for itself: its runtime and its alarm.
-const OF_LANE: u32 = 5;
+/// Descriptors that a thread opens for itself: its runtime and, of a lane, its alarm.
+const OF_THREAD: u32 = 5;
 
-/// Descriptors that threads open after the lanes: the server's, discovery's and the heartbeat's, four each
-/// for their runtimes.
-const LATER: u32 = 12;
+/// Threads beside the lanes that may not have opened theirs by then: delivery, Alertmanagers, heartbeats,
+/// the web configuration, the server, discovery.
+const OTHER_THREADS: u32 = 6;
 
 /// What may be open, of the limit of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +58,12 @@ impl Budget {
         }
     }
 
-    /// How many runs may be under way, of those asked for, beside what is open already, so many lanes
-    /// and what is started after them.
+    /// How many runs may be under way, of those asked for, beside what is open already and so many
+    /// lanes.
     pub(super) fn places(self, asked: usize, lanes: usize) -> usize {
-        let lanes = OF_LANE.saturating_mul(u32::try_from(lanes).unwrap_or(u32::MAX));
-        let taken = open_now().saturating_add(lanes + LATER);
+        let threads = u32::try_from(lanes).unwrap_or(u32::MAX);
+        let threads = threads.saturating_add(OTHER_THREADS);
+        let taken = open_now().saturating_add(OF_THREAD.saturating_mul(threads));
         let room = self.shares.runs.saturating_sub(taken).max(1);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         if room < asked {

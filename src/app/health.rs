@@ -234,11 +234,11 @@ pub(super) mod tests {
             health.progress.look(Instant::now().into_std());
         };
         pass(3600).await;
-        health.wait(Some(Duration::from_mins(1)));
+        health.wait(Some(SHORTEST));
         assert_eq!(health.stuck(), None, "there was nothing to run");
         pass(59).await;
         // The same once more is no reason to wait longer.
-        health.wait(Some(Duration::from_mins(1)));
+        health.wait(Some(SHORTEST));
         pass(2).await;
         let why = "no run was taken in for 3661s";
         assert_eq!(health.stuck().as_deref(), Some(why));

@@ -85,7 +85,7 @@ async fn with_few_descriptors_black_holes_leave_enough_for_the_healthy() {
     for n in 0..200 {
         writeln!(config, "    - \"http://{}/{n}\"", silent.addr).expect("a string");
     }
-    let daemon = Daemon::start_command(hotspare_with_files(90), &config, |_| {}, &[]);
+    let daemon = Daemon::start_command(hotspare_with_files(120), &config, |_| {}, &[]);
     // As many as places are skipped; once all are known, the healthy ones are run in every slot.
     let healthy = ["probe=\"healthy\""];
     let series = daemon.wait_until("all healthy targets up, with runs skipped", |s| {

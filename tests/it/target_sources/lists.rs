@@ -1,5 +1,6 @@
 //! Lists over HTTP, from servers good and bad.
 
+use hotspare::config::{Document, Overrides};
 use tokio::io::AsyncWriteExt;
 
 use super::{Fleet, with_probe};
@@ -141,8 +142,9 @@ async fn a_source_is_the_same_wherever_among_the_others_it_stands() {
     let config = asking(&server.url("/"), "");
     let mut fleet = Fleet::new(&config, |_| {}).first().await;
     let first = "targets_http: [{ url: \"http://127.0.0.1:9/\", region: b }, {";
-    let second = Fleet::new(&config.replace("targets_http: [{", first), |_| {});
-    fleet.document = second.document;
+    let path = fleet.path("hotspare.yaml");
+    std::fs::write(&path, config.replace("targets_http: [{", first)).expect("write");
+    fleet.document = Document::read(&path, &Overrides::default());
     fleet
         .discovery
         .replace(fleet.document.sources(&fleet.shared));
