@@ -1,5 +1,7 @@
 //! Where secrets and certificates are read from.
 
+mod mark;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -9,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 
+pub use self::mark::Mark;
 use crate::model::{Digest, Problem, Secret};
 
 /// Where a secret value comes from.

@@ -1,6 +1,5 @@
 //! The web configuration file: read at start, and read again once it or a file that it names has changed.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use tracing::{error, info};
 
 use super::supervise::Supervisor;
 use crate::config::{Problems, WebFile};
-use crate::files::Files;
+use crate::files::{Files, Mark};
 use crate::metrics::Own;
 use crate::server::Web;
 
@@ -95,25 +94,9 @@ struct Seen {
     mark: Option<Mark>,
 }
 
-/// What changes with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 impl Seen {
     fn now(path: PathBuf) -> Self {
-        let mark = std::fs::metadata(&path).ok().map(|of| Mark {
-            device: of.dev(),
-            inode: of.ino(),
-            bytes: of.size(),
-            modified: (of.mtime(), of.mtime_nsec()),
-            changed: (of.ctime(), of.ctime_nsec()),
-        });
+        let mark = Mark::of(&path);
         Self { path, mark }
     }
 }

@@ -5,7 +5,6 @@
 //! what is read at start has nothing to wait for.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use glob::{MatchOptions, Pattern};
 
 use super::settings::FileSettings;
 use super::{Answer, Found, list};
-use crate::files;
+use crate::files::{self, Mark};
 use crate::model::Problem;
 use crate::notify::Context;
 
@@ -38,16 +37,6 @@ struct Known {
     last: Option<Mark>,
     found: Option<Arc<[Found]>>,
     fault: Option<String>,
-}
-
-/// What changes with a file, be it written to, replaced, or a link that leads elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl FileSettings {
@@ -165,19 +154,6 @@ impl Known {
             Err(why) => self.fault = Some(why),
         }
         true
-    }
-}
-
-impl Mark {
-    fn of(path: &Path) -> Option<Self> {
-        let of = std::fs::metadata(path).ok()?;
-        Some(Self {
-            device: of.dev(),
-            inode: of.ino(),
-            bytes: of.size(),
-            modified: (of.mtime(), of.mtime_nsec()),
-            changed: (of.ctime(), of.ctime_nsec()),
-        })
     }
 }
 

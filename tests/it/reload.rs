@@ -573,19 +573,21 @@ fn a_standby_that_is_ready_is_so_all_the_time() {
     wait_for(|| ready(&daemon, "new"), |ready| *ready);
 }
 
+/// A list of targets of these names, each at an address of loopback, of which any is this host.
+fn listed(names: &[&str], port: u16) -> String {
+    let groups = (1..).zip(names).map(|(n, name)| {
+        format!(
+            "{{\"targets\": [\"127.0.0.{n}:{port}\"], \"labels\": {{\"region\": \"here\", \"who\": \"{name}\"}}}}"
+        )
+    });
+    format!("[{}]", groups.collect::<Vec<_>>().join(", "))
+}
+
 #[test]
 fn what_is_discovered_comes_and_goes_with_the_configuration_that_is_in_force() {
     let (port, listener) = open();
     std::thread::spawn(move || listener.incoming().for_each(drop));
-    let list = |names: &[&str]| {
-        // Any address of loopback is this host.
-        let groups = (1..).zip(names).map(|(n, name)| {
-            format!(
-                "{{\"targets\": [\"127.0.0.{n}:{port}\"], \"labels\": {{\"region\": \"here\", \"who\": \"{name}\"}}}}"
-            )
-        });
-        format!("[{}]", groups.collect::<Vec<_>>().join(", "))
-    };
+    let list = |names: &[&str]| listed(names, port);
     let config = format!(
         "{HEAD}probes:\n- name: web\n  interval: 100ms\n  timeout: 50ms\n  check: {{ tcp: {{}} }}\n  \
          targets_file: [{{ files: [lists/*.json], name_label: who }}]\n"
@@ -678,14 +680,7 @@ fn a_reload_that_takes_long_is_waited_for() {
 fn what_is_discovered_while_a_secret_is_not_there_is_taken_once_it_is() {
     let (port, listener) = open();
     std::thread::spawn(move || listener.incoming().for_each(drop));
-    let list = |names: &[&str]| {
-        let groups = (1..).zip(names).map(|(n, name)| {
-            format!(
-                "{{\"targets\": [\"127.0.0.{n}:{port}\"], \"labels\": {{\"region\": \"here\", \"who\": \"{name}\"}}}}"
-            )
-        });
-        format!("[{}]", groups.collect::<Vec<_>>().join(", "))
-    };
+    let list = |names: &[&str]| listed(names, port);
     let config = format!(
         "{HEAD}probes:\n- name: cache\n  interval: 200ms\n  timeout: 100ms\n  \
          check: {{ redis: {{ password_file: secret, allow_cleartext: true }} }}\n  \
