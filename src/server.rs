@@ -18,6 +18,7 @@ mod patience;
 mod rate;
 mod readiness;
 mod reload;
+mod samples;
 mod tls;
 mod web;
 
@@ -51,6 +52,7 @@ pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
 pub use self::readiness::{Judge, Readiness};
 pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
+pub use self::samples::{History, NoSuch};
 pub use self::web::Web;
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -76,6 +78,8 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// What happened to them, and the drills.
     pub events: Box<dyn Events>,
+    /// The past of the targets.
+    pub history: Box<dyn History>,
     /// The alerts, the silences and the receivers.
     pub alerting: Alerting,
     /// What the web configuration file asks for, now.
