@@ -9,13 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Exposition, Format, Own, Store};
 use hotspare::model::{
-    Beat, Drill, DrillOrder, DrillRefusal, Failover, LastRun, MatrixReport, SamplesReport, Span,
-    TargetGroup,
+    Beat, Drill, DrillOrder, DrillRefusal, Failover, LastRun, MatrixReport, NoSuch, SamplesReport,
+    Span, TargetGroup,
 };
 use hotspare::rule::{Alerts, Silences};
-use hotspare::server::{
-    self, Alerting, Events, History, Judge, Limits, NoSuch, Readiness, State, Web,
-};
+use hotspare::server::{self, Alerting, Events, History, Judge, Limits, Readiness, State, Web};
 use hotspare::store as state;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
