@@ -14,6 +14,7 @@
 
 mod disk;
 mod format;
+mod segments;
 mod tables;
 mod writer;
 
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 use crate::model::Beat;
 use disk::Disk;
 use format::{HEAD, MAX_PAYLOAD};
+pub use segments::{Bounds, Found, Segments};
 use tables::{Line, Tables};
 pub use writer::Writer;
 
