@@ -31,6 +31,7 @@ mod gate;
 mod generator;
 mod grafana_files;
 mod heartbeat;
+mod history;
 mod hook;
 mod http;
 mod layering;
