@@ -15,6 +15,7 @@ mod orders;
 mod pages;
 mod passwords;
 mod patience;
+mod problem;
 mod rate;
 mod readiness;
 mod reload;

@@ -20,7 +20,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, alerts, api, events, reload};
+use super::{Check, State, alerts, api, events, problem, reload};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
 use crate::model::GroupReport;
 
@@ -40,7 +40,8 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(events::routes())
         .merge(alerts::routes())
         .merge(reload::routes())
-        .fallback(async || say(StatusCode::NOT_FOUND, "there is no such page; see /\n"))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
         .layer(map_response(async |mut answer: Response| {
             guard(answer.headers_mut());
