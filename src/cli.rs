@@ -13,6 +13,7 @@ mod drill;
 mod events;
 mod gate;
 mod healthy;
+mod local;
 mod logs;
 mod man;
 mod notify;
@@ -334,7 +335,7 @@ mod tests {
     #[test]
     fn the_gate_asks_where_the_daemon_listens() {
         let listens = default_of("run", "web.listen-address");
-        assert_eq!(default_of("gate", "url"), format!("http://{listens}"));
+        assert_eq!(local::URL, format!("http://{listens}"));
     }
 
     #[test]

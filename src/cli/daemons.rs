@@ -12,20 +12,23 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::ask::{Client, Daemon, Trust};
+use super::local;
 use crate::files::Files;
 
 /// Whom to ask.
 #[derive(Debug, Args)]
 pub(super) struct Daemons {
     /// A daemon to ask (`http://HOST:9887`, `https://USER@HOST`, `unix:/run/hotspare/hotspare.sock`);
-    /// may be given more than once, or with commas between (`rank` takes one).
+    /// may be given more than once, or with commas between (`rank` takes one). By default that of this
+    /// host: by its socket /run/hotspare/hotspare.sock if this user may open it, otherwise by
+    /// http://127.0.0.1:9887.
     #[arg(
-        long = "url",
+        long = "server",
+        visible_alias = "url",
         env = "HOTSPARE_URL",
         value_name = "URL",
         value_delimiter = ',',
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:9887"
+        hide_env_values = true
     )]
     urls: Vec<String>,
 
@@ -68,7 +71,11 @@ impl Daemons {
             password: password.map_err(Failed::Usage)?,
             ca_file: self.ca_file.clone(),
         };
-        Daemon::all(&self.urls, &trust).map_err(Failed::Usage)
+        let daemons = match &*self.urls {
+            [] => Daemon::local(local::daemon(), &trust).map(|daemon| vec![daemon]),
+            urls => Daemon::all(urls, &trust),
+        };
+        daemons.map_err(Failed::Usage)
     }
 
     /// Does something with every daemon, one after the other, and gives what came of each with the

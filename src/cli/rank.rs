@@ -110,7 +110,7 @@ fn asked(arguments: &Arguments, group: &str) -> ExitCode {
         Err(failed) => return failed.tell(),
     };
     let [daemon] = &*daemons else {
-        return misused("a table is what one daemon saw: ask one of them, with --url");
+        return misused("a table is what one daemon saw: ask one of them, with --server");
     };
     match ask(async |client| answer::table(client, daemon, group).await).flatten() {
         Ok(table) => tell(&table, arguments),
