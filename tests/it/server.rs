@@ -10,7 +10,10 @@ use std::time::{Duration, SystemTime};
 use hotspare::metrics::{Exposition, Format, Own, Store};
 use hotspare::model::{Beat, Drill, DrillOrder, DrillRefusal, Failover, TargetGroup};
 use hotspare::rule::{Alerts, Silences};
-use hotspare::server::{self, Alerting, Events, Judge, Limits, Readiness, State, Web};
+use hotspare::server::{
+    self, Alerting, Configured, Events, Judge, Limits, Readiness, RegionReport, Standing, State,
+    Web,
+};
 use hotspare::store as state;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -66,6 +69,31 @@ fn daemons() -> Vec<TargetGroup> {
         group("10.1.0.5:9887", &[("__meta_hotspare_region", "eu-west")]),
         group("monitoring.us-east.example.com:443", &us_east),
     ]
+}
+
+/// The daemon of the example in docs/api.md.
+fn standing() -> Standing {
+    Standing {
+        start_timestamp_seconds: 1_795_174_800.0,
+        unseen: 1,
+        faults: vec!["ops has not taken a notification for 61s".to_owned()],
+        state_durable: true,
+    }
+}
+
+/// The configuration of the same.
+fn configured() -> Configured {
+    let region = |region: &str, daemon: Option<&str>| RegionReport {
+        region: region.into(),
+        daemon: daemon.map(str::to_owned),
+    };
+    Configured {
+        hash: "5f1c0a9be27d4436".to_owned(),
+        regions: vec![
+            region("eu-west", Some("10.1.0.5:9887")),
+            region("us-east", None),
+        ],
+    }
 }
 
 /// A server on loopback, stopped and awaited by `stop`.
@@ -133,6 +161,8 @@ impl Served {
                         .ok_or_else(|| "3 targets have not been probed yet".into())
                 })
             },
+            standing: Box::new(standing),
+            configured: watch::channel(Arc::new(configured())).1,
             daemons: watch::channel(Arc::new(daemons())).1,
             reload: mpsc::channel(1).0,
             readiness: readiness.into(),
