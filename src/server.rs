@@ -21,6 +21,7 @@ mod rank;
 mod rate;
 mod readiness;
 mod reload;
+mod samples;
 mod status;
 mod tls;
 mod web;
@@ -56,6 +57,7 @@ pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
 pub use self::readiness::{Judge, Readiness};
 pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
+pub use self::samples::{History, NoSuch};
 pub use self::status::{Stand, Standing};
 pub use self::web::Web;
 
@@ -86,6 +88,8 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// What happened to them, and the drills.
     pub events: Box<dyn Events>,
+    /// The past of the targets.
+    pub history: Box<dyn History>,
     /// The alerts, the silences and the receivers.
     pub alerting: Alerting,
     /// What the web configuration file asks for, now.

@@ -20,7 +20,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, alerts, api, events, problem, rank, reload, status};
+use super::{Check, State, alerts, api, events, problem, rank, reload, samples, status};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
 use crate::model::GroupReport;
 
@@ -40,6 +40,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(events::routes())
         .merge(alerts::routes())
         .merge(rank::routes())
+        .merge(samples::routes())
         .merge(reload::routes())
         .merge(status::routes())
         .fallback(problem::no_such_route)

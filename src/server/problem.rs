@@ -50,8 +50,14 @@ kinds! {
     NoSuchGroup = "no-such-group", NOT_FOUND, "There is no such group";
     /// A region that is no standby of the group.
     NoSuchStandby = "no-such-standby", NOT_FOUND, "The group has no such standby";
+    /// A probe that is not run from here.
+    NoSuchProbe = "no-such-probe", NOT_FOUND, "There is no such probe";
+    /// A target that the probe does not have.
+    NoSuchTarget = "no-such-target", NOT_FOUND, "The probe has no such target";
     /// A silence that nobody ordered, or that ended long ago.
     NoSuchSilence = "no-such-silence", NOT_FOUND, "There is no such silence";
+    /// The parameters after the path are not those of the route.
+    BadQuery = "bad-query", BAD_REQUEST, "The question cannot be read";
     /// The order cannot be read, or orders what cannot be.
     BadOrder = "bad-order", BAD_REQUEST, "The order is not one that can be carried out";
     /// Whoever asks may not give orders, or not in that way.
