@@ -14,7 +14,8 @@ use hotspare::model::{
 };
 use hotspare::rule::{Alerts, Silences};
 use hotspare::server::{
-    self, Alerting, Events, History, Judge, Limits, NoSuch, Readiness, State, Web,
+    self, Alerting, Configured, Events, History, Judge, Limits, NoSuch, Readiness, RegionReport,
+    Standing, State, Web,
 };
 use hotspare::store as state;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -95,6 +96,31 @@ fn daemons() -> Vec<TargetGroup> {
     ]
 }
 
+/// The daemon of the example in docs/api.md.
+fn standing() -> Standing {
+    Standing {
+        start_timestamp_seconds: 1_795_174_800.0,
+        unseen: 1,
+        faults: vec!["ops has not taken a notification for 61s".to_owned()],
+        state_durable: true,
+    }
+}
+
+/// The configuration of the same.
+fn configured() -> Configured {
+    let region = |region: &str, daemon: Option<&str>| RegionReport {
+        region: region.into(),
+        daemon: daemon.map(str::to_owned),
+    };
+    Configured {
+        hash: "5f1c0a9be27d4436".to_owned(),
+        regions: vec![
+            region("eu-west", Some("10.1.0.5:9887")),
+            region("us-east", None),
+        ],
+    }
+}
+
 /// A server on loopback, stopped and awaited by `stop`.
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
@@ -160,6 +186,8 @@ impl Served {
                         .ok_or_else(|| "3 targets have not been probed yet".into())
                 })
             },
+            standing: Box::new(standing),
+            configured: watch::channel(Arc::new(configured())).1,
             daemons: watch::channel(Arc::new(daemons())).1,
             reload: mpsc::channel(1).0,
             readiness: readiness.into(),
