@@ -244,6 +244,7 @@ impl Reload {
             sets: generation.sets,
             board: generation.board,
             ruleset: generation.ruleset,
+            history: plan.history,
             done,
         };
         let sent = to.evaluation.send(succession).await;

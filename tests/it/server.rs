@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Exposition, Format, Own, Store};
 use hotspare::model::{
-    Beat, Drill, DrillOrder, DrillRefusal, Failover, LastRun, MatrixReport, SamplesReport, Span,
-    TargetGroup,
+    Beat, Drill, DrillOrder, DrillRefusal, Failover, LastRun, MatrixReport, NoSuch, SamplesReport,
+    Span, TargetGroup,
 };
 use hotspare::rule::{Alerts, Silences};
 use hotspare::server::{
-    self, Alerting, Configured, Events, History, Judge, Limits, NoSuch, Readiness, RegionReport,
+    self, Alerting, Configured, Events, History, Judge, Limits, Readiness, RegionReport,
     Standing, State, Web,
 };
 use hotspare::store as state;
