@@ -17,6 +17,7 @@ mod local;
 mod logs;
 mod man;
 mod notify;
+mod probe;
 mod rank;
 mod reload;
 mod sd;
@@ -24,6 +25,7 @@ mod silence;
 mod sql;
 mod table;
 mod terminal;
+mod waiting;
 mod written;
 
 use std::io::Write;
@@ -76,6 +78,9 @@ enum Command {
     Run(RunArguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
     Check(check::Arguments),
+    /// Run a probe now, from here, without a daemon: how long each phase took, and what to do if it
+    /// fails. Exit code 0 every run succeeded, 1 one failed, 2 of one nothing is known.
+    Probe(probe::Arguments),
     /// Ask daemons whether every part of them makes progress: exit code 0 all do, 1 one does not or
     /// does not answer.
     Healthy(healthy::Arguments),
@@ -197,6 +202,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Probe(arguments) => probe::probe(&arguments, ink),
         Command::Healthy(arguments) => healthy::healthy(&arguments),
         Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),

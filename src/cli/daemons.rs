@@ -16,6 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use super::ask::{Client, Daemon, Trust};
 use super::local;
 use super::terminal::printable;
+use super::waiting::waiting;
 use super::written::{Format, Written};
 use crate::files::Files;
 
@@ -178,7 +179,8 @@ impl Failed {
 /// Asks daemons, and waits for what comes of it. The error says why none can be asked.
 pub(super) fn ask<T>(work: impl AsyncFnOnce(&Client) -> T) -> Result<T, String> {
     let client = Client::new()?;
-    Ok(super::runtime()?.block_on(Box::pin(work(&client))))
+    let work = Box::pin(waiting("waiting for the answer", work(&client)));
+    Ok(super::runtime()?.block_on(work))
 }
 
 /// Reads an answer.
