@@ -52,8 +52,8 @@ pub(super) enum Failed {
     Usage(String),
     /// A daemon did not do what it was asked for.
     Daemon(String),
-    /// The same, where what all of them answered is JSON for the standard output.
-    Json(String),
+    /// The same, where the standard output tells it beside what the others answered.
+    Told(String),
 }
 
 /// What came of each daemon, with its address.
@@ -168,7 +168,7 @@ impl Failed {
         match self {
             Self::Usage(why) => super::misused(why),
             Self::Daemon(why) => super::fail(why),
-            Self::Json(text) => {
+            Self::Told(text) => {
                 let _ = std::io::stdout().write_all(text.as_bytes());
                 ExitCode::FAILURE
             }
@@ -224,7 +224,7 @@ pub(super) fn each_as_json<T: Serialize>(each: &Each<T>) -> Result<String, Faile
     if each.iter().all(|(_, came)| came.is_ok()) {
         Ok(text)
     } else {
-        Err(Failed::Json(text))
+        Err(Failed::Told(text))
     }
 }
 
