@@ -9,6 +9,7 @@ mod ask;
 mod check;
 mod completions;
 mod daemons;
+mod demo;
 mod drill;
 mod events;
 mod gate;
@@ -57,6 +58,9 @@ struct Arguments {
 enum Command {
     /// Run the daemon.
     Run(RunArguments),
+    /// Show it: three regions on this host with a daemon each, and a script of incidents that ends in a
+    /// failover.
+    Demo(demo::Arguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
     Check(check::Arguments),
     /// Ask daemons whether every part of them makes progress: exit code 0 all do, 1 one does not or
@@ -178,6 +182,7 @@ pub fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Healthy(arguments) => healthy::healthy(&arguments),
         Command::Rank(arguments) => rank::rank(&arguments),
