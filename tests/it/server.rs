@@ -137,6 +137,10 @@ impl Served {
             reload: mpsc::channel(1).0,
             readiness: readiness.into(),
             events: Box::new(Uneventful),
+            overview: server::Overview {
+                faults: Box::new(Vec::new),
+                objectives: Box::new(Vec::new),
+            },
             alerting: Alerting {
                 alerts: Alerts::kept_in(&state::Store::in_memory()),
                 silences: Silences::kept_in(&state::Store::in_memory()),
@@ -307,10 +311,10 @@ async fn each_path_answers_what_it_is_for() {
     );
     let page = landing.text();
     assert!(
-        page.contains("&#60;eu-west&#62;") && !page.contains("<eu-west>"),
+        page.contains("&lt;eu-west&gt;") && !page.contains("<eu-west>"),
         "{page}"
     );
-    assert!(page.contains("1.2.3") && page.contains("targets: 1.") && page.contains("/metrics"));
+    assert!(page.contains("1.2.3") && page.contains("1 targets") && page.contains("metrics"));
 
     let healthy = served.get("/-/healthy", "").await;
     assert_eq!(
