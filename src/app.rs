@@ -13,6 +13,7 @@ mod generation;
 mod groups;
 mod health;
 mod heartbeat;
+mod history;
 mod judging;
 mod lanes;
 mod own;
@@ -234,6 +235,7 @@ impl Daemon {
             ready: ready(judged.progress, discovered),
             events: Box::new(Events(Arc::clone(&judged.board))),
             overview: overview(&health, &judged.board),
+            history: Box::new(history::Nothing),
             readiness: readiness(judged.board),
             alerting: judged.shown,
             reload,

@@ -13,6 +13,7 @@ mod drill;
 mod events;
 mod gate;
 mod healthy;
+mod local;
 mod logs;
 mod man;
 mod notify;
@@ -21,6 +22,9 @@ mod reload;
 mod sd;
 mod silence;
 mod sql;
+mod table;
+mod terminal;
+mod written;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -34,6 +38,7 @@ use crate::app;
 use crate::config::{Document, Overrides, Plan, Problems, Shared};
 use crate::discover::{Discovery, Which};
 use crate::server::Address;
+use terminal::{Colour, Ink};
 
 const USAGE: u8 = 64;
 
@@ -51,6 +56,18 @@ const USAGE: u8 = 64;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+
+    /// When to use colours: `auto` does on a terminal, unless NO_COLOR is set.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        hide_possible_values = true,
+        default_value_t = Colour::Auto,
+        display_order = 1000
+    )]
+    color: Colour,
 }
 
 #[derive(Debug, Subcommand)]
@@ -176,6 +193,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
+    let ink = Ink::of(arguments.color);
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
@@ -183,10 +201,10 @@ pub fn main() -> ExitCode {
         Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
         Command::Sd(arguments) => sd::write(&arguments),
-        Command::Gate(arguments) => gate::gate(&arguments),
+        Command::Gate(arguments) => gate::gate(&arguments, ink),
         Command::Events(arguments) => events::print(&arguments),
         Command::Drill(command) => drill::drill(&command),
-        Command::Alerts(arguments) => alerts::print(&arguments),
+        Command::Alerts(arguments) => alerts::print(&arguments, ink),
         Command::Silence(command) => silence::silence(&command),
         Command::Reload(arguments) => reload::reload(&arguments),
         Command::Notify(command) => notify::notify(&command),
@@ -334,7 +352,7 @@ mod tests {
     #[test]
     fn the_gate_asks_where_the_daemon_listens() {
         let listens = default_of("run", "web.listen-address");
-        assert_eq!(default_of("gate", "url"), format!("http://{listens}"));
+        assert_eq!(local::URL, format!("http://{listens}"));
     }
 
     #[test]

@@ -16,9 +16,11 @@ mod page;
 mod pages;
 mod passwords;
 mod patience;
+mod problem;
 mod rate;
 mod readiness;
 mod reload;
+mod samples;
 mod tls;
 mod web;
 
@@ -53,6 +55,7 @@ pub use self::orders::ORDER_HEADER;
 pub use self::page::Overview;
 pub use self::readiness::{Judge, Readiness};
 pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
+pub use self::samples::{History, NoSuch};
 pub use self::web::Web;
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -78,6 +81,8 @@ pub struct State {
     pub readiness: Arc<Readiness>,
     /// What happened to them, and the drills.
     pub events: Box<dyn Events>,
+    /// The past of the targets.
+    pub history: Box<dyn History>,
     /// The alerts, the silences and the receivers.
     pub alerting: Alerting,
     /// What the pages for people tell beside all that.

@@ -19,7 +19,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, alerts, api, events, page, reload};
+use super::{Check, State, alerts, api, events, page, problem, reload, samples};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
 
 /// Nothing is loaded, run, framed or sent from here.
@@ -36,9 +36,11 @@ pub(super) fn router(state: Arc<State>) -> Result<Router, String> {
         .merge(api::routes())
         .merge(events::routes())
         .merge(alerts::routes())
+        .merge(samples::routes())
         .merge(reload::routes())
         .merge(page::routes()?)
-        .fallback(async || say(StatusCode::NOT_FOUND, "there is no such page; see /\n"))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
         .layer(map_response(async |mut answer: Response| {
             guard(answer.headers_mut());

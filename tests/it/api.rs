@@ -164,6 +164,17 @@ fn parsed(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
+/// The type of the problem that was answered, its detail, and what is known instead.
+fn problem(answer: &Answer) -> (String, String, Value) {
+    let of = answer.header("content-type");
+    assert_eq!(of, Some("application/problem+json"));
+    let mut said: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(said["status"], answer.status);
+    assert!(said["title"].is_string(), "{said}");
+    let text = |name: &str| said[name].as_str().expect(name).to_owned();
+    (text("type"), text("detail"), said["known"].take())
+}
+
 #[tokio::test]
 async fn groups_one_group_and_one_standby_are_told_as_json() {
     let served = served();
@@ -207,13 +218,14 @@ async fn what_is_not_there_is_answered_with_what_is() {
     ] {
         let answer = served.get(&format!("/api/v1/groups/{name}"), "").await;
         assert_eq!(answer.status, 404, "{name}");
-        let error = json!({ "error": "there is no such group", "known": names });
-        assert_eq!(parsed(&answer), error);
+        let (kind, detail, known) = problem(&answer);
+        assert_eq!((&*kind, &known), ("/problems/no-such-group", &names));
+        assert_eq!(detail, "there is no such group");
 
         let path = format!("/api/v1/groups/checkout/standbys/{name}");
         let answer = served.get(&path, "").await;
         assert_eq!(answer.status, 404, "{name}");
-        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(problem(&answer).0, "/problems/no-such-standby");
 
         let answer = served.get(&format!("/ready/{name}/us-east"), "").await;
         assert_eq!(answer.status, 404, "{name}");
@@ -227,8 +239,9 @@ async fn what_is_not_there_is_answered_with_what_is() {
     let answer = served
         .get("/api/v1/groups/checkout/standbys/eu-west", "")
         .await;
-    let error = json!({ "error": "the group has no such standby", "known": ["us-east"] });
-    assert_eq!((answer.status, parsed(&answer)), (404, error));
+    let (kind, _, known) = problem(&answer);
+    let expected = ("/problems/no-such-standby", json!(["us-east"]));
+    assert_eq!((&*kind, known), expected);
     let answer = served.get("/ready/checkout/eu-west", "").await;
     let known = "the group has no such standby; there are: us-east\n";
     assert_eq!((answer.status, &*answer.text()), (404, known));
@@ -236,10 +249,16 @@ async fn what_is_not_there_is_answered_with_what_is() {
         "/api",
         "/api/v1",
         "/api/v1/groups/",
+        "/api/v2/<script>",
         "/ready",
         "/ready/checkout",
     ] {
-        assert_eq!(served.get(path, "").await.status, 404, "{path}");
+        let answer = served.get(path, "").await;
+        assert_eq!(answer.status, 404, "{path}");
+        if path.starts_with("/api") {
+            assert_eq!(problem(&answer).0, "/problems/no-such-route");
+        }
+        assert!(!answer.text().contains("script"));
     }
     served.stop().await;
 }
@@ -295,6 +314,9 @@ async fn readiness_can_be_read_and_not_changed() {
             let refused = ask(&mut served.connect().await, &request).await;
             assert_eq!(refused.status, 405, "{method} {path}");
             assert_eq!(refused.header("allow"), Some("get,head"));
+            if path.starts_with("/api/") {
+                assert_eq!(problem(&refused).0, "/problems/method-not-allowed");
+            }
         }
     }
     served.stop().await;
@@ -341,6 +363,8 @@ async fn a_judgement_that_fails_is_no_ready_and_no_end_of_the_server() {
     for path in ["/api/v1/groups", "/api/v1/groups/checkout", "/ready/a/b"] {
         let answer = served.get(path, "").await;
         assert_eq!(answer.status, 500, "{path}");
+        let is_text = answer.header("content-type") == Some("text/plain; charset=utf-8");
+        assert_eq!(is_text, path.starts_with("/ready"), "{path}");
         assert!(answer.text().contains("the groups could not be judged: "));
     }
     let landing = served.get("/", "").await;

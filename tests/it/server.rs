@@ -8,9 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Exposition, Format, Own, Store};
-use hotspare::model::{Beat, Drill, DrillOrder, DrillRefusal, Failover, TargetGroup};
+use hotspare::model::{
+    Beat, Drill, DrillOrder, DrillRefusal, Failover, LastRun, MatrixReport, SamplesReport, Span,
+    TargetGroup,
+};
 use hotspare::rule::{Alerts, Silences};
-use hotspare::server::{self, Alerting, Events, Judge, Limits, Readiness, State, Web};
+use hotspare::server::{
+    self, Alerting, Events, History, Judge, Limits, NoSuch, Readiness, State, Web,
+};
 use hotspare::store as state;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -48,6 +53,28 @@ impl Events for Uneventful {
 
     fn order(&self, _: &DrillOrder) -> Result<Drill, DrillRefusal> {
         Err(DrillRefusal::NoGroup)
+    }
+}
+
+/// Nothing was ever measured.
+struct Unseen;
+
+impl History for Unseen {
+    fn last(&self, _: &str, _: &str) -> Option<LastRun> {
+        None
+    }
+
+    fn samples(&self, _: &str, _: &str, _: Span) -> Result<SamplesReport, NoSuch> {
+        Err(NoSuch::Probe(Vec::new()))
+    }
+
+    fn matrix(&self) -> Arc<MatrixReport> {
+        Arc::new(MatrixReport {
+            source_region: "eu-west".into(),
+            timestamp_seconds: 0.0,
+            line_step_seconds: 60,
+            probes: Vec::new(),
+        })
     }
 }
 
@@ -141,6 +168,7 @@ impl Served {
                 faults: Box::new(Vec::new),
                 objectives: Box::new(Vec::new),
             },
+            history: Box::new(Unseen),
             alerting: Alerting {
                 alerts: Alerts::kept_in(&state::Store::in_memory()),
                 silences: Silences::kept_in(&state::Store::in_memory()),
