@@ -25,6 +25,7 @@ mod state;
 mod status;
 mod supervise;
 mod systemd;
+mod vantages;
 mod watch;
 mod web;
 
@@ -235,6 +236,7 @@ impl Daemon {
             ready: ready(judged.progress, discovered),
             events: Box::new(Events(Arc::clone(&judged.board))),
             overview: overview(&health, &judged.board),
+            vantages: Arc::default(),
             history: Box::new(history::Nothing),
             readiness: readiness(judged.board),
             alerting: judged.shown,

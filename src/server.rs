@@ -22,6 +22,7 @@ mod readiness;
 mod reload;
 mod samples;
 mod tls;
+mod vantages;
 mod web;
 
 use std::convert::Infallible;
@@ -56,6 +57,7 @@ pub use self::page::Overview;
 pub use self::readiness::{Judge, Readiness};
 pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
 pub use self::samples::{History, NoSuch};
+pub use self::vantages::{Said, Vantage, Vantages};
 pub use self::web::Web;
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -87,6 +89,8 @@ pub struct State {
     pub alerting: Alerting,
     /// What the pages for people tell beside all that.
     pub overview: Overview,
+    /// What the daemons of other regions say.
+    pub vantages: Arc<Vantages>,
     /// What the web configuration file asks for, now.
     pub web: watch::Receiver<Arc<Web>>,
     /// Where the order goes to read the configuration again: `/-/reload`.

@@ -4,14 +4,17 @@
 mod assets;
 mod draw;
 mod live;
+mod matrix;
 mod status;
+mod target;
 mod words;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::extract::{Extension, FromRequestParts, State as Shown};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, FromRequestParts, Path, State as Shown};
 use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse as _, Response};
@@ -25,6 +28,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use self::status::Status;
+use self::target::Target;
 use super::State;
 use crate::metrics::Exposition;
 use crate::model::Objectives;
@@ -103,6 +107,7 @@ pub(super) fn routes() -> Result<Router<Arc<State>>, String> {
     let page = Arc::new(Page::new().map_err(|error| format!("a template: {error:#}"))?);
     Ok(Router::new()
         .route("/", get(status))
+        .route("/targets/{probe}/{target}", get(target))
         .route("/api/v1/live", get(live::live))
         .layer(Extension(page))
         .merge(assets::routes()))
@@ -117,12 +122,46 @@ async fn status(
     if asked.fragment {
         return html(Html(made.body.clone()).into_response());
     }
-    let around = Around {
-        page: "status",
-        root: "./",
-        live: true,
-    };
-    page.whole(&state, &made, &around)
+    page.whole(&state, &made, &STATUS)
+}
+
+async fn target(
+    Shown(state): Shown<Arc<State>>,
+    Extension(page): Extension<Arc<Page>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    asked: Asked,
+) -> Response {
+    // A name that is no text is nobody's.
+    let (probe, target) = path.map(|Path(names)| names).unwrap_or_default();
+    let work = tokio::task::spawn_blocking(move || {
+        let now = now();
+        let around = Around {
+            page: "targets",
+            root: "../../",
+            live: true,
+        };
+        let (status, made) = match Target::of(&state, &probe, &target, now) {
+            Ok(view) => {
+                let made = page.make(&asked, "target.html", &view.title(), &view, now, &around);
+                (http::StatusCode::OK, made)
+            }
+            Err(_) => {
+                let view = context! {};
+                let made = page.make(&asked, "missing.html", "no such target", &view, now, &around);
+                (http::StatusCode::NOT_FOUND, made)
+            }
+        };
+        let answer = if asked.fragment {
+            html(Html(made.body).into_response())
+        } else {
+            page.whole(&state, &made, &around)
+        };
+        (status, answer).into_response()
+    });
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a page could not be made");
+        http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
 }
 
 /// What is around a page's own part.
@@ -133,12 +172,20 @@ struct Around {
     live: bool,
 }
 
+const STATUS: Around = Around {
+    page: "status",
+    root: "./",
+    live: true,
+};
+
 impl Page {
     fn new() -> Result<Self, minijinja::Error> {
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.add_template("shell.html", include_str!("page/shell.html"))?;
         templates.add_template("status.html", include_str!("page/status.html"))?;
+        templates.add_template("target.html", include_str!("page/target.html"))?;
+        templates.add_template("missing.html", include_str!("page/missing.html"))?;
         words::add_to(&mut templates);
         let version = |text: &str| format!("{:016x}", assets::hash(text.as_bytes()));
         Ok(Self {
@@ -166,8 +213,8 @@ impl Page {
         let work = tokio::task::spawn_blocking(move || {
             let reports = judged.as_ref().map(|judged| &*judged.groups);
             let now = now();
-            let status = Status::of(&state, reports.map_err(ToString::to_string), now);
-            let made = Arc::new(this.make(&asked, "status.html", &status.title, &status, now));
+            let status = Status::of(&state, &asked, reports.map_err(ToString::to_string), now);
+            let made = Arc::new(this.make(&asked, "status.html", &status.title, &status, now, &STATUS));
             kept.retain(|kept| kept.asked != asked);
             kept.truncate(KEPT - 1);
             kept.insert(0, Arc::clone(&made));
@@ -186,11 +233,12 @@ impl Page {
         title: &str,
         view: &impl Serialize,
         now: f64,
+        around: &Around,
     ) -> Made {
         let version = serde_json::to_vec(view).map_or(0, |json| assets::hash(&json));
         let rendered = self.templates.get_template(template).and_then(|template| {
             let view = Value::from(minijinja::value::Serde(view));
-            template.render(context! { now, root => "./", ..view })
+            template.render(context! { now, root => around.root, ..view })
         });
         match rendered {
             Ok(body) => Made {

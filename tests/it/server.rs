@@ -164,6 +164,7 @@ impl Served {
             reload: mpsc::channel(1).0,
             readiness: readiness.into(),
             events: Box::new(Uneventful),
+            vantages: Arc::default(),
             overview: server::Overview {
                 faults: Box::new(Vec::new),
                 objectives: Box::new(Vec::new),

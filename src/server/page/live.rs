@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, State as Shown};
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -16,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::State;
 use super::super::patience::Patience;
+use super::super::problem::{Kind, Problem};
 use super::{Asked, Page, now};
 use crate::metrics::Own;
 
@@ -53,9 +53,8 @@ pub(super) async fn live(
     asked: Asked,
 ) -> Response {
     let Some(place) = Place::take(&page.places, &state.own) else {
-        let head = [(RETRY_AFTER, "30")];
-        let why = "too many look at the pages already\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, head, why).into_response();
+        let why = "too many pages are told of changes already: ask again in half a minute";
+        return Problem::new(Kind::TooManyRequests, why).into_response();
     };
     patience.longer(LIFE);
     let viewer = Viewer {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::super::State;
+use super::Asked;
 use super::draw::{Interval, Meter};
+use super::matrix::{Matrix, SideBySide};
 use super::words;
 use crate::model::ranking::{Difference, Row};
 use crate::model::{
@@ -35,6 +37,8 @@ pub(super) struct Status {
     groups: Vec<Group>,
     more_groups: usize,
     alerts: Alerts,
+    matrix: Matrix,
+    vantages: Option<SideBySide>,
     failovers: Vec<PastFailover>,
     drills: Vec<PastDrill>,
     faults: Vec<String>,
@@ -214,7 +218,13 @@ struct PastDrill {
 
 impl Status {
     /// The page at `now`, in seconds since 1970, with the groups as they were judged.
-    pub(super) fn of(state: &State, judged: Result<&[GroupReport], String>, now: f64) -> Self {
+    pub(super) fn of(
+        state: &State,
+        asked: &Asked,
+        judged: Result<&[GroupReport], String>,
+        now: f64,
+    ) -> Self {
+        let others = state.vantages.look();
         let faults = (state.overview.faults)();
         let (reports, unjudged) = match judged {
             Ok(reports) => (reports, None),
@@ -238,6 +248,8 @@ impl Status {
             more_groups: reports.len() - shown.len(),
             answer,
             alerts,
+            matrix: Matrix::of(state, asked.probe.as_deref(), &others),
+            vantages: SideBySide::of(&state.region, reports, &others),
             failovers: failovers(state.events.failovers()),
             drills: drills(state.events.drills(), now),
             faults,
@@ -267,7 +279,7 @@ fn is_ready(standby: &StandbyReport) -> bool {
     standby.state == ReadyState::Ready
 }
 
-const fn class(state: ReadyState) -> &'static str {
+pub(super) const fn class(state: ReadyState) -> &'static str {
     match state {
         ReadyState::Ready => "ready",
         ReadyState::NotReady => "not-ready",
