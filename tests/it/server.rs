@@ -14,8 +14,8 @@ use hotspare::model::{
 };
 use hotspare::rule::{Alerts, Silences};
 use hotspare::server::{
-    self, Alerting, Configured, Events, History, Judge, Limits, Readiness, RegionReport,
-    Standing, State, Web,
+    self, Alerting, Configured, Events, History, Judge, Limits, Readiness, RegionReport, Standing,
+    State, Web,
 };
 use hotspare::store as state;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -192,6 +192,11 @@ impl Served {
             reload: mpsc::channel(1).0,
             readiness: readiness.into(),
             events: Box::new(Uneventful),
+            vantages: Arc::default(),
+            overview: server::Overview {
+                faults: Box::new(Vec::new),
+                objectives: Box::new(Vec::new),
+            },
             history: Box::new(Unseen),
             alerting: Alerting {
                 alerts: Alerts::kept_in(&state::Store::in_memory()),
@@ -363,10 +368,10 @@ async fn each_path_answers_what_it_is_for() {
     );
     let page = landing.text();
     assert!(
-        page.contains("&#60;eu-west&#62;") && !page.contains("<eu-west>"),
+        page.contains("&lt;eu-west&gt;") && !page.contains("<eu-west>"),
         "{page}"
     );
-    assert!(page.contains("1.2.3") && page.contains("targets: 1.") && page.contains("/metrics"));
+    assert!(page.contains("1.2.3") && page.contains("1 targets") && page.contains("metrics"));
 
     let healthy = served.get("/-/healthy", "").await;
     assert_eq!(
