@@ -11,7 +11,8 @@ use super::load::Element;
 use super::place::Path;
 use super::problem::Problem;
 use super::{
-    Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Target, TargetSource,
+    Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Region, Target,
+    TargetSource,
 };
 use crate::discover::{At, Refusal, RefusalReason, Source, SourceId};
 use crate::files::{Files, Named};
@@ -88,8 +89,8 @@ impl Shared {
 pub struct Plan {
     /// The region of this daemon.
     pub region: Arc<str>,
-    /// How many regions there are.
-    pub regions: usize,
+    /// Every region, in the order of the file.
+    pub regions: Vec<Region>,
     /// Where the daemons of those are whose URL is known.
     pub daemons: Vec<TargetGroup>,
     /// What it may use.
@@ -286,7 +287,7 @@ pub(super) fn build(config: &Config, shared: &Shared, before: Option<&Plan>) -> 
         problems: Problems::default(),
         plan: Plan {
             region: Arc::clone(&config.region),
-            regions: config.regions.len(),
+            regions: config.regions.clone(),
             daemons: target_groups(&config.regions),
             limits: config.limits,
             state_dir: config.state_dir.clone(),

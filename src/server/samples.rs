@@ -8,12 +8,11 @@ use axum::extract::{RawQuery, State as Shown};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Serialize;
 use url::form_urlencoded;
 
 use super::State;
 use super::api::json;
-use super::orders::refused;
+use super::problem::{Kind, Problem};
 use crate::model::{LastRun, MatrixReport, NoSuch, SamplesReport, Span};
 
 /// The past of the targets. Reading it stops nobody who measures.
@@ -90,13 +89,13 @@ async fn samples(Shown(state): Shown<Arc<State>>, RawQuery(query): RawQuery) -> 
     let query = query.unwrap_or_default();
     let asked = match parameters(&query).and_then(read) {
         Ok(asked) => asked,
-        Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
+        Err(why) => return Problem::new(Kind::BadQuery, why).into_response(),
     };
     let tell = move || {
         let (probe, target) = (&*asked.probe, &*asked.target);
         match state.history.samples(probe, target, asked.span) {
             Ok(report) => json(StatusCode::OK, serde_json::to_vec(&report)),
-            Err(miss) => missed(&miss),
+            Err(miss) => missed(miss).into_response(),
         }
     };
     beside(tell).await
@@ -111,22 +110,17 @@ async fn beside(work: impl FnOnce() -> Response + Send + 'static) -> Response {
     let work = tokio::task::spawn_blocking(work);
     work.await.unwrap_or_else(|error| {
         tracing::error!(%error, "the past could not be told");
-        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        Problem::new(Kind::Internal, "the past could not be told").into_response()
     })
 }
 
-fn missed(miss: &NoSuch) -> Response {
-    #[derive(Serialize)]
-    struct Error<'a> {
-        error: &'static str,
-        known: &'a [Arc<str>],
+fn missed(miss: NoSuch) -> Problem {
+    match miss {
+        NoSuch::Probe(known) => {
+            Problem::new(Kind::NoSuchProbe, "there is no such probe").known(known)
+        }
+        NoSuch::Target(known) => {
+            Problem::new(Kind::NoSuchTarget, "the probe has no such target").known(known)
+        }
     }
-    let (error, known) = match miss {
-        NoSuch::Probe(known) => ("there is no such probe", known),
-        NoSuch::Target(known) => ("the probe has no such target", known),
-    };
-    json(
-        StatusCode::NOT_FOUND,
-        serde_json::to_vec(&Error { error, known }),
-    )
 }
