@@ -4,8 +4,9 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use hotspare::store::Segments;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -104,18 +105,21 @@ fn the_past_is_told_and_outlives_a_crash_and_a_reload() {
         |told| list(told, "steps").len() >= 3,
     );
     let over = &list(&over, "steps")[1];
-    daemon.wait_until("a step is saved", |series| {
-        series.one("hotspare_history_disk_bytes", &[]) > 0.0 && !files(state.path()).is_empty()
-    });
+    let saved = || {
+        let mut steps = 0;
+        let files = Segments::new(state.path(), "history-steps");
+        files.read(|identity, _| steps += usize::from(identity.ends_with("here")));
+        steps
+    };
+    wait_for(saved, |steps| *steps >= 2);
     let is_saved = |daemon: &Daemon| has(list(&samples(daemon, "here"), "steps"), over);
-    std::thread::sleep(Duration::from_secs(3));
     daemon.process().signal(Signal::KILL);
     daemon.process().wait();
     let daemon = Daemon::start(&config);
     assert!(is_saved(&daemon), "{over}\n{}", samples(&daemon, "here"));
     let bad = samples(&daemon, "there");
     assert!(!list(&bad, "failures").is_empty());
-    assert!(number(&list(&bad, "steps")[0], "failures") > 10.0, "{bad}");
+    assert!(number(&list(&bad, "steps")[0], "failures") > 0.0, "{bad}");
     let series = daemon.series();
     assert!(series.one("hotspare_history_bytes", &[]) > 100.0);
     assert_eq!(series.one("hotspare_history_step_seconds", &[]), 10.0);
