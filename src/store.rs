@@ -11,6 +11,8 @@
 //! A disk that fails costs durability and nothing else: the state goes on in memory, and the whole
 //! of it is written once that works again. A journal that is damaged never keeps the daemon from
 //! starting: what can be read is kept, and so is the file.
+//!
+//! What is much and only history has files of its own ([`Segments`]).
 
 mod disk;
 mod format;

@@ -453,6 +453,13 @@ fn no_secret_is_anywhere_but_where_it_belongs() {
     for (path, head) in PAGES {
         search.through(path, get(address, path, head));
     }
+    // What a peer said is told in full.
+    for (name, _, _) in PROBES {
+        let path = format!("/api/v1/samples?probe={name}&target=here");
+        let answer = || get(address, &path, "");
+        let told = |answer: &String| answer.contains("\"failures\":[{");
+        search.through(&path, wait_for(answer, told));
+    }
     let id = daemon.process().id();
     let own = fs::read(format!("/proc/{id}/cmdline")).expect("alive");
     search.through("cmdline", own);
@@ -471,7 +478,7 @@ fn no_secret_is_anywhere_but_where_it_belongs() {
     assert!(log.contains("level=trace"), "nothing at trace level");
     search.through("log", log);
     search.through_folder(state.path());
-    search.ends(16);
+    search.ends(16 + PROBES.len());
 }
 
 #[test]
