@@ -31,6 +31,9 @@ use crate::model::{HistoryTerms, LastRun, MatrixReport, Sample, Target, TargetKe
 /// How old what is made of all targets may be when it is told again.
 const MAX_AGE: Duration = Duration::from_secs(5);
 
+/// A step is over so many seconds after its end: until then, a run of it may still be on its way.
+const LATE: u64 = 2;
+
 /// The past of all targets.
 #[derive(Debug)]
 pub struct History {
@@ -209,11 +212,12 @@ impl History {
     /// What has to be saved of what is over by now (steps, and failures), or of all.
     pub fn unsaved(&self, now: SystemTime, all: bool) -> (Vec<Saved>, Vec<Saved>) {
         let now = run::millis(now) / 1_000;
+        let over = now.saturating_sub(LATE);
         let (mut steps, mut failures) = (Vec::new(), Vec::new());
         for entry in &self.index().entries {
             let unsaved = {
                 let mut track = entry.track();
-                track.close(now, all, &entry.frame);
+                track.close(over, all, &entry.frame);
                 track.unsaved()
             };
             let saved = |bytes| Saved {

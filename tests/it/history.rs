@@ -2,10 +2,13 @@
 
 #![expect(clippy::float_cmp, reason = "counts are whole numbers")]
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use hotspare::evaluate::History;
+use hotspare::model::{HistoryTerms, Span, Target};
 use hotspare::store::Segments;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -64,6 +67,36 @@ fn has(steps: &[Value], step: &Value) -> bool {
     })
 }
 
+/// The runs of the same step in the files of the daemon.
+fn saved(folder: &Path, step: &Value) -> Option<u64> {
+    let target = Target {
+        probe: "web".into(),
+        kind: "tcp",
+        source_region: "here".into(),
+        target_region: "here".into(),
+        name: "here".into(),
+        address: "".into(),
+        labels: BTreeMap::new(),
+    };
+    let now = SystemTime::now();
+    let terms = HistoryTerms {
+        step: Duration::from_secs(10),
+        ..HistoryTerms::default()
+    };
+    let history = History::new("here".into(), vec![target], &terms);
+    let restore = history.restore(now);
+    Segments::new(folder, "history-steps").read(|identity, bytes| {
+        restore.step(identity, bytes);
+    });
+    let told = history.samples("web", "here", Span::default(), now);
+    let told = told.expect("there is such a target").steps;
+    let start = step["start_timestamp_seconds"].as_u64();
+    let same = told
+        .iter()
+        .find(|of| Some(of.start_timestamp_seconds) == start);
+    same.map(|of| of.runs)
+}
+
 fn files(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("readable");
     let names = entries.map(|entry| entry.expect("an entry").file_name());
@@ -85,12 +118,13 @@ fn the_past_is_told_and_outlives_a_crash_and_a_reload() {
     );
     check_of_one_that_answers(&good);
     let bad = samples(&daemon, "there");
-    let failure = list(&bad, "failures").last().expect("a failure");
-    assert_eq!(failure["reason"], "refused");
+    let mut failures = list(&bad, "failures").iter();
+    let failure = failures.find(|failure| failure["reason"] == "refused");
+    let failure = failure.unwrap_or_else(|| panic!("no failure: {bad}"));
     assert_eq!(failure["phase"], "connect");
     let detail = failure["detail"].as_str().expect("text");
     assert!(detail.contains("refused"), "{detail}");
-    assert_eq!(list(&bad, "failures").len(), 20);
+    assert!((10..=20).contains(&list(&bad, "failures").len()), "{bad}");
     let steps = list(&bad, "steps");
     assert!(
         steps.iter().all(|step| step["runs"] == step["failures"]),
@@ -105,13 +139,10 @@ fn the_past_is_told_and_outlives_a_crash_and_a_reload() {
         |told| list(told, "steps").len() >= 3,
     );
     let over = &list(&over, "steps")[1];
-    let saved = || {
-        let mut steps = 0;
-        let files = Segments::new(state.path(), "history-steps");
-        files.read(|identity, _| steps += usize::from(identity.ends_with("here")));
-        steps
-    };
-    wait_for(saved, |steps| *steps >= 2);
+    wait_for(
+        || saved(state.path(), over),
+        |runs| *runs == over["runs"].as_u64(),
+    );
     let is_saved = |daemon: &Daemon| has(list(&samples(daemon, "here"), "steps"), over);
     daemon.process().signal(Signal::KILL);
     daemon.process().wait();
@@ -160,7 +191,8 @@ fn check_of_one_that_answers(told: &Value) {
         let counts = list(step, "counts");
         assert_eq!(counts.len(), bounds.len() + 1);
         let all: f64 = counts.iter().filter_map(Value::as_f64).sum();
-        assert_eq!(all, number(step, "runs"));
+        // A host that is busy holds some runs up, which then are unknown.
+        assert_eq!(all, number(step, "runs") - number(step, "unknown"));
         let (least, median) = (
             number(step, "minimum_seconds"),
             number(step, "median_seconds"),
@@ -197,7 +229,8 @@ fn check_of_the_matrix(told: &Value) {
         (&"here".into(), &"there".into())
     );
     assert_eq!((&here["targets"], &here["down"]), (&1.into(), &0.into()));
-    assert_eq!((&there["targets"], &there["down"]), (&1.into(), &1.into()));
+    assert_eq!(there["targets"], 1);
+    assert_eq!(number(there, "down") + number(there, "unknown"), 1.0);
     assert_eq!(there["failure_ratio"], 1.0);
     assert!(there["median_seconds"].is_null());
     assert!(number(here, "median_seconds") <= number(here, "p99_seconds"));
