@@ -13,11 +13,13 @@ mod generation;
 mod groups;
 mod health;
 mod heartbeat;
+mod history;
 mod judging;
 mod lanes;
 mod own;
 mod reload;
 mod sets;
+mod shown;
 mod signals;
 mod sockets;
 mod state;
@@ -53,6 +55,7 @@ use confine::Confined;
 use descriptors::Budget;
 use events::Events;
 use health::Health;
+use history::Past;
 use own::Sources;
 use reload::{Followers, Reload};
 use signals::Signals;
@@ -223,6 +226,8 @@ impl Daemon {
         let (health, heartbeats) = base.watch(beats, &judged)?;
         let (reload, orders) = mpsc::channel(1);
         let daemons = Sender::new(Arc::new(base.plan.daemons.clone()));
+        let configured = Sender::new(shown::configured(&base.plan));
+        let progress = Arc::clone(&judged.progress);
         let answers = server::State {
             web: base.web(options.web)?,
             exposition: exposition(Arc::clone(&judged.series), &base.own, judged.sources),
@@ -230,9 +235,12 @@ impl Daemon {
             version: crate::VERSION.to_owned(),
             region: base.plan.region.to_string(),
             daemons: daemons.subscribe(),
+            configured: configured.subscribe(),
+            standing: shown::standing(Arc::clone(&health), progress, base.store.clone()),
             healthy: healthy(Arc::clone(&health)),
             ready: ready(judged.progress, discovered),
             events: Box::new(Events(Arc::clone(&judged.board))),
+            history: Box::new(Past(judged.history)),
             readiness: readiness(judged.board),
             alerting: judged.shown,
             reload,
@@ -251,6 +259,7 @@ impl Daemon {
             lanes,
             discovering: base.discover(options.discovery)?,
             daemons,
+            configured,
         };
         let stopped = stopped(base.stop.lanes.subscribe());
         let reload = Reload {
@@ -297,7 +306,7 @@ fn show(plan: &Plan, before: &[PlannedSource], own: &Own) {
     own.targets
         .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
     own.configured_regions
-        .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
+        .set(i64::try_from(plan.regions.len()).unwrap_or(i64::MAX));
     discovery::tell_refused(&plan.discovered, before, own);
     alerts::show_thresholds(plan, own);
 }

@@ -9,6 +9,7 @@ mod ask;
 mod check;
 mod completions;
 mod daemons;
+mod demo;
 mod drill;
 mod events;
 mod gate;
@@ -78,6 +79,9 @@ struct Arguments {
 enum Command {
     /// Run the daemon.
     Run(RunArguments),
+    /// Show it: three regions on this host with a daemon each, and a script of incidents that ends in a
+    /// failover.
+    Demo(demo::Arguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
     Check(check::Arguments),
     /// Write a configuration to begin with, after a few questions or from flags.
@@ -208,6 +212,7 @@ pub fn main() -> ExitCode {
     let ink = Ink::of(arguments.color);
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
         Command::Check(arguments) => check::check(&arguments, ink),
         Command::Init(arguments) => init::init(&arguments),
         Command::Status(arguments) => status::status(&arguments, ink),

@@ -8,6 +8,7 @@ mod access;
 mod admission;
 mod alerts;
 mod api;
+mod configured;
 mod events;
 mod last_word;
 mod listen;
@@ -15,9 +16,13 @@ mod orders;
 mod pages;
 mod passwords;
 mod patience;
+mod problem;
+mod rank;
 mod rate;
 mod readiness;
 mod reload;
+mod samples;
+mod status;
 mod tls;
 mod web;
 
@@ -46,11 +51,14 @@ use crate::metrics::{Exposition, HandshakeFailure, Own, Refused, Rejection};
 use crate::model::{Beat, TargetGroup};
 
 pub use self::alerts::{Alerting, Receivers};
+pub use self::configured::{Configured, RegionReport};
 pub use self::events::Events;
 pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
 pub use self::readiness::{Judge, Readiness};
 pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
+pub use self::samples::History;
+pub use self::status::{Stand, Standing};
 pub use self::web::Web;
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -70,12 +78,18 @@ pub struct State {
     pub healthy: Check,
     /// Whether every target has been probed once: `/-/ready`.
     pub ready: Check,
+    /// How the daemon stands otherwise.
+    pub standing: Stand,
+    /// What the configuration in force has.
+    pub configured: watch::Receiver<Arc<Configured>>,
     /// Where the daemons of all regions are: `/sd`.
     pub daemons: watch::Receiver<Arc<Vec<TargetGroup>>>,
     /// What is said of the groups.
     pub readiness: Arc<Readiness>,
     /// What happened to them, and the drills.
     pub events: Box<dyn Events>,
+    /// The past of the targets.
+    pub history: Box<dyn History>,
     /// The alerts, the silences and the receivers.
     pub alerting: Alerting,
     /// What the web configuration file asks for, now.

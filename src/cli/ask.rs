@@ -342,19 +342,19 @@ fn ordered(url: &Url, order: Vec<u8>) -> Prepared {
 /// What a daemon says that does not answer the question.
 fn refusal(status: StatusCode, body: &[u8]) -> String {
     #[derive(Deserialize)]
-    struct Error {
-        error: String,
+    struct Problem {
+        detail: String,
         #[serde(default)]
         known: Vec<String>,
     }
+    if status == StatusCode::UNAUTHORIZED {
+        return "it asks who is there: name a user in the URL (https://USER@HOST) and the password's file by \
+                --password-file; if it has both, one of them is wrong"
+            .to_owned();
+    }
     match serde_json::from_slice(body) {
-        Ok(Error { error, known }) if known.is_empty() => error,
-        Ok(Error { error, known }) => format!("{error}; there are: {}", known.join(", ")),
-        Err(_) if status == StatusCode::UNAUTHORIZED => {
-            "it asks who is there: name a user in the URL (https://USER@HOST) and the password's file by \
-             --password-file; if it has both, one of them is wrong"
-                .to_owned()
-        }
+        Ok(Problem { detail, known }) if known.is_empty() => detail,
+        Ok(Problem { detail, known }) => format!("{detail}; there are: {}", known.join(", ")),
         Err(_) => format!("the answer is {status}: is that a daemon's address?"),
     }
 }
@@ -437,7 +437,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_the_daemons_words_if_it_has_any() {
-        let words = br#"{"error":"there is no such group","known":["a","b"]}"#;
+        let words = br#"{"type":"/problems/no-such-group","title":"t","status":404,
+            "detail":"there is no such group","known":["a","b"]}"#;
         let told = refusal(StatusCode::NOT_FOUND, words);
         assert_eq!(told, "there is no such group; there are: a, b");
         let told = refusal(StatusCode::BAD_GATEWAY, b"<html>");

@@ -20,7 +20,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, alerts, api, events, reload};
+use super::{Check, State, alerts, api, events, problem, rank, reload, samples, status};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
 use crate::model::GroupReport;
 
@@ -39,8 +39,12 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(api::routes())
         .merge(events::routes())
         .merge(alerts::routes())
+        .merge(rank::routes())
+        .merge(samples::routes())
         .merge(reload::routes())
-        .fallback(async || say(StatusCode::NOT_FOUND, "there is no such page; see /\n"))
+        .merge(status::routes())
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
         .layer(map_response(async |mut answer: Response| {
             guard(answer.headers_mut());
