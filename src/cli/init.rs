@@ -31,11 +31,11 @@ pub(super) struct Arguments {
     #[arg(long = "target", value_name = "REGION=URL")]
     targets: Vec<At>,
 
-    /// Where `PostgreSQL` is in a region.
+    /// Where PostgreSQL is in a region.
     #[arg(long, value_name = "REGION=HOST:PORT")]
     postgres: Vec<At>,
 
-    /// Where `MySQL` or `MariaDB` is in a region.
+    /// Where MySQL or MariaDB is in a region.
     #[arg(long, value_name = "REGION=HOST:PORT")]
     mysql: Vec<At>,
 
