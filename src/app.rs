@@ -26,6 +26,7 @@ mod state;
 mod status;
 mod supervise;
 mod systemd;
+mod vantages;
 mod watch;
 mod web;
 
@@ -240,6 +241,8 @@ impl Daemon {
             healthy: healthy(Arc::clone(&health)),
             ready: ready(judged.progress, discovered),
             events: Box::new(Events(Arc::clone(&judged.board))),
+            overview: overview(&health, &judged.board),
+            vantages: Arc::default(),
             history: Box::new(Past(judged.history)),
             readiness: readiness(judged.board),
             alerting: judged.shown,
@@ -320,6 +323,26 @@ fn exposition(series: Arc<Store>, own: &Arc<Own>, sources: Sources) -> Arc<Expos
 
 fn healthy(health: Arc<Health>) -> server::Check {
     Box::new(move || health.stuck().map_or(Ok(()), Err))
+}
+
+/// What the pages tell beside what others ask for.
+fn overview(health: &Arc<Health>, board: &Arc<Board>) -> server::Overview {
+    let (health, board) = (Arc::clone(health), Arc::clone(board));
+    server::Overview {
+        faults: Box::new(move || {
+            health
+                .stuck()
+                .into_iter()
+                .chain(health.troubles())
+                .collect()
+        }),
+        objectives: Box::new(move || {
+            let planned = board.planned().into_iter();
+            planned
+                .map(|group| (group.name, group.objectives))
+                .collect()
+        }),
+    }
 }
 
 /// What is said of the groups, for the API.

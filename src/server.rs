@@ -13,6 +13,7 @@ mod events;
 mod last_word;
 mod listen;
 mod orders;
+mod page;
 mod pages;
 mod passwords;
 mod patience;
@@ -24,6 +25,7 @@ mod reload;
 mod samples;
 mod status;
 mod tls;
+mod vantages;
 mod web;
 
 use std::convert::Infallible;
@@ -55,10 +57,12 @@ pub use self::configured::{Configured, RegionReport};
 pub use self::events::Events;
 pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
+pub use self::page::Overview;
 pub use self::readiness::{Judge, Readiness};
 pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
 pub use self::samples::History;
 pub use self::status::{Stand, Standing};
+pub use self::vantages::{Said, Vantage, Vantages};
 pub use self::web::Web;
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -92,6 +96,10 @@ pub struct State {
     pub history: Box<dyn History>,
     /// The alerts, the silences and the receivers.
     pub alerting: Alerting,
+    /// What the pages for people tell beside all that.
+    pub overview: Overview,
+    /// What the daemons of other regions say.
+    pub vantages: Arc<Vantages>,
     /// What the web configuration file asks for, now.
     pub web: watch::Receiver<Arc<Web>>,
     /// Where the order goes to read the configuration again: `/-/reload`.
@@ -241,7 +249,7 @@ impl Server {
             hosts: Admission::new(Arc::clone(&state.own), state.limits).into(),
             socket: Admission::new(Arc::clone(&state.own), state.limits.of_the_socket()).into(),
             access: Access {
-                router: pages::router(Arc::clone(&state)),
+                router: pages::router(Arc::clone(&state))?,
                 own: Arc::clone(&state.own),
                 passwords: Arc::new(Passwords::new()?),
             },
@@ -344,11 +352,14 @@ impl Server {
             let io = TokioIo::new(Watched::new(stream, Arc::clone(&patience), web.clone()));
             let answer = {
                 let patience = Arc::clone(&patience);
+                let closing = page::Closing(closing.clone());
                 service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
                     patience.request();
                     let patience = Arc::clone(&patience);
                     // For what takes longer than an answer should.
                     request.extensions_mut().insert(Arc::clone(&patience));
+                    // For what goes on until the server ends.
+                    request.extensions_mut().insert(closing.clone());
                     let web = Arc::clone(&web.borrow());
                     let answer = access.clone().answer(web, peer, request);
                     async move { Ok::<_, Infallible>(patience::until_sent(answer.await, patience)) }

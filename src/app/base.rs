@@ -20,6 +20,7 @@ use super::own::Sources;
 use super::state::State;
 use super::supervise::Supervisor;
 use super::systemd::Systemd;
+use super::vantages::Asker;
 use super::watch::Watchers;
 use super::{Stop, WebConfig, forget_pages, stopped};
 use crate::config::{Plan, Shared};
@@ -162,7 +163,7 @@ impl Base {
         Discovering::start(discovery, &stop, &mut self.supervisor)
     }
 
-    /// Starts the server and what frees its pages, on a thread of their own: however many clients ask,
+    /// Starts the server, what frees its pages, and what asks other daemons for them, on a thread of their own: however many clients ask,
     /// shake hands or wait, the evaluation and the watchdog do not wait for them.
     pub(super) fn serve(
         &mut self,
@@ -171,10 +172,11 @@ impl Base {
     ) -> Result<(), String> {
         let stop = || stopped(self.stop.server.subscribe());
         let forget = forget_pages(Arc::clone(&answers.exposition), stop());
+        let ask = Asker::of(&self.plan.region, &self.shared, &answers).ask(stop());
         let stop = stop();
         self.supervisor.thread("server", || async {
             let serve = server::serve(listeners, Arc::new(answers), stop);
-            tokio::try_join!(serve, forget).map(|_| ())
+            tokio::try_join!(serve, forget, ask).map(|_| ())
         })
     }
 }

@@ -192,6 +192,11 @@ impl Served {
             reload: mpsc::channel(1).0,
             readiness: readiness.into(),
             events: Box::new(Uneventful),
+            vantages: Arc::default(),
+            overview: server::Overview {
+                faults: Box::new(Vec::new),
+                objectives: Box::new(Vec::new),
+            },
             history: Box::new(Unseen),
             alerting: Alerting {
                 alerts: Alerts::kept_in(&state::Store::in_memory()),
@@ -363,10 +368,10 @@ async fn each_path_answers_what_it_is_for() {
     );
     let page = landing.text();
     assert!(
-        page.contains("&#60;eu-west&#62;") && !page.contains("<eu-west>"),
+        page.contains("&lt;eu-west&gt;") && !page.contains("<eu-west>"),
         "{page}"
     );
-    assert!(page.contains("1.2.3") && page.contains("targets: 1.") && page.contains("/metrics"));
+    assert!(page.contains("1.2.3") && page.contains("1 targets") && page.contains("metrics"));
 
     let healthy = served.get("/-/healthy", "").await;
     assert_eq!(
