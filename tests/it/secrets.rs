@@ -511,8 +511,18 @@ fn no_command_prints_a_secret() {
     let file = folder.path().join("hotspare.yaml");
     fs::write(&file, world.config(state.path())).expect("written");
     let mut search = Search::of(&world);
+    for (probe, ..) in PROBES {
+        for format in ["--format=text", "--format=json", "--count=2"] {
+            let mut command = with_variables();
+            command.args(["probe", probe, format, "--interval=0", "--config.file"]);
+            let output = command.arg(&file).output().expect("run");
+            assert!(!output.stdout.is_empty(), "{probe}: {output:?}");
+            search.through(probe, [output.stdout, output.stderr].concat());
+        }
+    }
     for arguments in [
         &["check"][..],
+        &["check", "--json"],
         &["rank", "basic"],
         &["notify", "test", "--receiver=hook"],
         &["notify", "test", "--receiver=slack"],
@@ -532,7 +542,7 @@ fn no_command_prints_a_secret() {
             [output.stdout, output.stderr].concat(),
         );
     }
-    search.ends(7);
+    search.ends(41);
 }
 
 #[test]
