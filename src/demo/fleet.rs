@@ -100,7 +100,7 @@ impl Fleet {
         let standbys = standbys.join(", ");
         let ping = if self.ping { "net, " } else { "" };
         let mut text = format!(
-            "\ngroups:\n  - name: {GROUP}\n    primary: {}\n    standbys: [{standbys}]\n",
+            "\ngroups:\n  - name: {GROUP}\n    primary: {}\n    standbys: [{standbys}]\n    preference: [{standbys}]\n",
             self.primary
         );
         if ways.shop.is_some() {
