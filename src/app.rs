@@ -13,17 +13,20 @@ mod generation;
 mod groups;
 mod health;
 mod heartbeat;
+mod history;
 mod judging;
 mod lanes;
 mod own;
 mod reload;
 mod sets;
+mod shown;
 mod signals;
 mod sockets;
 mod state;
 mod status;
 mod supervise;
 mod systemd;
+mod vantages;
 mod watch;
 mod web;
 
@@ -53,6 +56,7 @@ use confine::Confined;
 use descriptors::Budget;
 use events::Events;
 use health::Health;
+use history::Past;
 use own::Sources;
 use reload::{Followers, Reload};
 use signals::Signals;
@@ -223,6 +227,8 @@ impl Daemon {
         let (health, heartbeats) = base.watch(beats, &judged)?;
         let (reload, orders) = mpsc::channel(1);
         let daemons = Sender::new(Arc::new(base.plan.daemons.clone()));
+        let configured = Sender::new(shown::configured(&base.plan));
+        let progress = Arc::clone(&judged.progress);
         let answers = server::State {
             web: base.web(options.web)?,
             exposition: exposition(Arc::clone(&judged.series), &base.own, judged.sources),
@@ -230,9 +236,14 @@ impl Daemon {
             version: crate::VERSION.to_owned(),
             region: base.plan.region.to_string(),
             daemons: daemons.subscribe(),
+            configured: configured.subscribe(),
+            standing: shown::standing(Arc::clone(&health), progress, base.store.clone()),
             healthy: healthy(Arc::clone(&health)),
             ready: ready(judged.progress, discovered),
             events: Box::new(Events(Arc::clone(&judged.board))),
+            overview: overview(&health, &judged.board),
+            vantages: Arc::default(),
+            history: Box::new(Past(judged.history)),
             readiness: readiness(judged.board),
             alerting: judged.shown,
             reload,
@@ -251,6 +262,7 @@ impl Daemon {
             lanes,
             discovering: base.discover(options.discovery)?,
             daemons,
+            configured,
         };
         let stopped = stopped(base.stop.lanes.subscribe());
         let reload = Reload {
@@ -297,7 +309,7 @@ fn show(plan: &Plan, before: &[PlannedSource], own: &Own) {
     own.targets
         .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
     own.configured_regions
-        .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
+        .set(i64::try_from(plan.regions.len()).unwrap_or(i64::MAX));
     discovery::tell_refused(&plan.discovered, before, own);
     alerts::show_thresholds(plan, own);
 }
@@ -311,6 +323,26 @@ fn exposition(series: Arc<Store>, own: &Arc<Own>, sources: Sources) -> Arc<Expos
 
 fn healthy(health: Arc<Health>) -> server::Check {
     Box::new(move || health.stuck().map_or(Ok(()), Err))
+}
+
+/// What the pages tell beside what others ask for.
+fn overview(health: &Arc<Health>, board: &Arc<Board>) -> server::Overview {
+    let (health, board) = (Arc::clone(health), Arc::clone(board));
+    server::Overview {
+        faults: Box::new(move || {
+            health
+                .stuck()
+                .into_iter()
+                .chain(health.troubles())
+                .collect()
+        }),
+        objectives: Box::new(move || {
+            let planned = board.planned().into_iter();
+            planned
+                .map(|group| (group.name, group.objectives))
+                .collect()
+        }),
+    }
 }
 
 /// What is said of the groups, for the API.

@@ -14,14 +14,22 @@ mod drill;
 mod events;
 mod gate;
 mod healthy;
+mod init;
+mod local;
 mod logs;
 mod man;
 mod notify;
+mod probe;
 mod rank;
 mod reload;
 mod sd;
 mod silence;
 mod sql;
+mod status;
+mod table;
+mod terminal;
+mod waiting;
+mod written;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -35,6 +43,7 @@ use crate::app;
 use crate::config::{Document, Overrides, Plan, Problems, Shared};
 use crate::discover::{Discovery, Which};
 use crate::server::Address;
+use terminal::{Colour, Ink};
 
 const USAGE: u8 = 64;
 
@@ -52,6 +61,18 @@ const USAGE: u8 = 64;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+
+    /// When to use colours: `auto` does on a terminal, unless NO_COLOR is set.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        hide_possible_values = true,
+        default_value_t = Colour::Auto,
+        display_order = 1000
+    )]
+    color: Colour,
 }
 
 #[derive(Debug, Subcommand)]
@@ -63,6 +84,14 @@ enum Command {
     Demo(demo::Arguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
     Check(check::Arguments),
+    /// Write a configuration to begin with, after a few questions or from flags.
+    Init(init::Arguments),
+    /// Tell how daemons are, and what they say of every standby: exit code 0 all of them answer and are
+    /// well, 1 one is not or does not.
+    Status(status::Arguments),
+    /// Run a probe now, from here, without a daemon: how long each phase took, and what to do if it
+    /// fails. Exit code 0 every run succeeded, 1 one failed, 2 of one nothing is known.
+    Probe(probe::Arguments),
     /// Ask daemons whether every part of them makes progress: exit code 0 all do, 1 one does not or
     /// does not answer.
     Healthy(healthy::Arguments),
@@ -180,21 +209,25 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
+    let ink = Ink::of(arguments.color);
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
-        Command::Check(arguments) => check::check(&arguments),
+        Command::Check(arguments) => check::check(&arguments, ink),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Status(arguments) => status::status(&arguments, ink),
+        Command::Probe(arguments) => probe::probe(&arguments, ink),
         Command::Healthy(arguments) => healthy::healthy(&arguments),
         Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
         Command::Sd(arguments) => sd::write(&arguments),
-        Command::Gate(arguments) => gate::gate(&arguments),
+        Command::Gate(arguments) => gate::gate(&arguments, ink),
         Command::Events(arguments) => events::print(&arguments),
         Command::Drill(command) => drill::drill(&command),
-        Command::Alerts(arguments) => alerts::print(&arguments),
+        Command::Alerts(arguments) => alerts::print(&arguments, ink),
         Command::Silence(command) => silence::silence(&command),
         Command::Reload(arguments) => reload::reload(&arguments),
-        Command::Notify(command) => notify::notify(&command),
+        Command::Notify(command) => notify::notify(&command, ink),
         Command::Completions(arguments) => completions::print(&arguments),
         Command::Man(arguments) => man::print(&arguments),
     }
@@ -339,7 +372,7 @@ mod tests {
     #[test]
     fn the_gate_asks_where_the_daemon_listens() {
         let listens = default_of("run", "web.listen-address");
-        assert_eq!(default_of("gate", "url"), format!("http://{listens}"));
+        assert_eq!(local::URL, format!("http://{listens}"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod facts;
 mod failover;
 mod group;
 mod gtid;
+mod history;
 mod manager;
 mod notification;
 mod pair;
@@ -52,6 +53,10 @@ pub use facts::{
 pub use failover::{Failover, LossUnknown, RtoBasis};
 pub use group::{Assumed, Hold, Objectives, PlannedDatabase, PlannedGroup, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
+pub use history::{
+    HistoryTerms, LastRun, MatrixReport, NoSuch, Outcome, PastFailure, PastRun, PastStep,
+    PhaseSeconds, ProbeRow, RegionCell, SamplesReport, Span,
+};
 pub use manager::{ManagerFacts, Objection};
 pub use notification::ReceiverFigures;
 pub use pair::{

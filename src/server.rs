@@ -8,17 +8,24 @@ mod access;
 mod admission;
 mod alerts;
 mod api;
+mod configured;
 mod events;
 mod last_word;
 mod listen;
 mod orders;
+mod page;
 mod pages;
 mod passwords;
 mod patience;
+mod problem;
+mod rank;
 mod rate;
 mod readiness;
 mod reload;
+mod samples;
+mod status;
 mod tls;
+mod vantages;
 mod web;
 
 use std::convert::Infallible;
@@ -46,11 +53,16 @@ use crate::metrics::{Exposition, HandshakeFailure, Own, Refused, Rejection};
 use crate::model::{Beat, TargetGroup};
 
 pub use self::alerts::{Alerting, Receivers};
+pub use self::configured::{Configured, RegionReport};
 pub use self::events::Events;
 pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
+pub use self::page::Overview;
 pub use self::readiness::{Judge, Readiness};
 pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
+pub use self::samples::History;
+pub use self::status::{Stand, Standing};
+pub use self::vantages::{Said, Vantage, Vantages};
 pub use self::web::Web;
 
 /// A question about the daemon; the error says what is wrong, in one line.
@@ -70,14 +82,24 @@ pub struct State {
     pub healthy: Check,
     /// Whether every target has been probed once: `/-/ready`.
     pub ready: Check,
+    /// How the daemon stands otherwise.
+    pub standing: Stand,
+    /// What the configuration in force has.
+    pub configured: watch::Receiver<Arc<Configured>>,
     /// Where the daemons of all regions are: `/sd`.
     pub daemons: watch::Receiver<Arc<Vec<TargetGroup>>>,
     /// What is said of the groups.
     pub readiness: Arc<Readiness>,
     /// What happened to them, and the drills.
     pub events: Box<dyn Events>,
+    /// The past of the targets.
+    pub history: Box<dyn History>,
     /// The alerts, the silences and the receivers.
     pub alerting: Alerting,
+    /// What the pages for people tell beside all that.
+    pub overview: Overview,
+    /// What the daemons of other regions say.
+    pub vantages: Arc<Vantages>,
     /// What the web configuration file asks for, now.
     pub web: watch::Receiver<Arc<Web>>,
     /// Where the order goes to read the configuration again: `/-/reload`.
@@ -227,7 +249,7 @@ impl Server {
             hosts: Admission::new(Arc::clone(&state.own), state.limits).into(),
             socket: Admission::new(Arc::clone(&state.own), state.limits.of_the_socket()).into(),
             access: Access {
-                router: pages::router(Arc::clone(&state)),
+                router: pages::router(Arc::clone(&state))?,
                 own: Arc::clone(&state.own),
                 passwords: Arc::new(Passwords::new()?),
             },
@@ -330,11 +352,14 @@ impl Server {
             let io = TokioIo::new(Watched::new(stream, Arc::clone(&patience), web.clone()));
             let answer = {
                 let patience = Arc::clone(&patience);
+                let closing = page::Closing(closing.clone());
                 service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
                     patience.request();
                     let patience = Arc::clone(&patience);
                     // For what takes longer than an answer should.
                     request.extensions_mut().insert(Arc::clone(&patience));
+                    // For what goes on until the server ends.
+                    request.extensions_mut().insert(closing.clone());
                     let web = Arc::clone(&web.borrow());
                     let answer = access.clone().answer(web, peer, request);
                     async move { Ok::<_, Infallible>(patience::until_sent(answer.await, patience)) }

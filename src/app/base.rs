@@ -20,11 +20,12 @@ use super::own::Sources;
 use super::state::State;
 use super::supervise::Supervisor;
 use super::systemd::Systemd;
+use super::vantages::Asker;
 use super::watch::Watchers;
 use super::{Stop, WebConfig, forget_pages, stopped};
 use crate::config::{Plan, Shared};
 use crate::discover::{Discovery, Figures};
-use crate::evaluate::{Board, Progress, Succession};
+use crate::evaluate::{Board, History, Progress, Succession};
 use crate::metrics::{Own, Store};
 use crate::schedule::Outlet;
 use crate::server::{self, Web};
@@ -47,6 +48,7 @@ pub(super) struct Judged {
     pub(super) series: Arc<Store>,
     pub(super) board: Arc<Board>,
     pub(super) progress: Arc<Progress>,
+    pub(super) history: Arc<History>,
     pub(super) sources: Sources,
     pub(super) shown: server::Alerting,
     pub(super) delivery: Delivery,
@@ -115,6 +117,7 @@ impl Base {
             series: judging.series,
             board: judging.board,
             progress: judging.progress,
+            history: judging.history,
             sources,
             shown,
             delivery: alarm.delivery,
@@ -160,7 +163,7 @@ impl Base {
         Discovering::start(discovery, &stop, &mut self.supervisor)
     }
 
-    /// Starts the server and what frees its pages, on a thread of their own: however many clients ask,
+    /// Starts the server, what frees its pages, and what asks other daemons for them, on a thread of their own: however many clients ask,
     /// shake hands or wait, the evaluation and the watchdog do not wait for them.
     pub(super) fn serve(
         &mut self,
@@ -169,10 +172,11 @@ impl Base {
     ) -> Result<(), String> {
         let stop = || stopped(self.stop.server.subscribe());
         let forget = forget_pages(Arc::clone(&answers.exposition), stop());
+        let ask = Asker::of(&self.plan.region, &self.shared, &answers).ask(stop());
         let stop = stop();
         self.supervisor.thread("server", || async {
             let serve = server::serve(listeners, Arc::new(answers), stop);
-            tokio::try_join!(serve, forget).map(|_| ())
+            tokio::try_join!(serve, forget, ask).map(|_| ())
         })
     }
 }

@@ -1,6 +1,5 @@
 //! `hotspare alerts`: what fires, what is about to, what nobody is told of, and who was not told yet.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -8,7 +7,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Client, Daemon};
-use super::daemons::{Daemons, Failed, Format, finish, moment, read, to_json};
+use super::daemons::{Daemons, Each, Failed, each_as_json, finish, moment, read};
+use super::terminal::{Ink, Tone, printable};
+use super::written::{Format, Written};
 use crate::model::{Alert, AlertState, Fingerprint, Mute, ReceiverStatus};
 
 #[derive(Debug, Args)]
@@ -16,9 +17,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     daemons: Daemons,
 
-    /// How they are written.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[command(flatten)]
+    written: Written,
 }
 
 /// What `GET /api/v1/alerts` answers.
@@ -28,36 +28,30 @@ struct Told {
     receivers: Vec<ReceiverStatus>,
 }
 
-pub(super) fn print(arguments: &Arguments) -> ExitCode {
-    finish(text(arguments))
+pub(super) fn print(arguments: &Arguments, ink: Ink) -> ExitCode {
+    finish(text(arguments, ink))
 }
 
-fn text(arguments: &Arguments) -> Result<String, Failed> {
+fn text(arguments: &Arguments, ink: Ink) -> Result<String, Failed> {
     let each = arguments
         .daemons
         .each(&async |client: &Client, daemon: &Daemon| {
             let body = client.ask(daemon, &["alerts"]).await?;
             read::<Told>(&body)
         })?;
-    match arguments.format {
-        Format::Json => {
-            let each = each.into_iter().map(|(url, came)| match came {
-                Ok(told) => Ok((url, told)),
-                Err(why) => Err(Failed::Daemon(format!("{url}: {why}"))),
-            });
-            to_json(&each.collect::<Result<BTreeMap<_, _>, _>>()?)
-        }
-        Format::Text => pages(&each),
+    match arguments.written.format() {
+        Format::Json => each_as_json(&each),
+        Format::Text => pages(&each, ink),
     }
 }
 
 /// What each daemon tells. One that does not answer, which may be what the alerts are about, hides no
 /// other.
-fn pages(each: &[(String, Result<Told, String>)]) -> Result<String, Failed> {
+fn pages(each: &Each<Told>, ink: Ink) -> Result<String, Failed> {
     let is_whole = each.iter().all(|(_, came)| came.is_ok());
     let pages = each.iter().map(|(url, came)| match came {
-        Ok(told) => page(url, told),
-        Err(why) => format!("{url}: {why}\n"),
+        Ok(told) => page(url, told, ink),
+        Err(why) => format!("{url}: {}\n", printable(why)),
     });
     let text: String = pages.collect();
     if is_whole {
@@ -68,16 +62,16 @@ fn pages(each: &[(String, Result<Told, String>)]) -> Result<String, Failed> {
 }
 
 /// What one daemon tells, for people: what fires comes first.
-fn page(url: &str, told: &Told) -> String {
+fn page(url: &str, told: &Told, ink: Ink) -> String {
     let mut alerts: Vec<_> = told.alerts.iter().collect();
     alerts.sort_by_key(|alert| (place(alert), &alert.labels));
     let mut page = String::new();
     for alert in alerts {
-        let _ = writeln!(page, "{url}: {}", line(alert, &untold(alert, told)));
+        let _ = writeln!(page, "{url}: {}", line(alert, &untold(alert, told), ink));
     }
     for receiver in &told.receivers {
         if let Some(trouble) = trouble(receiver) {
-            let _ = writeln!(page, "{url}: {trouble}");
+            let _ = writeln!(page, "{url}: {}", ink.paint(Tone::Doubt, &trouble));
         }
     }
     page
@@ -108,8 +102,8 @@ fn name(of: &ReceiverStatus) -> String {
     }
 }
 
-fn line(alert: &Alert, untold: &[String]) -> String {
-    let state = alert.state.as_str();
+fn line(alert: &Alert, untold: &[String], ink: Ink) -> String {
+    let state = ink.paint(tone(alert), alert.state.as_str());
     let own = ["alertname", "severity"];
     let labels = alert
         .labels
@@ -117,7 +111,7 @@ fn line(alert: &Alert, untold: &[String]) -> String {
         .filter(|(name, _)| !own.contains(&&***name));
     let labels: Vec<_> = labels.map(|(k, v)| format!("{k}={v}")).collect();
     let severity = alert.labels.get("severity").map_or("", |severity| severity);
-    let mut line = format!("{state}  {severity}  {}", alert.rule);
+    let mut line = format!("  {severity}  {}", alert.rule);
     let _ = write!(line, "  {}", labels.join(","));
     let since = match alert.state {
         AlertState::Pending => Some(alert.active_timestamp_seconds),
@@ -139,7 +133,17 @@ fn line(alert: &Alert, untold: &[String]) -> String {
     if let Some(summary) = alert.annotations.get("summary") {
         let _ = write!(line, "\n    {summary}");
     }
-    line
+    state + &printable(&line)
+}
+
+/// What its state says of an alert.
+fn tone(alert: &Alert) -> Tone {
+    match (alert.state, &alert.muted) {
+        (AlertState::Firing, None) => Tone::Bad,
+        (AlertState::Pending, None) => Tone::Doubt,
+        (AlertState::Resolved, None) => Tone::Good,
+        (_, Some(_)) => Tone::Faint,
+    }
 }
 
 /// What keeps a receiver from being told, if anything does.
@@ -173,7 +177,7 @@ mod tests {
             ("http://a".to_owned(), dead),
             ("http://b".to_owned(), told()),
         ];
-        let Err(Failed::Daemon(text)) = pages(&each) else {
+        let Err(Failed::Daemon(text)) = pages(&each, Ink::NONE) else {
             panic!("it fails");
         };
         assert!(text.contains("http://a: no answer"), "{text}");
@@ -188,14 +192,14 @@ mod tests {
             }],
             ..told
         });
-        let text = page("http://b", &of_b.expect("good"));
+        let text = page("http://b", &of_b.expect("good"), Ink::NONE);
         for said in [
             ", not told yet: am (http://am-1:9093)\n",
             "the receiver am (http://am-1:9093) does not take it: connect: refused\n",
         ] {
             assert!(text.contains(said), "{text}");
         }
-        let text = pages(&[("http://b".to_owned(), told())]);
+        let text = pages(&vec![("http://b".to_owned(), told())], Ink::NONE);
         assert!(text.is_ok_and(|text| text.contains("RegionLost")));
     }
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use tokio::net::UnixStream;
 use url::{Position, Url};
 
+use super::local::Local;
 use crate::files::Files;
 use crate::model::{Failure, Reason, Secret};
 use crate::net::http::{Answer, Exchange, wire_cap};
@@ -42,6 +43,8 @@ pub(super) struct Daemon {
     /// What says who asks.
     credentials: Option<HeaderValue>,
     tls: TlsSettings,
+    /// What to say if it cannot be reached.
+    advice: Option<String>,
 }
 
 /// How a daemon is reached.
@@ -82,6 +85,7 @@ impl Daemon {
                 way: Way::Socket(path.into()),
                 credentials: None,
                 tls,
+                advice: None,
             });
         }
         let url = Url::parse(text).map_err(|error| {
@@ -109,13 +113,21 @@ impl Daemon {
             way: Way::Host { dial, name },
             credentials,
             tls,
+            advice: None,
         })
+    }
+
+    /// The daemon of this host.
+    pub(super) fn local(local: Local, trust: &Trust) -> Result<Self, String> {
+        let mut daemon = Self::parse(&local.url, trust)?;
+        daemon.advice = local.advice;
+        Ok(daemon)
     }
 
     /// The daemons at these URLs. The error does not repeat what may hold a password.
     pub(super) fn all(urls: &[String], trust: &Trust) -> Result<Vec<Self>, String> {
         let parsed = urls.iter().enumerate().map(|(place, url)| {
-            Self::parse(url, trust).map_err(|why| format!("--url, number {}: {why}", place + 1))
+            Self::parse(url, trust).map_err(|why| format!("--server, number {}: {why}", place + 1))
         });
         parsed.collect()
     }
@@ -244,8 +256,12 @@ impl Client {
             headers.insert(AUTHORIZATION, credentials.clone());
         }
         let asked = tokio::time::timeout(limit, self.exchange(daemon, request)).await;
-        let asked = asked.map_err(|_| format!("no answer within {}s", limit.as_secs()))?;
-        asked.map_err(|failure| failure.detail.to_string())
+        let asked = asked.map_err(|_| format!("no answer within {}s", limit.as_secs()));
+        let answer = asked.and_then(|came| came.map_err(|failure| failure.detail.to_string()));
+        answer.map_err(|why| match &daemon.advice {
+            None => why,
+            Some(advice) => format!("{why}; {advice}"),
+        })
     }
 
     async fn exchange(
@@ -326,19 +342,19 @@ fn ordered(url: &Url, order: Vec<u8>) -> Prepared {
 /// What a daemon says that does not answer the question.
 fn refusal(status: StatusCode, body: &[u8]) -> String {
     #[derive(Deserialize)]
-    struct Error {
-        error: String,
+    struct Problem {
+        detail: String,
         #[serde(default)]
         known: Vec<String>,
     }
+    if status == StatusCode::UNAUTHORIZED {
+        return "it asks who is there: name a user in the URL (https://USER@HOST) and the password's file by \
+                --password-file; if it has both, one of them is wrong"
+            .to_owned();
+    }
     match serde_json::from_slice(body) {
-        Ok(Error { error, known }) if known.is_empty() => error,
-        Ok(Error { error, known }) => format!("{error}; there are: {}", known.join(", ")),
-        Err(_) if status == StatusCode::UNAUTHORIZED => {
-            "it asks who is there: name a user in the URL (https://USER@HOST) and the password's file by \
-             --password-file; if it has both, one of them is wrong"
-                .to_owned()
-        }
+        Ok(Problem { detail, known }) if known.is_empty() => detail,
+        Ok(Problem { detail, known }) => format!("{detail}; there are: {}", known.join(", ")),
         Err(_) => format!("the answer is {status}: is that a daemon's address?"),
     }
 }
@@ -421,7 +437,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_the_daemons_words_if_it_has_any() {
-        let words = br#"{"error":"there is no such group","known":["a","b"]}"#;
+        let words = br#"{"type":"/problems/no-such-group","title":"t","status":404,
+            "detail":"there is no such group","known":["a","b"]}"#;
         let told = refusal(StatusCode::NOT_FOUND, words);
         assert_eq!(told, "there is no such group; there are: a, b");
         let told = refusal(StatusCode::BAD_GATEWAY, b"<html>");

@@ -1,31 +1,39 @@
 //! What the commands that ask daemons have in common: whom they ask, and what they say then.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::ask::{Client, Daemon, Trust};
+use super::local;
+use super::terminal::printable;
+use super::waiting::waiting;
+use super::written::{Format, Written};
 use crate::files::Files;
 
 /// Whom to ask.
 #[derive(Debug, Args)]
 pub(super) struct Daemons {
     /// A daemon to ask (`http://HOST:9887`, `https://USER@HOST`, `unix:/run/hotspare/hotspare.sock`);
-    /// may be given more than once, or with commas between (`rank` takes one).
+    /// may be given more than once, or with commas between (`rank` takes one). By default that of this
+    /// host: by its socket /run/hotspare/hotspare.sock if this user may open it, otherwise by
+    /// http://127.0.0.1:9887.
     #[arg(
-        long = "url",
+        long = "server",
+        visible_alias = "url",
         env = "HOTSPARE_URL",
         value_name = "URL",
         value_delimiter = ',',
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:9887"
+        hide_env_values = true
     )]
     urls: Vec<String>,
 
@@ -38,25 +46,18 @@ pub(super) struct Daemons {
     ca_file: Option<PathBuf>,
 }
 
-/// How an answer is written.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Format {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
-}
-
 /// Why a command ends without what it is for.
 pub(super) enum Failed {
     /// The command line is wrong.
     Usage(String),
     /// A daemon did not do what it was asked for.
     Daemon(String),
+    /// The same, where the standard output tells it beside what the others answered.
+    Told(String),
 }
 
 /// What came of each daemon, with its address.
-type Each<T> = Vec<(String, Result<T, String>)>;
+pub(super) type Each<T> = Vec<(String, Result<T, String>)>;
 
 impl Daemons {
     /// The daemons, if all can be asked.
@@ -68,7 +69,11 @@ impl Daemons {
             password: password.map_err(Failed::Usage)?,
             ca_file: self.ca_file.clone(),
         };
-        Daemon::all(&self.urls, &trust).map_err(Failed::Usage)
+        let daemons = match &*self.urls {
+            [] => Daemon::local(local::daemon(), &trust).map(|daemon| vec![daemon]),
+            urls => Daemon::all(urls, &trust),
+        };
+        daemons.map_err(Failed::Usage)
     }
 
     /// Does something with every daemon, one after the other, and gives what came of each with the
@@ -103,32 +108,52 @@ impl Daemons {
 impl Daemons {
     /// Gives an order to every daemon, and tells each one's answer in a line. What one of them refuses
     /// does not keep the others from it.
-    pub(super) fn order<T: DeserializeOwned>(
+    pub(super) fn order<T>(
         &self,
         names: &[&str],
         order: &impl Serialize,
-        line: impl Fn(&T) -> String,
-    ) -> Result<String, Failed> {
+        (written, line): (&Written, impl Fn(&T) -> String),
+    ) -> Result<String, Failed>
+    where
+        T: DeserializeOwned + Serialize,
+    {
         let order = serde_json::to_vec(order).map_err(|error| Failed::Daemon(error.to_string()))?;
         let order = async |client: &Client, daemon: &Daemon| {
             let body = client.order(daemon, names, order.clone()).await?;
             read::<T>(&body)
         };
-        self.told(&order, line)
+        self.told(&order, written, line)
     }
 
     /// Does something with every daemon, and tells what came of each in a line.
-    pub(super) fn told<T>(
+    pub(super) fn told<T: Serialize>(
         &self,
         work: &impl AsyncFn(&Client, &Daemon) -> Result<T, String>,
+        written: &Written,
         line: impl Fn(&T) -> String,
     ) -> Result<String, Failed> {
+        self.listed(work, written, |answer| vec![line(answer)])
+    }
+
+    /// The same, where an answer may have any number of lines. What one of them refuses hides nothing of
+    /// the others.
+    pub(super) fn listed<T: Serialize>(
+        &self,
+        work: &impl AsyncFn(&Client, &Daemon) -> Result<T, String>,
+        written: &Written,
+        lines: impl Fn(&T) -> Vec<String>,
+    ) -> Result<String, Failed> {
         let each = self.each(work)?;
+        if written.format() == Format::Json {
+            return each_as_json(&each);
+        }
         let refused = each.iter().any(|(_, came)| came.is_err());
         let mut text = String::new();
         for (url, came) in each {
-            let came = came.map_or_else(|why| why, |answer| line(&answer));
-            let _ = writeln!(text, "{url}: {came}");
+            let came = came.map_or_else(|why| vec![why], |answer| lines(&answer));
+            for line in came {
+                let _ = writeln!(text, "{url}: {}", printable(&line));
+            }
         }
         if refused {
             return Err(Failed::Daemon(text.trim_end().to_owned()));
@@ -143,6 +168,10 @@ impl Failed {
         match self {
             Self::Usage(why) => super::misused(why),
             Self::Daemon(why) => super::fail(why),
+            Self::Told(text) => {
+                let _ = std::io::stdout().write_all(text.as_bytes());
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -150,7 +179,8 @@ impl Failed {
 /// Asks daemons, and waits for what comes of it. The error says why none can be asked.
 pub(super) fn ask<T>(work: impl AsyncFnOnce(&Client) -> T) -> Result<T, String> {
     let client = Client::new()?;
-    Ok(super::runtime()?.block_on(Box::pin(work(&client))))
+    let work = Box::pin(waiting("waiting for the answer", work(&client)));
+    Ok(super::runtime()?.block_on(work))
 }
 
 /// Reads an answer.
@@ -176,6 +206,26 @@ pub(super) fn to_json(value: &impl Serialize) -> Result<String, Failed> {
     let text = serde_json::to_string_pretty(value);
     text.map(|text| text + "\n")
         .map_err(|error| Failed::Daemon(error.to_string()))
+}
+
+/// What came of each daemon as one JSON object, by its address: its answer, or an object with the
+/// `error` that it failed with.
+pub(super) fn each_as_json<T: Serialize>(each: &Each<T>) -> Result<String, Failed> {
+    let mut all = BTreeMap::new();
+    for (url, came) in each {
+        let value = match came {
+            Ok(answer) => serde_json::to_value(answer),
+            Err(why) => Ok(json!({ "error": why })),
+        };
+        let value = value.map_err(|error| Failed::Daemon(error.to_string()))?;
+        all.insert(url, value);
+    }
+    let text = to_json(&all)?;
+    if each.iter().all(|(_, came)| came.is_ok()) {
+        Ok(text)
+    } else {
+        Err(Failed::Told(text))
+    }
 }
 
 /// A moment in seconds since 1970 as RFC 3339 has it, to the second.

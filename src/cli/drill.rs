@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::ask::{Client, Daemon};
 use super::daemons::{Daemons, Failed, finish, moment, read, to_json};
 use super::events::events;
+use super::terminal::printable;
+use super::written::Written;
 use crate::model::{Drill, DrillKind, DrillStart, DrillState, Failover, duration};
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +54,9 @@ pub(super) struct Start {
 
     #[command(flatten)]
     daemons: Daemons,
+
+    #[command(flatten)]
+    written: Written,
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +67,9 @@ pub(super) struct OfGroup {
 
     #[command(flatten)]
     daemons: Daemons,
+
+    #[command(flatten)]
+    written: Written,
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +80,9 @@ pub(super) struct Status {
 
     #[command(flatten)]
     daemons: Daemons,
+
+    #[command(flatten)]
+    written: Written,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +94,10 @@ pub(super) struct Report {
     /// How it is written.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Markdown)]
     format: Format,
+
+    /// The same as `--format json`.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
 
     #[command(flatten)]
     daemons: Daemons,
@@ -97,7 +112,7 @@ enum Format {
 }
 
 /// What `GET /api/v1/drills` answers.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Drills {
     drills: Vec<Drill>,
 }
@@ -105,8 +120,8 @@ struct Drills {
 pub(super) fn drill(command: &Command) -> ExitCode {
     finish(match command {
         Command::Start(arguments) => start(arguments),
-        Command::Finish(arguments) => order(&arguments.daemons, "finish", arguments),
-        Command::Abort(arguments) => order(&arguments.daemons, "abort", arguments),
+        Command::Finish(arguments) => order("finish", arguments),
+        Command::Abort(arguments) => order("abort", arguments),
         Command::Status(arguments) => status(arguments),
         Command::Report(arguments) => report(arguments),
     })
@@ -124,7 +139,9 @@ fn start(arguments: &Start) -> Result<String, Failed> {
         note: arguments.note.clone(),
         for_seconds: arguments.limit.as_secs_f64(),
     };
-    arguments.daemons.order(&["drills"], &start, line)
+    arguments
+        .daemons
+        .order(&["drills"], &start, (&arguments.written, line))
 }
 
 /// A text as a part of an id.
@@ -133,34 +150,31 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| word(*c)).take(40).collect()
 }
 
-fn order(daemons: &Daemons, what: &str, arguments: &OfGroup) -> Result<String, Failed> {
+fn order(what: &str, arguments: &OfGroup) -> Result<String, Failed> {
     #[derive(Serialize)]
     struct Order<'a> {
         group: &'a str,
     }
     let group = &arguments.group;
-    daemons.order(&["drills", what], &Order { group }, line)
+    let how = (&arguments.written, line);
+    arguments
+        .daemons
+        .order(&["drills", what], &Order { group }, how)
 }
 
 fn status(arguments: &Status) -> Result<String, Failed> {
-    let mut text = String::new();
     let wanted = |drill: &Drill| {
         let group = arguments.group.as_deref();
         group.is_none_or(|group| *drill.group == *group)
     };
-    let each = arguments
-        .daemons
-        .all(&async |client: &Client, daemon: &Daemon| {
-            let body = client.ask(daemon, &["drills"]).await?;
-            let drills: Drills = read(&body)?;
-            Ok((daemon.to_string(), drills.drills))
-        })?;
-    for (url, drills) in each {
-        for drill in drills.iter().filter(|drill| wanted(drill)) {
-            let _ = writeln!(text, "{url}: {}", line(drill));
-        }
-    }
-    Ok(text)
+    let ask = async |client: &Client, daemon: &Daemon| {
+        let body = client.ask(daemon, &["drills"]).await?;
+        let mut known: Drills = read(&body)?;
+        known.drills.retain(wanted);
+        Ok(known)
+    };
+    let lines = |known: &Drills| known.drills.iter().map(line).collect();
+    arguments.daemons.listed(&ask, &arguments.written, lines)
 }
 
 /// A drill for people.
@@ -206,7 +220,8 @@ fn report(arguments: &Report) -> Result<String, Failed> {
     let known: Vec<_> = drills.iter().flatten().cloned().collect();
     let report = report::Report::new(drill.clone(), &known, events);
     match arguments.format {
-        Format::Markdown => Ok(report.markdown()),
+        _ if arguments.json => to_json(&report),
+        Format::Markdown => Ok(printable(&report.markdown())),
         Format::Json => to_json(&report),
     }
 }

@@ -7,7 +7,9 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Client, Daemon};
-use super::daemons::{Daemons, Failed, Format, finish, moment, read, to_json};
+use super::daemons::{Daemons, Failed, finish, moment, read, to_json};
+use super::terminal::printable;
+use super::written::{Format, Written};
 use crate::model::Failover;
 
 #[derive(Debug, Args)]
@@ -19,9 +21,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     daemons: Daemons,
 
-    /// How they are written.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[command(flatten)]
+    written: Written,
 }
 
 /// What `GET /api/v1/events` answers.
@@ -49,8 +50,8 @@ fn text(arguments: &Arguments) -> Result<String, Failed> {
     };
     let mut events: Vec<_> = all.into_iter().flatten().filter(wanted).collect();
     events.sort_by(|a, b| a.timestamp_seconds.total_cmp(&b.timestamp_seconds));
-    match arguments.format {
-        Format::Text => Ok(events.iter().map(line).collect()),
+    match arguments.written.format() {
+        Format::Text => Ok(printable(&events.iter().map(line).collect::<String>())),
         Format::Json => to_json(&Events { events }),
     }
 }

@@ -16,7 +16,9 @@ use tokio::time::Instant;
 use self::answer::Answer;
 use self::verdict::{Decision, Question, Verdict, decide};
 use super::ask::{Client, Daemon};
-use super::daemons::{Daemons, Format, ask};
+use super::daemons::{Daemons, ask};
+use super::terminal::Ink;
+use super::written::{Format, Written};
 use crate::model::duration;
 
 /// From one answer to the next question.
@@ -43,9 +45,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     daemons: Daemons,
 
-    /// How the answer is written.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[command(flatten)]
+    written: Written,
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
@@ -55,7 +56,7 @@ fn ratio(text: &str) -> Result<f64, String> {
 }
 
 /// Asks, and says what the answer is.
-pub(super) fn gate(arguments: &Arguments) -> ExitCode {
+pub(super) fn gate(arguments: &Arguments, ink: Ink) -> ExitCode {
     let daemons = match arguments.daemons.parse() {
         Ok(daemons) => daemons,
         Err(failed) => return failed.tell(),
@@ -73,8 +74,8 @@ pub(super) fn gate(arguments: &Arguments) -> ExitCode {
             return Verdict::Unknown.exit_code();
         }
     };
-    let text = match arguments.format {
-        Format::Text => report::text(&question, &daemons, &answers, &decision),
+    let text = match arguments.written.format() {
+        Format::Text => report::text(&question, &daemons, &answers, &decision, ink),
         Format::Json => report::json(&question, &daemons, &answers, &decision),
     };
     // The exit code is the answer, also where nobody reads the other one.

@@ -14,7 +14,9 @@ use clap::{Args, ValueEnum};
 use self::benchmark::Benchmark;
 use self::candidates::Candidates;
 use self::progress::Progress;
-use super::daemons::{Daemons, Format, ask, finish, to_json};
+use super::daemons::{Daemons, ask, finish, to_json};
+use super::terminal::printable;
+use super::written::{Format, Written};
 use super::{ConfigArguments, fail, misused};
 use crate::config::Plan;
 use crate::discover::Which;
@@ -57,9 +59,8 @@ pub(super) struct Arguments {
     )]
     time: Duration,
 
-    /// How the table is written.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[command(flatten)]
+    written: Written,
 
     /// Where the table is written, instead of to the standard output.
     #[arg(long, value_name = "FILE")]
@@ -110,7 +111,7 @@ fn asked(arguments: &Arguments, group: &str) -> ExitCode {
         Err(failed) => return failed.tell(),
     };
     let [daemon] = &*daemons else {
-        return misused("a table is what one daemon saw: ask one of them, with --url");
+        return misused("a table is what one daemon saw: ask one of them, with --server");
     };
     match ask(async |client| answer::table(client, daemon, group).await).flatten() {
         Ok(table) => tell(&table, arguments),
@@ -152,8 +153,8 @@ fn measured(
 
 /// Writes the table where it is to be.
 fn tell(table: &Table, arguments: &Arguments) -> ExitCode {
-    let text = match arguments.format {
-        Format::Text => Ok(table.to_string()),
+    let text = match arguments.written.format() {
+        Format::Text => Ok(printable(&table.to_string())),
         Format::Json => to_json(table),
     };
     let text = match text {

@@ -6,20 +6,24 @@ use clap::Args;
 
 use super::ask::{Client, Daemon};
 use super::daemons::{Daemons, finish, read};
+use super::written::Written;
 use crate::model::Reloaded;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     daemons: Daemons,
+
+    #[command(flatten)]
+    written: Written,
 }
 
 pub(super) fn reload(arguments: &Arguments) -> ExitCode {
     let order = async |client: &Client, daemon: &Daemon| {
         let body = client.reload(daemon).await?;
-        read(&body)
+        read::<Reloaded>(&body)
     };
-    finish(arguments.daemons.told(&order, line))
+    finish(arguments.daemons.told(&order, &arguments.written, line))
 }
 
 fn line(reloaded: &Reloaded) -> String {

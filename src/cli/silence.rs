@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::{Client, Daemon};
 use super::daemons::{Daemons, Failed, finish, moment, read};
+use super::written::Written;
 use crate::model::{Labels, Silence, SilenceStart, duration};
 
 #[derive(Debug, Subcommand)]
@@ -41,6 +42,9 @@ pub(super) struct Start {
 
     #[command(flatten)]
     daemons: Daemons,
+
+    #[command(flatten)]
+    written: Written,
 }
 
 #[derive(Debug, Args)]
@@ -51,12 +55,18 @@ pub(super) struct End {
 
     #[command(flatten)]
     daemons: Daemons,
+
+    #[command(flatten)]
+    written: Written,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
     daemons: Daemons,
+
+    #[command(flatten)]
+    written: Written,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -92,7 +102,9 @@ fn start(arguments: &Start) -> Result<String, Failed> {
         note: arguments.note.clone(),
         for_seconds: arguments.lasts.as_secs_f64(),
     };
-    arguments.daemons.order(&["silences"], &start, line)
+    arguments
+        .daemons
+        .order(&["silences"], &start, (&arguments.written, line))
 }
 
 fn end(arguments: &End) -> Result<String, Failed> {
@@ -101,30 +113,23 @@ fn end(arguments: &End) -> Result<String, Failed> {
         id: &'a str,
     }
     let order = Order { id: &arguments.id };
-    arguments.daemons.order(&["silences", "end"], &order, line)
+    let how = (&arguments.written, line);
+    arguments.daemons.order(&["silences", "end"], &order, how)
 }
 
 /// What `GET /api/v1/silences` answers.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Silences {
     silences: Vec<Silence>,
 }
 
 fn list(arguments: &List) -> Result<String, Failed> {
-    let mut text = String::new();
-    let each = arguments
-        .daemons
-        .all(&async |client: &Client, daemon: &Daemon| {
-            let body = client.ask(daemon, &["silences"]).await?;
-            let silences: Silences = read(&body)?;
-            Ok((daemon.to_string(), silences.silences))
-        })?;
-    for (url, silences) in each {
-        for silence in silences {
-            let _ = writeln!(text, "{url}: {}", line(&silence));
-        }
-    }
-    Ok(text)
+    let ask = async |client: &Client, daemon: &Daemon| {
+        let body = client.ask(daemon, &["silences"]).await?;
+        read::<Silences>(&body)
+    };
+    let lines = |known: &Silences| known.silences.iter().map(line).collect();
+    arguments.daemons.listed(&ask, &arguments.written, lines)
 }
 
 /// A silence for people.

@@ -173,6 +173,8 @@ own! {
     notification_duration_seconds: HistogramVec = (&["receiver"], NOTIFICATION_BUCKETS);
     /// Connections to the daemon's own server.
     http_connections: IntGauge = ();
+    /// Pages that are told of changes as they happen.
+    http_live_viewers: IntGauge = ();
     /// Connections that the server did not take or keep, by cause: too many in all (connections),
     /// too many from one address (address), one that waited, or one of many of its client, while the
     /// place was needed (evicted), no whole header in time (header), a request that was not sent or an

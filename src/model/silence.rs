@@ -69,11 +69,11 @@ pub enum SilenceRefusal {
     #[error("{0}")]
     Bad(&'static str),
     /// There is another silence with this id.
-    #[error("there is another silence with the id {0}")]
-    Taken(String),
+    #[error("there is another silence with this id")]
+    Taken,
     /// There is none with this id.
-    #[error("there is no silence with the id {0}")]
-    None(String),
+    #[error("there is no silence with this id")]
+    None,
     /// There are too many.
     #[error("there are {0} silences already: end some")]
     TooMany(usize),

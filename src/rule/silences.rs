@@ -80,8 +80,7 @@ impl Silences {
         fits(order)?;
         if let Some(same) = known.iter().find(|silence| silence.id == order.id) {
             let repeated = same.matches == order.matches && same.holds(moment);
-            let taken = || SilenceRefusal::Taken(order.id.clone());
-            return repeated.then(|| same.clone()).ok_or_else(taken);
+            return repeated.then(|| same.clone()).ok_or(SilenceRefusal::Taken);
         }
         if known.len() >= MAX_SILENCES {
             return Err(SilenceRefusal::TooMany(known.len()));
@@ -101,7 +100,7 @@ impl Silences {
 
     fn end(&self, known: &mut [Silence], id: &str, moment: f64) -> Result<Silence, SilenceRefusal> {
         let found = known.iter_mut().find(|silence| silence.id == *id);
-        let silence = found.ok_or_else(|| SilenceRefusal::None(id.to_owned()))?;
+        let silence = found.ok_or(SilenceRefusal::None)?;
         // Also where the clock was set back since it began: it would hold once it is later again.
         if moment < silence.end_timestamp_seconds {
             silence.end_timestamp_seconds = moment;
@@ -197,7 +196,7 @@ mod tests {
         );
         assert_eq!(Silences::kept_in(&store).holding(1011.0), []);
         // It is shown for a day, and its id is not to be had.
-        let taken = Err(SilenceRefusal::Taken("a".to_owned()));
+        let taken = Err(SilenceRefusal::Taken);
         assert_eq!(silences.order(&start("a", 60.0), 1020.0), taken);
         assert!(silences.order(&start("a", 60.0), 1010.0 + SHOWN).is_ok());
         assert_eq!(silences.all().len(), 1);
@@ -230,7 +229,7 @@ mod tests {
                 .order(&SilenceOrder::Start(everything), 0.0)
                 .is_err()
         );
-        let none = Err(SilenceRefusal::None("b".to_owned()));
+        let none = Err(SilenceRefusal::None);
         assert_eq!(
             silences.order(&SilenceOrder::End("b".to_owned()), 0.0),
             none

@@ -4,18 +4,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::http::header::{
     AUTHORIZATION, CONNECTION, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderValue, Request, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderValue, Request, Uri};
+use axum::response::{IntoResponse as _, Response};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
 use super::admission::client;
 use super::pages;
 use super::passwords::Passwords;
+use super::problem::{Kind, Problem, is_api};
 use super::web::Web;
 use crate::metrics::{Own, Refused};
 
@@ -73,7 +73,7 @@ impl Access {
             }
             Err(cause) => {
                 self.own.refused(cause);
-                let mut refusal = refusal(cause);
+                let mut refusal = refusal(cause, request.uri());
                 pages::guard(refusal.headers_mut());
                 refusal
             }
@@ -110,20 +110,25 @@ impl Access {
     }
 }
 
-fn refusal(cause: Refused) -> Response {
-    let (status, text) = match cause {
-        Refused::RateLimit => (StatusCode::TOO_MANY_REQUESTS, "too many requests\n"),
-        Refused::TooManyAttempts => (StatusCode::TOO_MANY_REQUESTS, "too many attempts\n"),
-        Refused::Order => (StatusCode::FORBIDDEN, "not allowed\n"),
-        Refused::NoCredentials | Refused::WrongCredentials => (
-            StatusCode::UNAUTHORIZED,
-            "a user and a password are needed\n",
-        ),
+fn refusal(cause: Refused, path: &Uri) -> Response {
+    let (kind, text) = match cause {
+        Refused::RateLimit => (Kind::TooManyRequests, "too many requests"),
+        Refused::TooManyAttempts => (Kind::TooManyAttempts, "too many attempts"),
+        Refused::Order => (Kind::OrderNotAllowed, "not allowed"),
+        Refused::NoCredentials | Refused::WrongCredentials => {
+            (Kind::Unauthenticated, "a user and a password are needed")
+        }
         Refused::Malformed => (
-            StatusCode::LENGTH_REQUIRED,
-            "a body comes whole, with its content-length\n",
+            Kind::LengthRequired,
+            "a body comes whole, with its content-length",
         ),
-        Refused::Large => (StatusCode::PAYLOAD_TOO_LARGE, "too large\n"),
+        Refused::Large => (Kind::TooLarge, "too large"),
+    };
+    let problem = Problem::new(kind, text);
+    let mut answer = if is_api(path) {
+        problem.into_response()
+    } else {
+        problem.text()
     };
     let (name, value) = match cause {
         Refused::RateLimit | Refused::TooManyAttempts => (RETRY_AFTER, "1"),
@@ -132,8 +137,6 @@ fn refusal(cause: Refused) -> Response {
         }
         Refused::Order | Refused::Malformed | Refused::Large => (CONNECTION, "close"),
     };
-    let mut answer = Response::new(Body::from(text));
-    *answer.status_mut() = status;
     answer
         .headers_mut()
         .insert(name, HeaderValue::from_static(value));

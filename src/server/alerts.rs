@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::orders::{Came, order, tell};
+use super::problem::{Kind, Problem};
 use crate::model::{
     Alert, Fingerprint, ReceiverStatus, Silence, SilenceOrder, SilenceRefusal, SilenceStart,
 };
@@ -78,11 +78,11 @@ fn carry_out(state: &State, order: &SilenceOrder) -> Came<Silence> {
         .silences
         .order(order, moment)
         .map_err(|refusal| {
-            let status = match refusal {
-                SilenceRefusal::Bad(_) => StatusCode::BAD_REQUEST,
-                SilenceRefusal::None(_) => StatusCode::NOT_FOUND,
-                SilenceRefusal::Taken(_) | SilenceRefusal::TooMany(_) => StatusCode::CONFLICT,
+            let kind = match refusal {
+                SilenceRefusal::Bad(_) => Kind::BadOrder,
+                SilenceRefusal::None => Kind::NoSuchSilence,
+                SilenceRefusal::Taken | SilenceRefusal::TooMany(_) => Kind::NotNow,
             };
-            (status, refusal.to_string())
+            Problem::new(kind, refusal.to_string())
         })
 }

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::State;
-use super::readiness::{Judged, Unjudged};
+use super::problem::{Kind, Problem};
+use super::readiness::Judged;
 use crate::model::{GroupReport, ReadyState, StandbyReport};
 
 /// The routes of the API.
@@ -52,99 +53,38 @@ impl<'a> OneStandby<'a> {
     }
 }
 
-/// Why there is no answer. What was asked is not repeated: anyone may have written it.
-enum Miss<'a> {
-    Unjudged(Unjudged),
-    Group(&'a [GroupReport]),
-    Standby(&'a GroupReport),
+fn no_such_group(groups: &[GroupReport]) -> Problem {
+    let known = groups.iter().map(|group| Arc::clone(&group.group));
+    Problem::new(Kind::NoSuchGroup, "there is no such group").known(known)
 }
 
-impl Miss<'_> {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Unjudged(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Group(_) | Self::Standby(_) => StatusCode::NOT_FOUND,
-        }
-    }
-
-    fn why(&self) -> String {
-        match self {
-            Self::Unjudged(error) => error.to_string(),
-            Self::Group(_) => "there is no such group".to_owned(),
-            Self::Standby(_) => "the group has no such standby".to_owned(),
-        }
-    }
-
-    /// What could have been asked for.
-    fn known(&self) -> Vec<&str> {
-        match self {
-            Self::Unjudged(_) => Vec::new(),
-            Self::Group(groups) => groups.iter().map(|group| &*group.group).collect(),
-            Self::Standby(group) => group.standbys.iter().map(|each| &*each.standby).collect(),
-        }
-    }
-
-    fn json(&self) -> Response {
-        #[derive(Serialize)]
-        struct Error<'a> {
-            error: String,
-            known: Vec<&'a str>,
-        }
-        let error = Error {
-            error: self.why(),
-            known: self.known(),
-        };
-        json(self.status(), serde_json::to_vec(&error))
-    }
-
-    fn text(&self) -> Response {
-        let (why, known) = (self.why(), self.known().join(", "));
-        let text = match &*known {
-            "" => format!("{why}\n"),
-            known => format!("{why}; there are: {known}\n"),
-        };
-        (self.status(), text).into_response()
-    }
+fn no_such_standby(group: &GroupReport) -> Problem {
+    let known = group.standbys.iter().map(|each| Arc::clone(&each.standby));
+    Problem::new(Kind::NoSuchStandby, "the group has no such standby").known(known)
 }
 
-async fn groups(Shown(state): Shown<Arc<State>>) -> Response {
-    match state.readiness.judged().await {
-        Ok(judged) => json(StatusCode::OK, judged.list()),
-        Err(error) => unjudged(error).json(),
-    }
+async fn groups(Shown(state): Shown<Arc<State>>) -> Result<Response, Problem> {
+    let judged = judged(&state).await?;
+    Ok(json(StatusCode::OK, judged.list()))
 }
 
 async fn group(
     Shown(state): Shown<Arc<State>>,
     path: Result<Path<String>, PathRejection>,
-) -> Response {
-    let judged = match state.readiness.judged().await {
-        Ok(judged) => judged,
-        Err(error) => return unjudged(error).json(),
-    };
-    // A name that is no text is nobody's.
-    let name = path.map(|Path(name)| name).unwrap_or_default();
-    match judged.group(&name) {
-        Some(group) => json(StatusCode::OK, serde_json::to_vec(group)),
-        None => Miss::Group(&judged.groups).json(),
-    }
+) -> Result<Response, Problem> {
+    let judged = judged(&state).await?;
+    let group = find_group(&judged, path)?;
+    Ok(json(StatusCode::OK, serde_json::to_vec(group)))
 }
 
 async fn group_standby(
     Shown(state): Shown<Arc<State>>,
     path: Result<Path<(String, String)>, PathRejection>,
-) -> Response {
-    let judged = match state.readiness.judged().await {
-        Ok(judged) => judged,
-        Err(error) => return unjudged(error).json(),
-    };
-    match find(&judged, path) {
-        Ok((group, standby)) => {
-            let one = OneStandby::new(group, standby);
-            json(StatusCode::OK, serde_json::to_vec(&one))
-        }
-        Err(miss) => miss.json(),
-    }
+) -> Result<Response, Problem> {
+    let judged = judged(&state).await?;
+    let (group, standby) = find(&judged, path)?;
+    let one = OneStandby::new(group, standby);
+    Ok(json(StatusCode::OK, serde_json::to_vec(&one)))
 }
 
 /// 200 while the standby is ready, for those that send traffic by it.
@@ -152,9 +92,9 @@ async fn ready(
     Shown(state): Shown<Arc<State>>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Response {
-    let judged = match state.readiness.judged().await {
+    let judged = match judged(&state).await {
         Ok(judged) => judged,
-        Err(error) => return unjudged(error).text(),
+        Err(problem) => return problem.text(),
     };
     match find(&judged, path) {
         Ok((_, standby)) => {
@@ -166,23 +106,38 @@ async fn ready(
             };
             (status, standby.line() + "\n").into_response()
         }
-        Err(miss) => miss.text(),
+        Err(problem) => problem.text(),
     }
+}
+
+/// The groups as they are judged.
+pub(super) async fn judged(state: &State) -> Result<Arc<Judged>, Problem> {
+    state.readiness.judged().await.map_err(|error| {
+        tracing::error!(%error, "a question about readiness failed");
+        Problem::new(Kind::Internal, error.to_string())
+    })
+}
+
+/// The group of the path. A name that is no text is nobody's.
+pub(super) fn find_group(
+    judged: &Judged,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<&GroupReport, Problem> {
+    let name = path.map(|Path(name)| name).unwrap_or_default();
+    let group = judged.group(&name);
+    group.ok_or_else(|| no_such_group(&judged.groups))
 }
 
 fn find(
     judged: &Judged,
     path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<(&GroupReport, &StandbyReport), Miss<'_>> {
+) -> Result<(&GroupReport, &StandbyReport), Problem> {
     let (group, region) = path.map(|Path(names)| names).unwrap_or_default();
-    let group = judged.group(&group).ok_or(Miss::Group(&judged.groups))?;
-    let standby = group.standby(&region).ok_or(Miss::Standby(group))?;
+    let group = judged.group(&group);
+    let group = group.ok_or_else(|| no_such_group(&judged.groups))?;
+    let standby = group.standby(&region);
+    let standby = standby.ok_or_else(|| no_such_standby(group))?;
     Ok((group, standby))
-}
-
-fn unjudged(error: Unjudged) -> Miss<'static> {
-    tracing::error!(%error, "a question about readiness failed");
-    Miss::Unjudged(error)
 }
 
 pub(super) fn json(
@@ -196,7 +151,7 @@ pub(super) fn json(
         }
         Err(error) => {
             tracing::error!(%error, "an answer could not be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            Problem::new(Kind::Internal, "the answer could not be written").into_response()
         }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::State;
 use super::orders::{Came, order, tell};
+use super::problem::{Kind, Problem};
 use crate::model::{Drill, DrillOrder, DrillRefusal, DrillStart, Failover};
 
 /// What is known of the past, and who takes orders.
@@ -43,13 +43,11 @@ struct OfGroup {
 
 fn carry_out(state: &State, order: &DrillOrder) -> Came<Drill> {
     state.events.order(order).map_err(|refusal| {
-        let status = match refusal {
-            DrillRefusal::NoGroup => StatusCode::NOT_FOUND,
-            DrillRefusal::Bad(_) => StatusCode::BAD_REQUEST,
-            DrillRefusal::Open(_) | DrillRefusal::None | DrillRefusal::NotYet(_) => {
-                StatusCode::CONFLICT
-            }
+        let kind = match refusal {
+            DrillRefusal::NoGroup => Kind::NoSuchGroup,
+            DrillRefusal::Bad(_) => Kind::BadOrder,
+            DrillRefusal::Open(_) | DrillRefusal::None | DrillRefusal::NotYet(_) => Kind::NotNow,
         };
-        (status, refusal.to_string())
+        Problem::new(kind, refusal.to_string())
     })
 }

@@ -19,6 +19,10 @@ use super::access::Origin;
 const BACKLOG: i32 = 1024;
 /// Who may open a UNIX socket: its owner and its group.
 const MODE: u32 = 0o660;
+/// Bytes of an answer that wait in the kernel for their turn, beside those under way: one who reads nothing
+/// would otherwise have megabytes copied for them, and kept, before the server notices. On a path of any
+/// length it costs no throughput, since what is under way does not count.
+const UNSENT: u32 = 128 << 10;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +136,11 @@ impl Listener {
     /// Lets this runtime look after it.
     pub(super) fn open(self) -> io::Result<Open> {
         match self {
-            Self::Tcp(listener) => TcpListener::from_std(listener).map(Open::Tcp),
+            Self::Tcp(listener) => {
+                // The connections take it over.
+                socket2::SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT)?;
+                TcpListener::from_std(listener).map(Open::Tcp)
+            }
             Self::Unix(listener) => UnixListener::from_std(listener).map(Open::Unix),
         }
     }
@@ -243,6 +251,8 @@ fn take_away_stale(path: &Path, address: &socket2::SockAddr) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
     use super::*;
 
     #[test]
@@ -258,6 +268,35 @@ mod tests {
         for text in ["", "9887", "localhost:9887", "unix:", "unix:hotspare.sock"] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
+    }
+
+    /// Bytes that can be written to the connections of a listener whose peers read nothing.
+    async fn taken_for_the_deaf(listener: Listener) -> usize {
+        let Address::Tcp(address) = listener.address().expect("bound") else {
+            panic!("no TCP");
+        };
+        let open = listener.open().expect("opened");
+        let _deaf = TcpStream::connect(address).await.expect("connected");
+        let accepted = std::future::poll_fn(|context| open.poll_accept(context)).await;
+        let (mut stream, _) = accepted.expect("accepted");
+        let (mut taken, page) = (0, vec![0; 64 << 10]);
+        std::future::poll_fn(|context| {
+            while let Poll::Ready(written) = Pin::new(&mut stream).poll_write(context, &page) {
+                taken += written.expect("written");
+            }
+            Poll::Ready(())
+        })
+        .await;
+        taken
+    }
+
+    #[tokio::test]
+    async fn little_is_copied_for_a_client_that_reads_nothing() {
+        let any = [Address::from(SocketAddr::from(([127, 0, 0, 1], 0)))];
+        let listener = bind(&any).expect("bound").remove(0);
+        let taken = taken_for_the_deaf(listener).await;
+        // What the peer's kernel takes, and what waits here: megabytes before.
+        assert!((1..1 << 20).contains(&taken), "{taken}");
     }
 
     #[test]

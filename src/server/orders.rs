@@ -12,16 +12,18 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Extension, State as Shown};
 use axum::http::header::{CONTENT_TYPE, FORWARDED, HeaderName, ORIGIN, VIA};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use tokio::sync::Mutex;
 use tokio::task::JoinError;
 
 use super::State;
 use super::access::{Origin, Peer};
 use super::api::json;
+use super::problem::{Kind, Problem};
 use crate::metrics::Refused;
 
 /// What an order has to come with: no page of another origin can send it unasked.
@@ -29,9 +31,10 @@ pub const ORDER_HEADER: HeaderName = HeaderName::from_static("x-hotspare-order")
 
 /// Bytes of an order.
 const MAX_ORDER: usize = 4096;
+const TOO_LARGE: &str = "an order may have 4096 bytes";
 
 /// What came of an order: the answer, or why it is refused.
-pub(super) type Came<A> = Result<A, (StatusCode, String)>;
+pub(super) type Came<A> = Result<A, Problem>;
 
 /// Tells something, above all lists. All who ask share the last answer while nothing has happened: it may
 /// have megabytes, and those who read it slowly keep it for long.
@@ -42,7 +45,7 @@ pub(super) fn tell<T: Serialize + 'static>(read: fn(&State) -> T) -> MethodRoute
             Ok(body) => json(StatusCode::OK, body),
             Err(error) => {
                 tracing::error!(%error, "a list could not be made");
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                Problem::new(Kind::Internal, "the list could not be made").into_response()
             }
         }
     })
@@ -77,33 +80,46 @@ pub(super) fn order<T: DeserializeOwned + 'static, A: Serialize + 'static>(
                               body: Result<Bytes, BytesRejection>| {
         let came = may(peer, &headers)
             .inspect_err(|_| state.own.refused(Refused::Order))
-            .map_err(|(status, why)| (status, why.to_owned()))
             .and_then(|()| {
                 body.map_err(|rejection| {
-                    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                        state.own.refused(Refused::Large);
+                    if rejection.status() != StatusCode::PAYLOAD_TOO_LARGE {
+                        return Problem::new(Kind::BadOrder, "the content did not come whole");
                     }
-                    (rejection.status(), rejection.body_text())
+                    state.own.refused(Refused::Large);
+                    Problem::new(Kind::TooLarge, TOO_LARGE)
                 })
             })
-            .and_then(|body| {
-                // The reader's words may repeat what was sent, which is sent back as JSON to who sent it.
-                serde_json::from_slice(&body)
-                    .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
-            })
+            .and_then(|body| serde_json::from_slice(&body).map_err(|error| misread(&error)))
             .and_then(|read| carry_out(&state, read));
         match came {
             Ok(answer) => json(StatusCode::OK, serde_json::to_vec(&answer)),
-            Err((status, why)) => refused(status, &why),
+            Err(problem) => problem.into_response(),
         }
     };
     post(handler).layer(DefaultBodyLimit::max(MAX_ORDER))
 }
 
+/// What is wrong with what was sent, and where. The reader's own words may repeat it, but where they
+/// tell what is missing.
+fn misread(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    let what = match error.classify() {
+        Category::Data => "the content is JSON, but no such order",
+        Category::Syntax | Category::Eof | Category::Io => "the content is no JSON",
+    };
+    let said = error.to_string();
+    let missing = said.split(" at line ").next();
+    let missing = missing.filter(|words| words.starts_with("missing field `"));
+    let missing = missing.map_or_else(String::new, |words| format!(": {words}"));
+    let detail = format!("{what}{missing}: line {line}, column {column}");
+    Problem::new(Kind::BadOrder, detail)
+}
+
 /// Whether whoever asks may order anything.
-pub(super) fn may_order(peer: Peer, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+pub(super) fn may_order(peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = |why| Err(Problem::new(Kind::OrderNotAllowed, why));
     if headers.contains_key(ORIGIN) {
-        return Err((StatusCode::FORBIDDEN, "a page in a browser may not do that"));
+        return refused("a page in a browser may not do that");
     }
     let near = match peer.origin {
         Origin::Host(address) => address.to_canonical().is_loopback(),
@@ -112,31 +128,26 @@ pub(super) fn may_order(peer: Peer, headers: &HeaderMap) -> Result<(), (StatusCo
     // Whoever is behind a proxy may be anywhere.
     let proxied = headers.keys().any(is_of_a_proxy);
     if !peer.known && (proxied || !near) {
-        return Err((
-            StatusCode::FORBIDDEN,
+        return refused(
             "orders are taken from this host, or from those who show who they are: run the command \
              there, or set up users or client certificates by --web.config.file",
-        ));
+        );
     }
     Ok(())
 }
 
 /// Whether it is an order that no page sends unasked, and whoever asks may give it.
-fn may(peer: Peer, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+fn may(peer: Peer, headers: &HeaderMap) -> Result<(), Problem> {
     may_order(peer, headers)?;
     if !headers.contains_key(ORDER_HEADER) {
-        return Err((
-            StatusCode::FORBIDDEN,
-            "the header x-hotspare-order is missing",
-        ));
+        let why = "the header x-hotspare-order is missing";
+        return Err(Problem::new(Kind::OrderNotAllowed, why));
     }
     let content = headers.get(CONTENT_TYPE).and_then(|of| of.to_str().ok());
     let content = content.and_then(|of| of.split(';').next());
     if !content.is_some_and(|of| of.trim().eq_ignore_ascii_case("application/json")) {
-        return Err((
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the type of the content has to be application/json",
-        ));
+        let why = "the type of the content has to be application/json";
+        return Err(Problem::new(Kind::WrongContentType, why));
     }
     Ok(())
 }
@@ -146,14 +157,6 @@ fn is_of_a_proxy(name: &HeaderName) -> bool {
     [FORWARDED, VIA].contains(name)
         || name.as_str().starts_with("x-forwarded-")
         || name.as_str() == "x-real-ip"
-}
-
-pub(super) fn refused(status: StatusCode, why: &str) -> Response {
-    #[derive(Serialize)]
-    struct Error<'a> {
-        error: &'a str,
-    }
-    json(status, serde_json::to_vec(&Error { error: why }))
 }
 
 #[cfg(test)]
@@ -176,7 +179,40 @@ mod tests {
             address => Origin::Host(address.parse().expect("an address")),
         };
         let may = may(Peer { origin, known }, &headers.collect());
-        may.map_or_else(|(status, _)| status.as_u16(), |()| 200)
+        may.map_or_else(|problem| problem.kind.status().as_u16(), |()| 200)
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Example {
+        #[expect(dead_code, reason = "it is only looked for")]
+        group: String,
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_its_place_and_not_repeated() {
+        for (sent, told) in [
+            ("", "the content is no JSON: line 1, column 0"),
+            ("{\"hostile", "the content is no JSON: line 1, column 9"),
+            (
+                "{\"hostile\":1}",
+                "the content is JSON, but no such order: line 1, column 10",
+            ),
+            (
+                "{\"group\":[\"hostile\"]}",
+                "the content is JSON, but no such order: line 1, column 9",
+            ),
+            (
+                "{}",
+                "the content is JSON, but no such order: missing field `group`: line 1, column 2",
+            ),
+        ] {
+            let error = serde_json::from_str::<Example>(sent).expect_err(sent);
+            assert_eq!(
+                format!("{:?}", misread(&error)),
+                format!("{:?}", Problem::new(Kind::BadOrder, told))
+            );
+        }
     }
 
     const JSON: (&str, &str) = ("content-type", "application/json");

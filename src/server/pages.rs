@@ -1,7 +1,6 @@
 //! What there is to see.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,23 +14,21 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::map_response;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, alerts, api, events, reload};
+use super::{Check, State, alerts, api, events, page, problem, rank, reload, samples, status};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
-use crate::model::GroupReport;
 
 /// Nothing is loaded, run, framed or sent from here.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
 /// The routes. A known path with another method is answered with 405, an unknown path with 404.
-pub(super) fn router(state: Arc<State>) -> Router {
-    Router::new()
-        .route("/", get(landing))
+pub(super) fn router(state: Arc<State>) -> Result<Router, String> {
+    Ok(Router::new()
         .route("/metrics", get(metrics))
         .route("/sd", get(daemons))
         .route("/-/healthy", get(healthy))
@@ -39,13 +36,18 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(api::routes())
         .merge(events::routes())
         .merge(alerts::routes())
+        .merge(rank::routes())
+        .merge(samples::routes())
         .merge(reload::routes())
-        .fallback(async || say(StatusCode::NOT_FOUND, "there is no such page; see /\n"))
+        .merge(status::routes())
+        .merge(page::routes()?)
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
         .layer(map_response(async |mut answer: Response| {
             guard(answer.headers_mut());
             answer
-        }))
+        })))
 }
 
 async fn metrics(Shown(state): Shown<Arc<State>>, headers: HeaderMap) -> Response {
@@ -95,60 +97,17 @@ fn checked(check: &Check, good: &str) -> Response {
     }
 }
 
-async fn landing(Shown(state): Shown<Arc<State>>) -> Response {
-    let groups = match state.readiness.judged().await {
-        Ok(judged) => table(&judged.groups),
-        Err(error) => format!("<p>{}</p>\n", escaped(&error.to_string())),
-    };
-    let page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
-         <title>hotspare in {region}</title></head>\n<body>\n<h1>hotspare</h1>\n\
-         <p>Version {version} in region {region}; targets: {targets}.</p>\n{groups}<ul>\n\
-         <li><a href=\"/metrics\">Metrics</a></li>\n\
-         <li><a href=\"/sd\">Daemons</a>: where those of all regions are, for Prometheus</li>\n\
-         <li><a href=\"/-/healthy\">Healthy</a>: does the daemon make progress?</li>\n\
-         <li><a href=\"/-/ready\">Ready</a>: has every target been probed?</li>\n\
-         <li><a href=\"/api/v1/groups\">Groups</a>: all that is known of them, as JSON</li>\n\
-         </ul>\n</body>\n</html>\n",
-        region = escaped(&state.region),
-        version = escaped(&state.version),
-        targets = state.exposition.targets(),
-    );
-    Html(page).into_response()
-}
-
-/// Every standby with its state and why; nothing where there are no groups.
-fn table(groups: &[GroupReport]) -> String {
-    if groups.is_empty() {
-        return String::new();
-    }
-    let mut table = "<table>\n<tr><th>Group</th><th>Primary</th><th>Standby</th>\
-        <th>Can it take over?</th></tr>\n"
-        .to_owned();
-    for group in groups {
-        for standby in &group.standbys {
-            let _ = writeln!(
-                table,
-                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-                escaped(&group.group),
-                escaped(&group.primary),
-                escaped(&standby.standby),
-                escaped(&standby.line()),
-            );
-        }
-    }
-    table + "</table>\n"
-}
-
 fn say(status: StatusCode, text: &str) -> Response {
     (status, text.to_owned()).into_response()
 }
 
-/// Gives an answer the headers that every one carries.
+/// Gives an answer the headers that every one carries. Pages for people have a policy of their own, and
+/// what they load may be kept.
 pub(super) fn guard(answer: &mut HeaderMap) {
     answer.insert(X_CONTENT_TYPE_OPTIONS, value("nosniff"));
-    answer.insert(CONTENT_SECURITY_POLICY, value(POLICY));
-    answer.insert(CACHE_CONTROL, value("no-store"));
+    let policy = answer.entry(CONTENT_SECURITY_POLICY);
+    policy.or_insert(value(POLICY));
+    answer.entry(CACHE_CONTROL).or_insert(value("no-store"));
 }
 
 const fn value(text: &'static str) -> axum::http::HeaderValue {
@@ -165,19 +124,6 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
         list.push_str(value);
         list
     }))
-}
-
-/// The text with what HTML would take for its own written as references.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '&' | '<' | '>' | '"' | '\'') {
-            let _ = write!(escaped, "&#{};", u32::from(c));
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
 }
 
 /// A page's parts, sent as they are: all who get the page share them.
@@ -223,14 +169,6 @@ impl hyper::body::Body for PageBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn html_is_escaped() {
-        assert_eq!(
-            escaped("<b a=\"1\">'&amp;ü"),
-            "&#60;b a=&#34;1&#34;&#62;&#39;&#38;amp;ü"
-        );
-    }
 
     #[test]
     fn headers_sent_twice_are_one_list() {

@@ -14,8 +14,9 @@ use tokio::time::timeout;
 use super::State;
 use super::access::Peer;
 use super::api::json;
-use super::orders::{may_order, refused};
+use super::orders::may_order;
 use super::patience::Patience;
+use super::problem::{Kind, Problem};
 use crate::metrics::Refused;
 use crate::model::{ReloadRefusal, Reloaded};
 
@@ -37,26 +38,23 @@ async fn reload(
     Extension(peer): Extension<Peer>,
     Extension(patience): Extension<Arc<Patience>>,
     headers: HeaderMap,
-) -> Response {
-    if let Err((status, why)) = may_order(peer, &headers) {
-        state.own.refused(Refused::Order);
-        return refused(status, why);
-    }
+) -> Result<Response, Problem> {
+    may_order(peer, &headers).inspect_err(|_| state.own.refused(Refused::Order))?;
     patience.longer(RELOAD_LIMIT);
     let Ok(came) = timeout(RELOAD_LIMIT, ask(&state.reload)).await else {
         let why =
             "the configuration is still being read, which goes on: the log tells what comes of it";
-        return refused(StatusCode::GATEWAY_TIMEOUT, why);
+        return Err(Problem::new(Kind::NotDoneYet, why));
     };
     match came {
-        Ok(reloaded) => json(StatusCode::OK, serde_json::to_vec(&reloaded)),
+        Ok(reloaded) => Ok(json(StatusCode::OK, serde_json::to_vec(&reloaded))),
         Err(refusal) => {
-            let status = match refusal {
-                ReloadRefusal::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
-                ReloadRefusal::Busy => StatusCode::CONFLICT,
-                ReloadRefusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
+            let kind = match refusal {
+                ReloadRefusal::Bad(_) => Kind::BadConfiguration,
+                ReloadRefusal::Busy => Kind::NotNow,
+                ReloadRefusal::Ending => Kind::Ending,
             };
-            refused(status, &refusal.to_string())
+            Err(Problem::new(kind, refusal.to_string()))
         }
     }
 }

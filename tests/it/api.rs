@@ -164,6 +164,17 @@ fn parsed(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
+/// The type of the problem that was answered, its detail, and what is known instead.
+fn problem(answer: &Answer) -> (String, String, Value) {
+    let of = answer.header("content-type");
+    assert_eq!(of, Some("application/problem+json"));
+    let mut said: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(said["status"], answer.status);
+    assert!(said["title"].is_string(), "{said}");
+    let text = |name: &str| said[name].as_str().expect(name).to_owned();
+    (text("type"), text("detail"), said["known"].take())
+}
+
 #[tokio::test]
 async fn groups_one_group_and_one_standby_are_told_as_json() {
     let served = served();
@@ -207,13 +218,17 @@ async fn what_is_not_there_is_answered_with_what_is() {
     ] {
         let answer = served.get(&format!("/api/v1/groups/{name}"), "").await;
         assert_eq!(answer.status, 404, "{name}");
-        let error = json!({ "error": "there is no such group", "known": names });
-        assert_eq!(parsed(&answer), error);
+        let (kind, detail, known) = problem(&answer);
+        assert_eq!((&*kind, &known), ("/problems/no-such-group", &names));
+        assert_eq!(detail, "there is no such group");
 
         let path = format!("/api/v1/groups/checkout/standbys/{name}");
         let answer = served.get(&path, "").await;
         assert_eq!(answer.status, 404, "{name}");
-        assert_eq!(answer.header("content-type"), Some("application/json"));
+        // Of a path that is no text, not even the group is known.
+        let kind = if name == "%FF" { "group" } else { "standby" };
+        let kind = format!("/problems/no-such-{kind}");
+        assert_eq!(problem(&answer).0, kind, "{name}");
 
         let answer = served.get(&format!("/ready/{name}/us-east"), "").await;
         assert_eq!(answer.status, 404, "{name}");
@@ -227,8 +242,9 @@ async fn what_is_not_there_is_answered_with_what_is() {
     let answer = served
         .get("/api/v1/groups/checkout/standbys/eu-west", "")
         .await;
-    let error = json!({ "error": "the group has no such standby", "known": ["us-east"] });
-    assert_eq!((answer.status, parsed(&answer)), (404, error));
+    let (kind, _, known) = problem(&answer);
+    let expected = ("/problems/no-such-standby", json!(["us-east"]));
+    assert_eq!((&*kind, known), expected);
     let answer = served.get("/ready/checkout/eu-west", "").await;
     let known = "the group has no such standby; there are: us-east\n";
     assert_eq!((answer.status, &*answer.text()), (404, known));
@@ -236,10 +252,16 @@ async fn what_is_not_there_is_answered_with_what_is() {
         "/api",
         "/api/v1",
         "/api/v1/groups/",
+        "/api/v2/%3Cscript%3E",
         "/ready",
         "/ready/checkout",
     ] {
-        assert_eq!(served.get(path, "").await.status, 404, "{path}");
+        let answer = served.get(path, "").await;
+        assert_eq!(answer.status, 404, "{path}");
+        if path.starts_with("/api") {
+            assert_eq!(problem(&answer).0, "/problems/no-such-route");
+        }
+        assert!(!answer.text().contains("script"));
     }
     served.stop().await;
 }
@@ -295,6 +317,9 @@ async fn readiness_can_be_read_and_not_changed() {
             let refused = ask(&mut served.connect().await, &request).await;
             assert_eq!(refused.status, 405, "{method} {path}");
             assert_eq!(refused.header("allow"), Some("get,head"));
+            if path.starts_with("/api/") {
+                assert_eq!(problem(&refused).0, "/problems/method-not-allowed");
+            }
         }
     }
     served.stop().await;
@@ -310,7 +335,7 @@ async fn a_storm_of_questions_costs_a_judgement_a_second() {
     }));
     let started = Instant::now();
     let paths = [
-        ("/api/v1/groups", 200),
+        ("/api/v1/status", 200),
         ("/api/v1/groups/checkout", 200),
         ("/ready/checkout/us-east", 503),
         ("/", 200),
@@ -341,48 +366,113 @@ async fn a_judgement_that_fails_is_no_ready_and_no_end_of_the_server() {
     for path in ["/api/v1/groups", "/api/v1/groups/checkout", "/ready/a/b"] {
         let answer = served.get(path, "").await;
         assert_eq!(answer.status, 500, "{path}");
+        let is_text = answer.header("content-type") == Some("text/plain; charset=utf-8");
+        assert_eq!(is_text, path.starts_with("/ready"), "{path}");
         assert!(answer.text().contains("the groups could not be judged: "));
     }
     let landing = served.get("/", "").await;
     assert_eq!(landing.status, 200);
-    assert!(
-        landing
-            .text()
-            .contains("<p>the groups could not be judged: ")
-    );
+    assert!(landing.text().contains("the groups could not be judged: "));
     served.stop().await;
 }
 
 #[tokio::test]
-async fn the_landing_page_shows_every_standby_and_takes_no_name_for_html() {
+async fn the_status_page_shows_every_standby_and_takes_no_name_for_html() {
     let served = served();
-    let page = served.get("/", "").await.text();
-    for row in [
-        "<tr><td>checkout</td><td>eu-west</td><td>us-east</td>\
-         <td>not ready: orders lag: threshold: 7.2s, limit 5s, seen 3s ago</td></tr>",
-        "<tr><td>search</td><td>eu-west</td><td>sa-east</td><td>primary lost</td></tr>",
-        "<tr><td>a/&#60;i&#62;b&#60;/i&#62;</td><td>eu-west</td>\
-         <td>&#60;b&#62;&#34;x&#34;&#60;/b&#62;</td><td>ready</td></tr>",
+    let answer = served.get("/", "").await;
+    let policy = answer.header("content-security-policy").expect("a policy");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let page = answer.text();
+    for part in [
+        "The primary of 1 group is lost",
+        "checkout → us-east</a> <b class=\"not-ready\">not ready</b>",
+        "orders lag: threshold: 7.2s, limit 5s",
+        "search → sa-east</a> <b class=\"lost\">primary lost: ",
+        "a&#x2f;&lt;i&gt;b&lt;&#x2f;i&gt;",
+        "&lt;b&gt;&quot;x&quot;&lt;&#x2f;b&gt;",
+        "<b>7.2s</b> against 5s",
+        "Held back (maintenance): disk swap",
     ] {
-        assert!(page.contains(row), "{row}\n{page}");
+        assert!(page.contains(part), "{part}\n{page}");
     }
-    assert!(!page.contains("<i>") && !page.contains("<script"), "{page}");
+    assert!(
+        !page.contains("<i>") && !page.contains("<b>\"x\""),
+        "{page}"
+    );
+    let inline = [" style=", "<style", " onclick", "javascript:", "<script>"];
+    assert!(!inline.iter().any(|inline| page.contains(inline)), "{page}");
     served.stop().await;
 
     let none = Served::judging(Box::new(Vec::new));
-    assert!(!none.get("/", "").await.text().contains("<table>"));
+    let page = none.get("/", "").await.text();
+    assert!(page.contains("There are no groups to judge"), "{page}");
     none.stop().await;
+}
+
+/// The example of a section of docs/api.md.
+fn documented(section: &str) -> Value {
+    let page = include_str!("../../docs/api.md");
+    let section = page.split_once(&format!("\n## {section}\n"));
+    let (_, text) = section.expect("a section");
+    let (_, block) = text.split_once("```json\n").expect("an example");
+    let (block, _) = block.split_once("```").expect("its end");
+    serde_json::from_str(block).expect("JSON")
+}
+
+#[tokio::test]
+async fn the_daemon_as_a_whole_is_told_as_documented() {
+    let served = Served::judging(Box::new(|| vec![example()]));
+    let answer = served.get("/api/v1/status", "").await;
+    let mut said = parsed(&answer);
+    let mut shown = documented("Status");
+    // These are of this moment and of this build.
+    for name in [
+        "timestamp_seconds",
+        "source_region",
+        "version",
+        "revision",
+        "targets",
+    ] {
+        let (said, shown) = (said[name].take(), shown[name].take());
+        assert_eq!(said.is_string(), shown.is_string(), "{name}");
+        assert_eq!(said.is_f64(), shown.is_f64(), "{name}");
+        assert!(!said.is_null(), "{name}");
+    }
+    assert_eq!(said, shown, "docs/api.md");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn ranks_are_told_without_the_rest() {
+    let served = served();
+    let all = parsed(&served.get("/api/v1/rank", "").await);
+    let whole = parsed(&served.get("/api/v1/groups", "").await);
+    let (all, whole) = (&all["groups"], &whole["groups"]);
+    assert_eq!(all.as_array().map(Vec::len), Some(3));
+    assert_eq!(all[0]["ranking"]["table"]["rows"][0]["name"], "us-east");
+    for (rank, group) in all
+        .as_array()
+        .into_iter()
+        .flatten()
+        .zip(whole.as_array().expect("a list"))
+    {
+        let fields = rank.as_object().expect("an object");
+        assert_eq!(fields.len(), 5, "{rank}");
+        for (name, value) in fields {
+            assert_eq!(group.get(name), Some(value), "{name}");
+        }
+    }
+    let one = served.get("/api/v1/groups/checkout/rank", "").await;
+    assert_eq!(parsed(&one), all[0]);
+    let none = served.get("/api/v1/groups/x/rank", "").await;
+    assert_eq!(problem(&none).0, "/problems/no-such-group");
+    served.stop().await;
 }
 
 #[tokio::test]
 async fn the_daemons_are_told_as_documented() {
-    let page = include_str!("../../docs/api.md");
-    let (_, section) = page
-        .split_once("\n## Daemons for Prometheus\n")
-        .expect("a section");
-    let (_, block) = section.split_once("```json\n").expect("an example");
-    let (block, _) = block.split_once("```").expect("its end");
-    let shown: Value = serde_json::from_str(block).expect("JSON");
+    let shown = documented("Daemons for Prometheus");
     let served = served();
     let answer = served.get("/sd", "").await;
     assert_eq!(shown, parsed(&answer), "docs/api.md");
@@ -413,7 +503,9 @@ async fn the_documentation_has_every_route_and_the_answer_that_it_gets() {
         include_str!("../../src/server/api.rs"),
         include_str!("../../src/server/events.rs"),
         include_str!("../../src/server/pages.rs"),
+        include_str!("../../src/server/rank.rs"),
         include_str!("../../src/server/reload.rs"),
+        include_str!("../../src/server/status.rs"),
     ];
     let served_routes = sources.map(|source| source.matches(".route(").count());
     assert_eq!(

@@ -221,7 +221,7 @@ fn what_cannot_be_ranked_is_refused_with_what_can() {
         (&["--group", "shop", "--for", "20s"], "--now"),
         (
             &["--group", "shop", "--url", "http://u:secret@h"],
-            "--url, number 1: a password does not belong in a URL",
+            "--server, number 1: a password does not belong in a URL",
         ),
         (
             &["--group", "shop", "--url", "http://a:9887,http://b:9887"],

@@ -50,7 +50,7 @@ fn attempts(series: &Series, target: &str) -> f64 {
 
 fn error(answer: &Response) -> String {
     let said: Value = serde_json::from_str(&answer.text()).expect("JSON");
-    said["error"].as_str().expect("an error").to_owned()
+    said["detail"].as_str().expect("what is wrong").to_owned()
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_silence_is_ordered_listed_kept_and_ended() {
     );
     assert_eq!(silence(&second, &["list"]), (Some(0), said));
     let (code, said) = silence(&second, &start);
-    let taken = "URL: there is another silence with the id s1\n";
+    let taken = "URL: there is another silence with this id\n";
     assert_eq!((code, &*said), (Some(1), taken));
 }
 
@@ -92,7 +92,7 @@ fn a_silence_of_everything_for_ever_or_of_nothing_is_refused() {
             1,
             "a silence lasts up to 30 days",
         ),
-        (&["end", "s9"], 1, "there is no silence with the id s9"),
+        (&["end", "s9"], 1, "there is no silence with this id"),
     ] {
         let (found, said) = silence(&daemon, arguments);
         assert_eq!(found, Some(code), "{said}");

@@ -109,6 +109,21 @@ fn settings(name: &str) -> Vec<String> {
     values.map(str::to_owned).collect()
 }
 
+/// Commands on the host ask by this socket if it is there.
+#[test]
+fn the_service_serves_the_socket_by_which_commands_ask() {
+    let address = "unix:/run/hotspare/hotspare.sock";
+    let help = run(crate::daemon::hotspare().args(["healthy", "--help"]));
+    assert!(help.contains("/run/hotspare/hotspare.sock"), "{help}");
+    assert_eq!(settings("RuntimeDirectory"), ["hotspare"]);
+    let environment = settings("Environment").concat();
+    let served = environment.strip_prefix("HOTSPARE_WEB_LISTEN_ADDRESS=");
+    let served: Vec<_> = served.expect("addresses").split(',').collect();
+    assert_eq!(served, ["127.0.0.1:9887", address]);
+    let example = include_str!("../../debian/default");
+    assert!(example.contains(&format!(",{address}\n")), "{example}");
+}
+
 /// The system calls of a set (`@system-service`), those of the sets in it too.
 fn calls_of(set: &str, into: &mut BTreeSet<String>) {
     let mut command = Command::new("systemd-analyze");
@@ -192,7 +207,9 @@ async fn the_daemon_needs_nothing_that_the_service_denies() {
     command
         .env("NOTIFY_SOCKET", &notify)
         .env("WATCHDOG_USEC", "1000000");
-    let daemon = Daemon::start_command(command, &config, |_| {}, &[]);
+    let socket = format!("unix:{}", folder.path().join("socket").display());
+    let daemon =
+        Daemon::start_command(command, &config, |_| {}, &["--web.listen-address", &socket]);
     daemon.wait_until("three rounds", |s| {
         let mut probes = ["web", "tcp", "silent"].into_iter();
         s.sum("hotspare_notifications_total", &[]) >= 1.0
@@ -205,7 +222,7 @@ async fn the_daemon_needs_nothing_that_the_service_denies() {
     for order in [&silence[..], &["reload"]] {
         let ordered = crate::daemon::hotspare()
             .args(order)
-            .arg(format!("--url=http://{}", daemon.address))
+            .arg(format!("--server={socket}"))
             .output()
             .expect("it runs");
         assert!(ordered.status.success(), "{ordered:?}");

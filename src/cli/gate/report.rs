@@ -7,6 +7,7 @@ use serde_json::json;
 use super::answer::{Answer, Standby};
 use super::verdict::{Decision, Question, Verdict, said};
 use crate::cli::ask::Daemon;
+use crate::cli::terminal::{Ink, Tone, printable};
 use crate::model::ReadyState;
 
 /// A line for every standby as every daemon sees it, with its reasons; the verdict last.
@@ -15,32 +16,48 @@ pub(super) fn text(
     daemons: &[Daemon],
     answers: &[Result<Answer, String>],
     decision: &Decision,
+    ink: Ink,
 ) -> String {
     let mut text = String::new();
-    let group = &question.group;
+    let group = printable(&question.group);
     for (daemon, answer) in daemons.iter().zip(answers) {
         match answer {
             Ok(answer) => {
                 for (region, _) in &decision.standbys {
                     let (state, reasons) = sight(question, answer.standby(region));
-                    let from = &answer.vantage;
+                    let (from, region) = (printable(&answer.vantage), printable(region));
+                    let state = ink.paint(tone(state), state);
                     let _ = writeln!(text, "{group}/{region}: {state} (seen from {from})");
                     write_reasons(&mut text, &reasons);
                 }
             }
             Err(why) => {
-                let _ = writeln!(text, "{group}: unknown (asked {daemon})");
+                let _ = writeln!(
+                    text,
+                    "{group}: {} (asked {daemon})",
+                    ink.paint(Tone::Doubt, "unknown")
+                );
                 write_reasons(&mut text, std::slice::from_ref(why));
             }
         }
     }
     let ready: Vec<_> = decision.ready().collect();
     let verdict = decision.verdict.words();
+    let verdict = ink.paint(tone(verdict), verdict);
     let _ = match &*ready {
         [] => writeln!(text, "gate: {verdict}"),
-        ready => writeln!(text, "gate: {verdict}: {}", ready.join(", ")),
+        ready => writeln!(text, "gate: {verdict}: {}", printable(&ready.join(", "))),
     };
-    printable(&text)
+    text
+}
+
+/// What a state or a verdict says, by its words.
+fn tone(words: &str) -> Tone {
+    match words {
+        "ready" => Tone::Good,
+        "unknown" => Tone::Doubt,
+        _ => Tone::Bad,
+    }
 }
 
 /// One JSON object with the verdict and everything that the daemons said.
@@ -95,29 +112,6 @@ fn sight(question: &Question, standby: Result<&Standby, String>) -> (&'static st
 
 fn write_reasons(text: &mut String, reasons: &[String]) {
     for reason in reasons {
-        let _ = writeln!(text, "  {}", reason.replace('\n', " "));
-    }
-}
-
-/// The text without what a terminal would take for a command: a daemon's words are not trusted.
-fn printable(text: &str) -> String {
-    let printable = |c: char| match c {
-        '\n' => c,
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
-    text.chars().map(printable).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_terminal_gets_no_commands() {
-        assert_eq!(
-            printable("a\x1b[2Jb\r\u{9b}\nü"),
-            "a\u{fffd}[2Jb\u{fffd}\u{fffd}\nü"
-        );
+        let _ = writeln!(text, "  {}", printable(&reason.replace('\n', " ")));
     }
 }

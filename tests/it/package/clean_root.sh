@@ -47,22 +47,25 @@ step "the unit"
 systemd-analyze --root="$root" --man=no verify /usr/lib/systemd/system/hotspare.service
 
 step "the daemon as the unit starts it"
-mkdir -m 1777 "$root/run/try"
+mkdir "$root/run/hotspare"
+chown 61234:61234 "$root/run/hotspare"
+log=$root/run/hotspare/log
 chroot "$root" setpriv --reuid=61234 --regid=61234 --clear-groups /usr/bin/hotspare run \
-    --config.file=/etc/hotspare/hotspare.yaml --web.listen-address=unix:/run/try/socket \
-    >"$root/run/try/log" 2>&1 &
+    --config.file=/etc/hotspare/hotspare.yaml --web.listen-address=unix:/run/hotspare/hotspare.sock \
+    >"$log" 2>&1 &
 daemon=$!
 trap 'kill -9 "$daemon" 2>/dev/null || true' EXIT
 tries=0
-until nobody hotspare healthy --url=unix:/run/try/socket; do
+# Nobody says where: it is found by the socket.
+until nobody hotspare healthy; do
     tries=$((tries + 1))
-    [ "$tries" -lt 600 ] || { cat "$root/run/try/log"; exit 1; }
+    [ "$tries" -lt 600 ] || { cat "$log"; exit 1; }
     sleep 0.1
 done
 kill "$daemon"
 wait "$daemon"
 trap - EXIT
-rm -r "$root/run/try"
+rm -r "$root/run/hotspare"
 
 step "what an operator changes, and what the daemon writes, outlives an upgrade and a removal"
 echo "# mine" >>"$root/etc/hotspare/hotspare.yaml"
