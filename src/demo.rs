@@ -129,8 +129,7 @@ fn tell_addresses(stage: &Stage, terminal: &Terminal) {
     let [one, two, three] = stage.daemons.all().each_ref().map(Daemon::address);
     terminal.plain("");
     terminal.plain(format_args!(
-        "  hotspare gate --group {} --url http://{one},http://{two},http://{three}",
-        fleet::GROUP
+        "  hotspare status --server http://{one},http://{two},http://{three}"
     ));
 }
 

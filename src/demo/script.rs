@@ -1,5 +1,6 @@
 //! What happens: incidents one after the other, each with what hotspare has to say of it.
 
+mod cost;
 mod databases;
 mod web;
 
