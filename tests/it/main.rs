@@ -22,6 +22,7 @@ mod daemon;
 mod dashboards;
 mod database_series;
 mod delivery;
+mod demo;
 mod discovery;
 mod dns;
 mod drills;
