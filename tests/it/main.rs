@@ -14,6 +14,7 @@ mod alerts;
 mod alerts_campaign;
 mod api;
 mod authority;
+mod browser;
 mod command_line;
 mod config;
 mod confine;
