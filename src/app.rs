@@ -19,6 +19,7 @@ mod lanes;
 mod own;
 mod reload;
 mod sets;
+mod shown;
 mod signals;
 mod sockets;
 mod state;
@@ -55,6 +56,7 @@ use confine::Confined;
 use descriptors::Budget;
 use events::Events;
 use health::Health;
+use history::Past;
 use own::Sources;
 use reload::{Followers, Reload};
 use signals::Signals;
@@ -225,6 +227,8 @@ impl Daemon {
         let (health, heartbeats) = base.watch(beats, &judged)?;
         let (reload, orders) = mpsc::channel(1);
         let daemons = Sender::new(Arc::new(base.plan.daemons.clone()));
+        let configured = Sender::new(shown::configured(&base.plan));
+        let progress = Arc::clone(&judged.progress);
         let answers = server::State {
             web: base.web(options.web)?,
             exposition: exposition(Arc::clone(&judged.series), &base.own, judged.sources),
@@ -232,12 +236,14 @@ impl Daemon {
             version: crate::VERSION.to_owned(),
             region: base.plan.region.to_string(),
             daemons: daemons.subscribe(),
+            configured: configured.subscribe(),
+            standing: shown::standing(Arc::clone(&health), progress, base.store.clone()),
             healthy: healthy(Arc::clone(&health)),
             ready: ready(judged.progress, discovered),
             events: Box::new(Events(Arc::clone(&judged.board))),
-            overview: overview(&health, &judged.board),
+            overview: overview(&judged.board),
             vantages: Arc::default(),
-            history: Box::new(history::Nothing),
+            history: Box::new(Past(judged.history)),
             readiness: readiness(judged.board),
             alerting: judged.shown,
             reload,
@@ -256,6 +262,7 @@ impl Daemon {
             lanes,
             discovering: base.discover(options.discovery)?,
             daemons,
+            configured,
         };
         let stopped = stopped(base.stop.lanes.subscribe());
         let reload = Reload {
@@ -302,7 +309,7 @@ fn show(plan: &Plan, before: &[PlannedSource], own: &Own) {
     own.targets
         .set(i64::try_from(plan.targets.len()).unwrap_or(i64::MAX));
     own.configured_regions
-        .set(i64::try_from(plan.regions).unwrap_or(i64::MAX));
+        .set(i64::try_from(plan.regions.len()).unwrap_or(i64::MAX));
     discovery::tell_refused(&plan.discovered, before, own);
     alerts::show_thresholds(plan, own);
 }
@@ -319,10 +326,9 @@ fn healthy(health: Arc<Health>) -> server::Check {
 }
 
 /// What the pages tell beside what others ask for.
-fn overview(health: &Arc<Health>, board: &Arc<Board>) -> server::Overview {
-    let (health, board) = (Arc::clone(health), Arc::clone(board));
+fn overview(board: &Arc<Board>) -> server::Overview {
+    let board = Arc::clone(board);
     server::Overview {
-        faults: Box::new(move || health.stuck().into_iter().chain(health.troubles()).collect()),
         objectives: Box::new(move || {
             let planned = board.planned().into_iter();
             planned.map(|group| (group.name, group.objectives)).collect()

@@ -8,6 +8,7 @@ mod access;
 mod admission;
 mod alerts;
 mod api;
+mod configured;
 mod events;
 mod last_word;
 mod listen;
@@ -17,10 +18,12 @@ mod pages;
 mod passwords;
 mod patience;
 mod problem;
+mod rank;
 mod rate;
 mod readiness;
 mod reload;
 mod samples;
+mod status;
 mod tls;
 mod vantages;
 mod web;
@@ -50,13 +53,15 @@ use crate::metrics::{Exposition, HandshakeFailure, Own, Refused, Rejection};
 use crate::model::{Beat, TargetGroup};
 
 pub use self::alerts::{Alerting, Receivers};
+pub use self::configured::{Configured, RegionReport};
 pub use self::events::Events;
 pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
 pub use self::page::Overview;
 pub use self::readiness::{Judge, Readiness};
 pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
-pub use self::samples::{History, NoSuch};
+pub use self::samples::History;
+pub use self::status::{Stand, Standing};
 pub use self::vantages::{Said, Vantage, Vantages};
 pub use self::web::Web;
 
@@ -77,6 +82,10 @@ pub struct State {
     pub healthy: Check,
     /// Whether every target has been probed once: `/-/ready`.
     pub ready: Check,
+    /// How the daemon stands otherwise.
+    pub standing: Stand,
+    /// What the configuration in force has.
+    pub configured: watch::Receiver<Arc<Configured>>,
     /// Where the daemons of all regions are: `/sd`.
     pub daemons: watch::Receiver<Arc<Vec<TargetGroup>>>,
     /// What is said of the groups.

@@ -119,6 +119,11 @@ impl Health {
         *self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Everything that is wrong, the worst first.
+    pub(super) fn faults(&self) -> Vec<String> {
+        self.stuck().into_iter().chain(self.troubles()).collect()
+    }
+
     /// What is wrong around the daemon, and no new start would mend.
     pub(super) fn troubles(&self) -> Vec<String> {
         let of_disk = trouble_of_disk(&self.state);

@@ -26,7 +26,7 @@ use crate::discover::Discovered;
 use crate::evaluate::Succession;
 use crate::metrics::{Own, Store};
 use crate::model::{ReloadRefusal, Reloaded, TargetGroup};
-use crate::server::ReloadOrder;
+use crate::server::{Configured, ReloadOrder};
 use crate::store as state;
 
 /// What was discovered and could not be taken is tried again after so long: a file with a secret may have
@@ -45,6 +45,7 @@ pub(super) struct Followers {
     pub(super) lanes: Lanes,
     pub(super) discovering: Discovering,
     pub(super) daemons: watch::Sender<Arc<Vec<TargetGroup>>>,
+    pub(super) configured: watch::Sender<Arc<Configured>>,
 }
 
 /// Reads the configuration again when somebody asks for it.
@@ -243,6 +244,7 @@ impl Reload {
             sets: generation.sets,
             board: generation.board,
             ruleset: generation.ruleset,
+            history: plan.history,
             done,
         };
         let sent = to.evaluation.send(succession).await;
@@ -250,6 +252,7 @@ impl Reload {
         is_done.await.map_err(|_| ReloadRefusal::Ending)?;
         to.lanes.follow(plan);
         to.daemons.send_replace(Arc::new(plan.daemons.clone()));
+        to.configured.send_replace(super::shown::configured(plan));
         self.health.follow(plan);
         // On one page, all of it.
         let _no_page = self.series.change();

@@ -24,7 +24,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const START: Duration = Duration::from_millis(20);
 
 /// Of what is wrong, so much is told.
-const MOST: usize = 3;
+const MOST: usize = 4;
 
 /// Tells systemd, on the runtime of the evaluation: a runtime that stands still is silent.
 pub(super) struct Status {
@@ -59,7 +59,7 @@ impl Status {
             was_stuck = stuck.is_some();
             let seen = Seen {
                 began: self.health.began(),
-                text: self.text(stuck.as_deref()),
+                text: self.text(),
                 stuck: was_stuck,
             };
             let (message, then) = told.news(now, seen, half);
@@ -89,11 +89,10 @@ impl Status {
     }
 
     /// What is wrong first, then what there is.
-    fn text(&self, stuck: Option<&str>) -> String {
-        let troubles = self.health.troubles();
-        let more = troubles.len().saturating_sub(MOST);
-        let mut parts: Vec<_> = stuck.map(str::to_owned).into_iter().collect();
-        parts.extend(troubles.into_iter().take(MOST));
+    fn text(&self) -> String {
+        let mut parts = self.health.faults();
+        let more = parts.len().saturating_sub(MOST);
+        parts.truncate(MOST);
         if more > 0 {
             parts.push(format!("and {more} more that is wrong"));
         }

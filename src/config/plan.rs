@@ -11,13 +11,14 @@ use super::load::Element;
 use super::place::Path;
 use super::problem::Problem;
 use super::{
-    Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Target, TargetSource,
+    Alerting, Config, Group, GroupProbe, Limits, Probe, Problems, Receiver, Region, Target,
+    TargetSource,
 };
 use crate::discover::{At, Refusal, RefusalReason, Source, SourceId};
 use crate::files::{Files, Named};
 use crate::model::{
-    self, DatabaseSet, Digest, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking,
-    Role, TargetGroup, TargetKey, Turn,
+    self, DatabaseSet, Digest, Epoch, GroupMember, HistoryTerms, PlannedDatabase, PlannedGroup,
+    PlannedRanking, Role, TargetGroup, TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::notify::{self, Prepared};
@@ -88,8 +89,8 @@ impl Shared {
 pub struct Plan {
     /// The region of this daemon.
     pub region: Arc<str>,
-    /// How many regions there are.
-    pub regions: usize,
+    /// Every region, in the order of the file.
+    pub regions: Vec<Region>,
     /// Where the daemons of those are whose URL is known.
     pub daemons: Vec<TargetGroup>,
     /// What it may use.
@@ -97,6 +98,8 @@ pub struct Plan {
     /// The folder of what it must not forget, an absolute path; none is set in most files, since
     /// systemd names one.
     pub state_dir: Option<PathBuf>,
+    /// How much of the past of the targets is kept.
+    pub history: HistoryTerms,
     /// Where this daemon says that it goes on.
     pub heartbeat: Option<PlannedHeartbeat>,
     /// Tells it apart from others that were made of other files. Variables and flags have no part in
@@ -284,10 +287,11 @@ pub(super) fn build(config: &Config, shared: &Shared, before: Option<&Plan>) -> 
         problems: Problems::default(),
         plan: Plan {
             region: Arc::clone(&config.region),
-            regions: config.regions.len(),
+            regions: config.regions.clone(),
             daemons: target_groups(&config.regions),
             limits: config.limits,
             state_dir: config.state_dir.clone(),
+            history: config.history,
             heartbeat: None,
             hash: config.hash,
             targets: Vec::new(),

@@ -37,8 +37,6 @@ pub(super) use self::live::Closing;
 
 /// What the pages tell that nobody else asks for.
 pub struct Overview {
-    /// What is wrong with this daemon and around it, in words, the worst first.
-    pub faults: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// What each group promises, by its name.
     pub objectives: Box<dyn Fn() -> Vec<(Arc<str>, Objectives)> + Send + Sync>,
 }
@@ -139,6 +137,7 @@ async fn target(
             page: "targets",
             root: "../../",
             live: true,
+            every: 10,
         };
         let (status, made) = match Target::of(&state, &probe, &target, now) {
             Ok(view) => {
@@ -170,12 +169,15 @@ struct Around {
     /// Where `/` is from there: the pages also work below the path of a proxy.
     root: &'static str,
     live: bool,
+    /// It asks for what has changed once in so many seconds at most.
+    every: u8,
 }
 
 const STATUS: Around = Around {
     page: "status",
     root: "./",
     live: true,
+    every: 1,
 };
 
 impl Page {
@@ -268,6 +270,7 @@ impl Page {
                 root => around.root,
                 page => around.page,
                 live => around.live,
+                every => around.every,
                 style => &self.style,
                 script => &self.script,
                 body => Value::from_safe_string(String::from_utf8_lossy(&made.body).into_owned()),

@@ -19,7 +19,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, alerts, api, events, page, problem, reload, samples};
+use super::{Check, State, alerts, api, events, page, problem, rank, reload, samples, status};
 use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
 
 /// Nothing is loaded, run, framed or sent from here.
@@ -36,8 +36,10 @@ pub(super) fn router(state: Arc<State>) -> Result<Router, String> {
         .merge(api::routes())
         .merge(events::routes())
         .merge(alerts::routes())
+        .merge(rank::routes())
         .merge(samples::routes())
         .merge(reload::routes())
+        .merge(status::routes())
         .merge(page::routes()?)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::method_not_allowed)

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::Instant;
 
+use super::rank::Rank;
 use crate::model::GroupReport;
 
 /// Judges every group now.
@@ -30,6 +31,10 @@ pub(super) struct Judged {
     pub(super) groups: Vec<GroupReport>,
     /// All of them as JSON, once somebody wanted it.
     list: OnceLock<Bytes>,
+    /// Their ranks.
+    ranks: OnceLock<Bytes>,
+    /// How the daemon stands, with them.
+    pub(super) status: OnceCell<Bytes>,
 }
 
 /// Judging failed, which is a mistake of this program.
@@ -62,6 +67,8 @@ impl Readiness {
                 at: Instant::now(),
                 groups: (this.judge)(),
                 list: OnceLock::new(),
+                ranks: OnceLock::new(),
+                status: OnceCell::new(),
             });
             *kept = Some(Arc::clone(&judged));
             judged
@@ -86,17 +93,26 @@ impl Judged {
 
     /// All groups as JSON, written once.
     pub(super) fn list(&self) -> Result<Bytes, serde_json::Error> {
-        #[derive(Serialize)]
-        struct List<'a> {
-            groups: &'a [GroupReport],
-        }
-        if let Some(list) = self.list.get() {
-            return Ok(list.clone());
-        }
-        let groups = &self.groups;
-        let list = Bytes::from(serde_json::to_vec(&List { groups })?);
-        Ok(self.list.get_or_init(|| list).clone())
+        written(&self.list, &self.groups)
     }
+
+    /// The ranks of their standbys as JSON, written once.
+    pub(super) fn ranks(&self) -> Result<Bytes, serde_json::Error> {
+        let ranks: Vec<_> = self.groups.iter().map(Rank::from).collect();
+        written(&self.ranks, &ranks)
+    }
+}
+
+fn written<T: Serialize>(once: &OnceLock<Bytes>, groups: &[T]) -> Result<Bytes, serde_json::Error> {
+    #[derive(Serialize)]
+    struct List<'a, T> {
+        groups: &'a [T],
+    }
+    if let Some(list) = once.get() {
+        return Ok(list.clone());
+    }
+    let list = Bytes::from(serde_json::to_vec(&List { groups })?);
+    Ok(once.get_or_init(|| list).clone())
 }
 
 #[cfg(test)]

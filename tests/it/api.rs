@@ -225,7 +225,10 @@ async fn what_is_not_there_is_answered_with_what_is() {
         let path = format!("/api/v1/groups/checkout/standbys/{name}");
         let answer = served.get(&path, "").await;
         assert_eq!(answer.status, 404, "{name}");
-        assert_eq!(problem(&answer).0, "/problems/no-such-standby");
+        // Of a path that is no text, not even the group is known.
+        let kind = if name == "%FF" { "group" } else { "standby" };
+        let kind = format!("/problems/no-such-{kind}");
+        assert_eq!(problem(&answer).0, kind, "{name}");
 
         let answer = served.get(&format!("/ready/{name}/us-east"), "").await;
         assert_eq!(answer.status, 404, "{name}");
@@ -249,7 +252,7 @@ async fn what_is_not_there_is_answered_with_what_is() {
         "/api",
         "/api/v1",
         "/api/v1/groups/",
-        "/api/v2/<script>",
+        "/api/v2/%3Cscript%3E",
         "/ready",
         "/ready/checkout",
     ] {
@@ -332,7 +335,7 @@ async fn a_storm_of_questions_costs_a_judgement_a_second() {
     }));
     let started = Instant::now();
     let paths = [
-        ("/api/v1/groups", 200),
+        ("/api/v1/status", 200),
         ("/api/v1/groups/checkout", 200),
         ("/ready/checkout/us-east", 503),
         ("/", 200),
@@ -408,15 +411,69 @@ async fn the_status_page_shows_every_standby_and_takes_no_name_for_html() {
     none.stop().await;
 }
 
+/// The example of a section of docs/api.md.
+fn documented(section: &str) -> Value {
+    let page = include_str!("../../docs/api.md");
+    let section = page.split_once(&format!("\n## {section}\n"));
+    let (_, text) = section.expect("a section");
+    let (_, block) = text.split_once("```json\n").expect("an example");
+    let (block, _) = block.split_once("```").expect("its end");
+    serde_json::from_str(block).expect("JSON")
+}
+
+#[tokio::test]
+async fn the_daemon_as_a_whole_is_told_as_documented() {
+    let served = Served::judging(Box::new(|| vec![example()]));
+    let answer = served.get("/api/v1/status", "").await;
+    let mut said = parsed(&answer);
+    let mut shown = documented("Status");
+    // These are of this moment and of this build.
+    for name in [
+        "timestamp_seconds",
+        "source_region",
+        "version",
+        "revision",
+        "targets",
+    ] {
+        let (said, shown) = (said[name].take(), shown[name].take());
+        assert_eq!(said.is_string(), shown.is_string(), "{name}");
+        assert_eq!(said.is_f64(), shown.is_f64(), "{name}");
+        assert!(!said.is_null(), "{name}");
+    }
+    assert_eq!(said, shown, "docs/api.md");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn ranks_are_told_without_the_rest() {
+    let served = served();
+    let all = parsed(&served.get("/api/v1/rank", "").await);
+    let whole = parsed(&served.get("/api/v1/groups", "").await);
+    let (all, whole) = (&all["groups"], &whole["groups"]);
+    assert_eq!(all.as_array().map(Vec::len), Some(3));
+    assert_eq!(all[0]["ranking"]["table"]["rows"][0]["name"], "us-east");
+    for (rank, group) in all
+        .as_array()
+        .into_iter()
+        .flatten()
+        .zip(whole.as_array().expect("a list"))
+    {
+        let fields = rank.as_object().expect("an object");
+        assert_eq!(fields.len(), 5, "{rank}");
+        for (name, value) in fields {
+            assert_eq!(group.get(name), Some(value), "{name}");
+        }
+    }
+    let one = served.get("/api/v1/groups/checkout/rank", "").await;
+    assert_eq!(parsed(&one), all[0]);
+    let none = served.get("/api/v1/groups/x/rank", "").await;
+    assert_eq!(problem(&none).0, "/problems/no-such-group");
+    served.stop().await;
+}
+
 #[tokio::test]
 async fn the_daemons_are_told_as_documented() {
-    let page = include_str!("../../docs/api.md");
-    let (_, section) = page
-        .split_once("\n## Daemons for Prometheus\n")
-        .expect("a section");
-    let (_, block) = section.split_once("```json\n").expect("an example");
-    let (block, _) = block.split_once("```").expect("its end");
-    let shown: Value = serde_json::from_str(block).expect("JSON");
+    let shown = documented("Daemons for Prometheus");
     let served = served();
     let answer = served.get("/sd", "").await;
     assert_eq!(shown, parsed(&answer), "docs/api.md");
@@ -447,7 +504,9 @@ async fn the_documentation_has_every_route_and_the_answer_that_it_gets() {
         include_str!("../../src/server/api.rs"),
         include_str!("../../src/server/events.rs"),
         include_str!("../../src/server/pages.rs"),
+        include_str!("../../src/server/rank.rs"),
         include_str!("../../src/server/reload.rs"),
+        include_str!("../../src/server/status.rs"),
     ];
     let served_routes = sources.map(|source| source.matches(".route(").count());
     assert_eq!(

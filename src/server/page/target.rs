@@ -5,10 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::super::State;
-use super::super::samples::NoSuch;
 use super::draw::{WIDTH, share};
 use super::words;
-use crate::model::{Outcome, PastRun, PastStep, Phase, PhaseSeconds, SamplesReport, Span};
+use crate::model::{NoSuch, Outcome, PastRun, PastStep, Phase, PhaseSeconds, SamplesReport, Span};
 
 /// Columns of a picture: longer steps are taken where there would be more.
 const COLUMNS: u64 = 96;
