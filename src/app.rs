@@ -331,7 +331,9 @@ fn overview(board: &Arc<Board>) -> server::Overview {
     server::Overview {
         objectives: Box::new(move || {
             let planned = board.planned().into_iter();
-            planned.map(|group| (group.name, group.objectives)).collect()
+            planned
+                .map(|group| (group.name, group.objectives))
+                .collect()
         }),
     }
 }

@@ -107,7 +107,9 @@ impl Asker {
                 first.map_or_else(|| "no address".to_owned(), |first| first.message)
             };
             let address: Address = address.ok_or_else(|| first(problems))?;
-            let answer = post.fetch(&address, http::HeaderMap::new(), MAX_BYTES).await;
+            let answer = post
+                .fetch(&address, http::HeaderMap::new(), MAX_BYTES)
+                .await;
             let answer = answer.map_err(|refusal| {
                 if refusal.detail.contains("401") {
                     "it needs a login, which this page has none for".to_owned()
@@ -148,7 +150,10 @@ mod tests {
             })
         };
         assert_eq!(at(&[]), "http://h:443");
-        let behind = [("__scheme__", "https"), ("__metrics_path__", "/hotspare/metrics")];
+        let behind = [
+            ("__scheme__", "https"),
+            ("__metrics_path__", "/hotspare/metrics"),
+        ];
         assert_eq!(at(&behind), "https://h:443/hotspare");
     }
 }

@@ -146,7 +146,14 @@ async fn target(
             }
             Err(_) => {
                 let view = context! {};
-                let made = page.make(&asked, "missing.html", "no such target", &view, now, &around);
+                let made = page.make(
+                    &asked,
+                    "missing.html",
+                    "no such target",
+                    &view,
+                    now,
+                    &around,
+                );
                 (http::StatusCode::NOT_FOUND, made)
             }
         };
@@ -216,7 +223,8 @@ impl Page {
             let reports = judged.as_ref().map(|judged| &*judged.groups);
             let now = now();
             let status = Status::of(&state, &asked, reports.map_err(ToString::to_string), now);
-            let made = Arc::new(this.make(&asked, "status.html", &status.title, &status, now, &STATUS));
+            let made =
+                Arc::new(this.make(&asked, "status.html", &status.title, &status, now, &STATUS));
             kept.retain(|kept| kept.asked != asked);
             kept.truncate(KEPT - 1);
             kept.insert(0, Arc::clone(&made));

@@ -139,7 +139,12 @@ impl Said {
         let standby = |of: Standby| {
             let why = of.reasons.first().map(|first| {
                 let reason = first.reason.as_deref().unwrap_or("not known");
-                format!("{} {}: {}", first.probe, first.check, reason.replace('_', " "))
+                format!(
+                    "{} {}: {}",
+                    first.probe,
+                    first.check,
+                    reason.replace('_', " ")
+                )
             });
             // A state that this version does not know is none to rely on.
             let all = ReadyState::ALL.into_iter();
@@ -154,7 +159,10 @@ impl Said {
         let matrix = matrix.map(|matrix| matrix.probes).unwrap_or_default();
         Ok(Self {
             groups: groups.collect(),
-            matrix: matrix.into_iter().map(|of| (of.probe, of.regions)).collect(),
+            matrix: matrix
+                .into_iter()
+                .map(|of| (of.probe, of.regions))
+                .collect(),
         })
     }
 }
@@ -191,6 +199,9 @@ mod tests {
         };
         vantages.put(vec![away(1.0)]);
         vantages.put(vec![away(2.0)]);
-        assert_eq!(vantages.look()[0].timestamp_seconds.to_bits(), 1.0_f64.to_bits());
+        assert_eq!(
+            vantages.look()[0].timestamp_seconds.to_bits(),
+            1.0_f64.to_bits()
+        );
     }
 }

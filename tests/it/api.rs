@@ -372,11 +372,7 @@ async fn a_judgement_that_fails_is_no_ready_and_no_end_of_the_server() {
     }
     let landing = served.get("/", "").await;
     assert_eq!(landing.status, 200);
-    assert!(
-        landing
-            .text()
-            .contains("the groups could not be judged: ")
-    );
+    assert!(landing.text().contains("the groups could not be judged: "));
     served.stop().await;
 }
 
@@ -400,7 +396,10 @@ async fn the_status_page_shows_every_standby_and_takes_no_name_for_html() {
     ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
-    assert!(!page.contains("<i>") && !page.contains("<b>\"x\""), "{page}");
+    assert!(
+        !page.contains("<i>") && !page.contains("<b>\"x\""),
+        "{page}"
+    );
     let inline = [" style=", "<style", " onclick", "javascript:", "<script>"];
     assert!(!inline.iter().any(|inline| page.contains(inline)), "{page}");
     served.stop().await;

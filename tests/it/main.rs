@@ -37,6 +37,7 @@ mod http;
 mod layering;
 mod lifecycle;
 mod link;
+mod live;
 mod local_server;
 mod mariadb_server;
 mod measures;

@@ -14,8 +14,8 @@ use hotspare::model::{
 };
 use hotspare::rule::{Alerts, Silences};
 use hotspare::server::{
-    self, Alerting, Configured, Events, History, Judge, Limits, Readiness, RegionReport,
-    Standing, State, Web,
+    self, Alerting, Configured, Events, History, Judge, Limits, Readiness, RegionReport, Standing,
+    State, Web,
 };
 use hotspare::store as state;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

@@ -24,7 +24,10 @@ pub(super) fn routes() -> Router<Arc<State>> {
     };
     Router::new()
         .route("/assets/page.css", asset("text/css; charset=utf-8", STYLE))
-        .route("/assets/page.js", asset("text/javascript; charset=utf-8", SCRIPT))
+        .route(
+            "/assets/page.js",
+            asset("text/javascript; charset=utf-8", SCRIPT),
+        )
         .route("/assets/icon.svg", asset("image/svg+xml", ICON))
 }
 

@@ -67,7 +67,10 @@ pub(super) fn sparkline(values: &[Option<f64>], width: f64, height: f64) -> Vec<
         let line = lines.last_mut();
         match (value.filter(|value| value.is_finite()), line) {
             (Some(value), Some(line)) => {
-                let (x, y) = (f64::from(place) * step, height * (1.0 - (value - low) / reach));
+                let (x, y) = (
+                    f64::from(place) * step,
+                    height * (1.0 - (value - low) / reach),
+                );
                 if line.is_empty() {
                     // A single point is a short line, too.
                     line.push_str(&format!("{:.1},{y:.1} ", (x - 0.5).max(0.0)));
@@ -105,7 +108,10 @@ mod tests {
     #[test]
     fn an_interval_is_on_one_line_with_its_zero() {
         let all = Interval::of(-0.5, 0.5, 1.0, 1.0).expect("finite");
-        assert_eq!((all.zero, all.low, all.width, all.middle), (50.0, 25.0, 75.0, 75.0));
+        assert_eq!(
+            (all.zero, all.low, all.width, all.middle),
+            (50.0, 25.0, 75.0, 75.0)
+        );
         assert_eq!(Interval::of(f64::NEG_INFINITY, 0.0, 1.0, 1.0), None);
         assert_eq!(Interval::of(0.0, 0.0, 0.0, 0.0), None);
     }

@@ -107,7 +107,10 @@ impl Viewer {
 }
 
 fn event(name: &str, version: u64) -> String {
-    format!("event: {name}\ndata: {{\"version\":\"{version:016x}\",\"now\":{:.3}}}\n\n", now())
+    format!(
+        "event: {name}\ndata: {{\"version\":\"{version:016x}\",\"now\":{:.3}}}\n\n",
+        now()
+    )
 }
 
 /// The right to listen, counted.

@@ -61,7 +61,11 @@ impl Matrix {
                 rows: Vec::new(),
             };
         };
-        let mut regions: Vec<_> = shown.regions.iter().map(|of| of.region.to_string()).collect();
+        let mut regions: Vec<_> = shown
+            .regions
+            .iter()
+            .map(|of| of.region.to_string())
+            .collect();
         let said = others.iter().filter_map(|of| of.said.as_ref().ok());
         let said = said.filter_map(|said| said.matrix.get(&*shown.probe));
         for of in said.flatten() {
@@ -205,7 +209,9 @@ impl SideBySide {
         if others.is_empty() {
             return None;
         }
-        let at = reports.first().map(|report| report.timestamp_seconds.floor());
+        let at = reports
+            .first()
+            .map(|report| report.timestamp_seconds.floor());
         let own = Column {
             region: region.to_owned(),
             own: true,
@@ -216,9 +222,15 @@ impl SideBySide {
             region: of.region.to_string(),
             own: false,
             at: of.said.as_ref().ok().map(|_| of.timestamp_seconds),
-            away: of.said.as_ref().err().map(|why| (why.clone(), of.timestamp_seconds)),
+            away: of
+                .said
+                .as_ref()
+                .err()
+                .map(|why| (why.clone(), of.timestamp_seconds)),
         };
-        let all = reports.iter().flat_map(|group| group.standbys.iter().map(move |of| (group, of)));
+        let all = reports
+            .iter()
+            .flat_map(|group| group.standbys.iter().map(move |of| (group, of)));
         let more = all.clone().count().saturating_sub(STANDBYS);
         let standbys = all.take(STANDBYS).map(|(group, of)| {
             let said = others.iter().map(|other| {
@@ -226,17 +238,24 @@ impl SideBySide {
                 let said = said.groups.get(&*group.group)?.get(&*of.standby)?;
                 Some(Verdict::new(said.state, said.why.clone()))
             });
-            let cells: Vec<_> = std::iter::once(Some(Verdict::own(of))).chain(said).collect();
+            let cells: Vec<_> = std::iter::once(Some(Verdict::own(of)))
+                .chain(said)
+                .collect();
             Told {
                 group: Arc::clone(&group.group),
                 standby: Arc::clone(&of.standby),
-                differ: cells.iter().flatten().any(|cell| cell.says != of.state.words()),
+                differ: cells
+                    .iter()
+                    .flatten()
+                    .any(|cell| cell.says != of.state.words()),
                 cells,
             }
         });
         Some(Self {
             standbys: standbys.collect(),
-            vantages: std::iter::once(own).chain(others.iter().map(column)).collect(),
+            vantages: std::iter::once(own)
+                .chain(others.iter().map(column))
+                .collect(),
             more,
         })
     }

@@ -237,7 +237,10 @@ impl Status {
         let answer = Answer::of(reports, unjudged.as_deref());
         let shown = shown(reports);
         let objectives: HashMap<_, _> = (state.overview.objectives)().into_iter().collect();
-        let groups = reports.iter().enumerate().filter(|(id, _)| shown.contains(id));
+        let groups = reports
+            .iter()
+            .enumerate()
+            .filter(|(id, _)| shown.contains(id));
         let groups = groups.map(|(id, report)| {
             let promised = objectives.get(&report.group).copied().unwrap_or_default();
             Group::of(id, report, promised)
@@ -316,10 +319,16 @@ impl Answer {
                 0 => String::new(),
                 _ => format!("; of {unknown} it is not known"),
             };
-            ("not-ready", format!("{not_ready} of {of} cannot take over{rest}"))
+            (
+                "not-ready",
+                format!("{not_ready} of {of} cannot take over{rest}"),
+            )
         } else if unknown > 0 {
             let of = counted(all, "standby", "standbys");
-            ("unknown", format!("Not known whether {unknown} of {of} can take over"))
+            (
+                "unknown",
+                format!("Not known whether {unknown} of {of} can take over"),
+            )
         } else if all > 0 {
             let whole = match all {
                 1 => "The standby can take over".to_owned(),
@@ -480,8 +489,12 @@ impl Standby {
             Promotability::NotViable => Some("not to be promoted"),
             Promotability::Unknown => Some("not known whether it can be promoted"),
         };
+        let promotion = promotion.filter(|_| report.state == ReadyState::PrimaryLost);
         let objective = |of: Option<std::time::Duration>| of.map(|of| of.as_secs_f64());
-        let passing = report.checks.iter().filter(|check| check.state == CheckState::Pass);
+        let passing = report
+            .checks
+            .iter()
+            .filter(|check| check.state == CheckState::Pass);
         let last_sight = report.last_sight.as_ref();
         let last_sight = last_sight.filter(|_| report.state == ReadyState::PrimaryLost);
         #[expect(clippy::cast_precision_loss, reason = "it is shown with three digits")]
@@ -541,7 +554,9 @@ impl Check {
             gate: report.gate.as_str(),
             class,
             says: report.state.as_str().replace('_', " "),
-            why: report.reason.map(|reason| reason.as_str().replace('_', " ")),
+            why: report
+                .reason
+                .map(|reason| reason.as_str().replace('_', " ")),
             value: figure(report.value),
             threshold: figure(report.threshold),
             at: report.last_conclusive_timestamp_seconds,
@@ -563,13 +578,17 @@ fn alerts(state: &State, now: f64) -> Alerts {
     let more_firing = firing.len().saturating_sub(ENTRIES);
     let shown = firing.into_iter().take(ENTRIES).map(|alert| {
         let fingerprint = alert.fingerprint();
-        let behind = receivers.iter().filter(|of| of.undelivered.contains(&fingerprint));
+        let behind = receivers
+            .iter()
+            .filter(|of| of.undelivered.contains(&fingerprint));
         let untold = behind.map(|of| Arc::clone(of.endpoint.as_ref().unwrap_or(&of.receiver)));
         Firing::of(alert, fingerprint, untold.collect())
     });
     let firing = shown.collect();
     let behind = receivers.iter().filter(|of| {
-        of.deliveries > 0 || !of.undelivered.is_empty() || of.rejecting_since_timestamp_seconds.is_some()
+        of.deliveries > 0
+            || !of.undelivered.is_empty()
+            || of.rejecting_since_timestamp_seconds.is_some()
     });
     let mut silences = state.alerting.silences.all();
     silences.retain(|silence| silence.holds(now));
@@ -607,8 +626,12 @@ impl Firing {
             rule: Arc::clone(&alert.rule),
             severity: alert.severity().map_or("none", Severity::as_str),
             summary: alert.annotations.get("summary").cloned(),
-            labels: labels.map(|(name, value)| (Arc::clone(name), Arc::clone(value))).collect(),
-            since: alert.start_timestamp_seconds.unwrap_or(alert.active_timestamp_seconds),
+            labels: labels
+                .map(|(name, value)| (Arc::clone(name), Arc::clone(value)))
+                .collect(),
+            since: alert
+                .start_timestamp_seconds
+                .unwrap_or(alert.active_timestamp_seconds),
             muted,
             untold,
         }
@@ -617,7 +640,9 @@ impl Firing {
 
 fn silence(silence: model::Silence) -> Silence {
     let matches = silence.matches.iter();
-    let matches: Vec<_> = matches.map(|(name, value)| format!("{name}={value}")).collect();
+    let matches: Vec<_> = matches
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     Silence {
         matches: matches.join(", "),
         id: silence.id,
@@ -651,12 +676,17 @@ fn failovers(mut all: Vec<Failover>) -> Vec<PastFailover> {
 }
 
 fn drills(mut all: Vec<Drill>, now: f64) -> Vec<PastDrill> {
-    all.sort_by(|a, b| b.start_timestamp_seconds.total_cmp(&a.start_timestamp_seconds));
+    all.sort_by(|a, b| {
+        b.start_timestamp_seconds
+            .total_cmp(&a.start_timestamp_seconds)
+    });
     let newest = all.into_iter().take(ENTRIES);
     newest
         .map(|of| {
             let (class, says) = match of.state {
-                DrillState::Open if now > of.deadline_timestamp_seconds => ("not-ready", "not finished"),
+                DrillState::Open if now > of.deadline_timestamp_seconds => {
+                    ("not-ready", "not finished")
+                }
                 DrillState::Open => ("unknown", "under way"),
                 DrillState::Succeeded => ("ready", "succeeded"),
                 DrillState::Aborted => ("not-ready", "given up"),

@@ -115,7 +115,11 @@ struct Key {
 impl Target {
     /// The page of this target at `now`, in seconds since 1970.
     pub(super) fn of(state: &State, probe: &str, target: &str, now: f64) -> Result<Self, NoSuch> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a moment")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a moment"
+        )]
         let from = (now as u64).saturating_sub(SHOWN);
         let span = |step| Span {
             from: Some(from),
@@ -123,9 +127,11 @@ impl Target {
             step,
         };
         let mut report = state.history.samples(probe, target, span(None))?;
-        let long = report.steps.first().zip(report.steps.last()).map(|(first, last)| {
-            last.start_timestamp_seconds - first.start_timestamp_seconds
-        });
+        let long = report
+            .steps
+            .first()
+            .zip(report.steps.last())
+            .map(|(first, last)| last.start_timestamp_seconds - first.start_timestamp_seconds);
         let columns = long.unwrap_or(0) / report.step_seconds.max(1) + 1;
         if columns > COLUMNS {
             let wider = report.step_seconds * columns.div_ceil(COLUMNS);
@@ -161,7 +167,9 @@ impl Target {
             says,
             last: last.map(Run::of),
             step: words::span(seconds(report.step_seconds)),
-            since: steps.first().map(|step| seconds(step.start_timestamp_seconds)),
+            since: steps
+                .first()
+                .map(|step| seconds(step.start_timestamp_seconds)),
             runs,
             failed: seconds(failures) / seconds(runs.max(1)),
             lost: (packets > 0).then(|| seconds(lost) / seconds(packets)),
@@ -181,7 +189,10 @@ impl Target {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts and moments are far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and moments are far below 2^53"
+)]
 const fn seconds(whole: u64) -> f64 {
     whole as f64
 }
@@ -214,7 +225,9 @@ impl Run {
             says,
             reason: past.run.reason.map(|reason| reason.replace('_', " ")),
             duration: past.run.duration_seconds,
-            phases: phases.map(|(phase, seconds)| (phase.as_str(), *seconds)).collect(),
+            phases: phases
+                .map(|(phase, seconds)| (phase.as_str(), *seconds))
+                .collect(),
         }
     }
 }
@@ -265,8 +278,15 @@ impl Columns {
 impl Heat {
     fn of(report: &SamplesReport) -> Option<Self> {
         let columns = Columns::of(report)?;
-        let used = |row: usize| report.steps.iter().any(|step| step.counts.get(row) > Some(&0));
-        let rows: Vec<_> = (0..=report.bounds_seconds.len()).filter(|row| used(*row)).collect();
+        let used = |row: usize| {
+            report
+                .steps
+                .iter()
+                .any(|step| step.counts.get(row) > Some(&0))
+        };
+        let rows: Vec<_> = (0..=report.bounds_seconds.len())
+            .filter(|row| used(*row))
+            .collect();
         let (low, high) = (*rows.first()?, *rows.last()?);
         let most = report.steps.iter().flat_map(|step| &step.counts).max();
         let most = seconds(*most?).max(1.0);
@@ -318,7 +338,11 @@ impl Stack {
     fn of(report: &SamplesReport) -> Option<Self> {
         let columns = Columns::of(report)?;
         let total = |of: &PhaseSeconds| of.0.iter().map(|(_, seconds)| seconds).sum::<f64>();
-        let top = report.steps.iter().map(|step| total(&step.phases)).fold(0.0, f64::max);
+        let top = report
+            .steps
+            .iter()
+            .map(|step| total(&step.phases))
+            .fold(0.0, f64::max);
         if top <= 0.0 {
             return None;
         }
@@ -344,7 +368,11 @@ fn bars(recent: &[PastRun], top: f64) -> Vec<Bar> {
         let at = format!("{at}: {}", past.run.reason.unwrap_or("success"));
         let mut bar = Bar::of(x, width * 0.85, at, &past.phases, top);
         if past.run.outcome != Outcome::Success {
-            let class = if past.run.outcome == Outcome::Failure { "bad" } else { "odd" };
+            let class = if past.run.outcome == Outcome::Failure {
+                "bad"
+            } else {
+                "odd"
+            };
             let height = share(past.run.duration_seconds, top).max(4.0);
             let whole = Part {
                 class: class.to_owned(),
@@ -365,7 +393,11 @@ impl Bar {
         let parts = phases.0.iter().map(|(phase, seconds)| {
             let height = share(*seconds, top);
             y -= height;
-            title += &format!("; {} {}", phase.as_str().replace('_', " "), words::latency(*seconds));
+            title += &format!(
+                "; {} {}",
+                phase.as_str().replace('_', " "),
+                words::latency(*seconds)
+            );
             Part {
                 class: class(*phase),
                 y: y.max(0.0),

@@ -76,7 +76,10 @@ pub(super) fn span(seconds: f64) -> String {
 
 /// The moment in the notation of RFC 3339; nothing for one that no calendar has.
 pub(super) fn iso(at: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, reason = "the calendar refuses what is cut")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the calendar refuses what is cut"
+    )]
     let moment = jiff::Timestamp::from_second(at.floor() as i64);
     moment.map_or_else(|_| String::new(), |moment| moment.to_string())
 }
