@@ -55,6 +55,7 @@ use confine::Confined;
 use descriptors::Budget;
 use events::Events;
 use health::Health;
+use history::Past;
 use own::Sources;
 use reload::{Followers, Reload};
 use signals::Signals;
@@ -240,7 +241,7 @@ impl Daemon {
             healthy: healthy(Arc::clone(&health)),
             ready: ready(judged.progress, discovered),
             events: Box::new(Events(Arc::clone(&judged.board))),
-            history: Box::new(history::Nothing),
+            history: Box::new(Past(judged.history)),
             readiness: readiness(judged.board),
             alerting: judged.shown,
             reload,

@@ -9,21 +9,26 @@ mod ask;
 mod check;
 mod completions;
 mod daemons;
+mod demo;
 mod drill;
 mod events;
 mod gate;
 mod healthy;
+mod init;
 mod local;
 mod logs;
 mod man;
 mod notify;
+mod probe;
 mod rank;
 mod reload;
 mod sd;
 mod silence;
 mod sql;
+mod status;
 mod table;
 mod terminal;
+mod waiting;
 mod written;
 
 use std::io::Write;
@@ -74,8 +79,19 @@ struct Arguments {
 enum Command {
     /// Run the daemon.
     Run(RunArguments),
+    /// Show it: three regions on this host with a daemon each, and a script of incidents that ends in a
+    /// failover.
+    Demo(demo::Arguments),
     /// Check a configuration, and say what would be measured and what this host lacks.
     Check(check::Arguments),
+    /// Write a configuration to begin with, after a few questions or from flags.
+    Init(init::Arguments),
+    /// Tell how daemons are, and what they say of every standby: exit code 0 all of them answer and are
+    /// well, 1 one is not or does not.
+    Status(status::Arguments),
+    /// Run a probe now, from here, without a daemon: how long each phase took, and what to do if it
+    /// fails. Exit code 0 every run succeeded, 1 one failed, 2 of one nothing is known.
+    Probe(probe::Arguments),
     /// Ask daemons whether every part of them makes progress: exit code 0 all do, 1 one does not or
     /// does not answer.
     Healthy(healthy::Arguments),
@@ -196,7 +212,11 @@ pub fn main() -> ExitCode {
     let ink = Ink::of(arguments.color);
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
-        Command::Check(arguments) => check::check(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Check(arguments) => check::check(&arguments, ink),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Status(arguments) => status::status(&arguments, ink),
+        Command::Probe(arguments) => probe::probe(&arguments, ink),
         Command::Healthy(arguments) => healthy::healthy(&arguments),
         Command::Rank(arguments) => rank::rank(&arguments),
         Command::Sql(arguments) => sql::print(&arguments),
@@ -207,7 +227,7 @@ pub fn main() -> ExitCode {
         Command::Alerts(arguments) => alerts::print(&arguments, ink),
         Command::Silence(command) => silence::silence(&command),
         Command::Reload(arguments) => reload::reload(&arguments),
-        Command::Notify(command) => notify::notify(&command),
+        Command::Notify(command) => notify::notify(&command, ink),
         Command::Completions(arguments) => completions::print(&arguments),
         Command::Man(arguments) => man::print(&arguments),
     }

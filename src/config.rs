@@ -50,7 +50,7 @@ use url::Url;
 
 use crate::discover::{self, At, Discovered, Taking};
 use crate::model::ranking::Quantile;
-use crate::model::{Assumed, Digest, Hold, Objectives, PlannedCheck};
+use crate::model::{Assumed, Digest, HistoryTerms, Hold, Objectives, PlannedCheck};
 use crate::notify::{self, HeartbeatSettings};
 use crate::probe::Check;
 use crate::rule::{Maintenance, PlannedRule};
@@ -67,6 +67,8 @@ pub struct Config {
     pub limits: Limits,
     /// The folder of what the daemon must not forget, an absolute path.
     pub state_dir: Option<PathBuf>,
+    /// How much of the past of the targets is kept.
+    pub history: HistoryTerms,
     /// Where this daemon says that it goes on.
     pub heartbeat: Option<Heartbeat>,
     /// Every probe, in the files' order.

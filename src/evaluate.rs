@@ -7,6 +7,7 @@ mod clocks;
 mod failover;
 mod figures;
 mod group;
+mod history;
 mod past;
 mod primary;
 mod ranking;
@@ -32,6 +33,8 @@ pub use self::alerts::{Alerting, Ruleset, Runs, Scope};
 pub use self::board::Board;
 use self::failover::Found;
 pub use self::group::{Brief, Group, Witness};
+use self::history::Entry;
+pub use self::history::{Figures as HistoryFigures, History, Restore, Saved};
 pub use self::ranking::Ranking;
 use self::set::Changes;
 pub use self::set::{Member, Set};
@@ -124,10 +127,11 @@ impl State {
     }
 }
 
-/// A target, and what it was last found to be.
+/// A target, what it was last found to be, and its past where one is kept.
 struct Watched {
     target: Target,
     state: State,
+    past: Option<Arc<Entry>>,
 }
 
 /// Takes in what the schedule observes.
@@ -141,6 +145,7 @@ pub struct Evaluation {
     board: Arc<Board>,
     source_region: Arc<str>,
     alerts: Option<(Alerting, HealthOf)>,
+    history: Option<Arc<History>>,
     /// Whether the clocks could not be trusted at the last look at them.
     tilted: bool,
 }
@@ -171,6 +176,7 @@ impl Evaluation {
             own,
             progress,
             alerts: None,
+            history: None,
             tilted: false,
         }
     }
@@ -179,6 +185,14 @@ impl Evaluation {
     #[must_use]
     pub fn with_alerts(mut self, alerts: Alerting, health: HealthOf) -> Self {
         self.alerts = Some((alerts, health));
+        self
+    }
+
+    /// Writes the past of the targets, too, which it has to know.
+    #[must_use]
+    pub fn with_history(mut self, history: Arc<History>) -> Self {
+        self.history = Some(history);
+        self.remember();
         self
     }
 
@@ -309,10 +323,24 @@ impl Evaluation {
         }
     }
 
+    /// From now on the runs of each target go to its past.
+    fn remember(&mut self) {
+        let Some(history) = &self.history else { return };
+        let targets = self.targets.iter().map(|(key, of)| (*key, &of.target));
+        let mut entries = history.entries(targets);
+        for (key, watched) in &mut self.targets {
+            watched.past = entries.remove(key);
+        }
+    }
+
     fn note(&mut self, sample: &Sample) {
-        let Some(Watched { target, state }) = self.targets.get_mut(&sample.target) else {
+        let Some(watched) = self.targets.get_mut(&sample.target) else {
             return;
         };
+        if let Some(past) = &watched.past {
+            past.observe(sample);
+        }
+        let Watched { target, state, .. } = watched;
         let before = std::mem::replace(state, State::of(sample));
         let after = *state;
         if before == State::NotSeen {
@@ -327,7 +355,17 @@ fn not_seen(targets: Vec<(TargetKey, Target)>) -> HashMap<TargetKey, Watched> {
     let state = State::NotSeen;
     let targets = targets.into_iter();
     targets
-        .map(|(key, target)| (key, Watched { target, state }))
+        .map(|(key, target)| {
+            let past = None;
+            (
+                key,
+                Watched {
+                    target,
+                    state,
+                    past,
+                },
+            )
+        })
         .collect()
 }
 

@@ -28,7 +28,8 @@
 //! | 4 | [`deliver`] | who is told of which alerts, and when; one lane for each receiver and group |
 //! | 4 | [`server`] | `/metrics`, health, the JSON API and the landing page; reads, and passes on what an operator orders |
 //! | 5 | [`app`] | the only wiring: a plan in, supervised threads and tasks out |
-//! | 6 | [`cli`] | arguments, logs, signals, exit codes |
+//! | 6 | [`demo`] | three regions on one host, with real daemons, and a script of incidents |
+//! | 7 | [`cli`] | arguments, logs, signals, exit codes |
 //!
 //! ```text
 //! config ─> probes ─ schedule ──Observation──> evaluate ──> series ──> GET /metrics
@@ -53,7 +54,7 @@
 //! 6. **A failure is a closed enum**; free text goes to logs, never into a label.
 //! 7. **Series belong to targets**: they exist from the start, at zero.
 //! 8. **Secrets have a type that cannot be printed.**
-//! 9. **Only [`app`] wires and spawns.** An essential task that ends ends the daemon, visibly; a
+//! 9. **Only [`app`] wires and spawns** in a daemon. An essential task that ends ends the daemon, visibly; a
 //!    panicking probe is one run that failed.
 //!
 //! # Adding a kind of probe
@@ -85,6 +86,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod deliver;
+pub mod demo;
 pub mod discover;
 pub mod evaluate;
 pub mod files;

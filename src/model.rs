@@ -54,8 +54,8 @@ pub use failover::{Failover, LossUnknown, RtoBasis};
 pub use group::{Assumed, Hold, Objectives, PlannedDatabase, PlannedGroup, StandbyPlace};
 pub use gtid::{Domains, GtidSet};
 pub use history::{
-    HistoryTerms, LastRun, MatrixReport, Outcome, PastFailure, PastRun, PastStep, PhaseSeconds,
-    ProbeRow, RegionCell, SamplesReport, Span,
+    HistoryTerms, LastRun, MatrixReport, NoSuch, Outcome, PastFailure, PastRun, PastStep,
+    PhaseSeconds, ProbeRow, RegionCell, SamplesReport, Span,
 };
 pub use manager::{ManagerFacts, Objection};
 pub use notification::ReceiverFigures;

@@ -6,6 +6,7 @@
 //! at any time; what is in both lists goes on as if nothing had happened.
 
 mod alarm;
+mod once;
 mod places;
 mod run;
 mod timetable;
@@ -21,6 +22,7 @@ use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::Instant;
 
 pub use alarm::Alarm;
+pub use once::{Single, once};
 pub use places::Places;
 use run::{Ran, Stalls, run};
 use timetable::until_first;
@@ -149,6 +151,18 @@ pub async fn lane(
             }
             Some(ended) = lane.runs.join_next_with_id() => lane.end(ended),
         }
+    }
+}
+
+fn sample(target: TargetKey, due: Instant, ran: Ran) -> Sample {
+    Sample {
+        target,
+        due: due.into_std(),
+        started: ran.started.into_std(),
+        ended: ran.ended.into_std(),
+        at: SystemTime::now(),
+        laps: ran.laps,
+        outcome: ran.outcome,
     }
 }
 
@@ -345,15 +359,8 @@ impl Lane {
         state.busy = false;
         state.suspect = ran.outcome.is_err() && ran.ended - ran.started > job.timeout / 2;
         self.suspects += usize::from(state.suspect);
-        self.outlet.send(Observation::Sample(Box::new(Sample {
-            target: job.target,
-            due: running.due.into_std(),
-            started: ran.started.into_std(),
-            ended: ran.ended.into_std(),
-            at: SystemTime::now(),
-            laps: ran.laps,
-            outcome: ran.outcome,
-        })));
+        let sample = sample(job.target, running.due, ran);
+        self.outlet.send(Observation::Sample(Box::new(sample)));
     }
 
     fn miss(&self, job: JobIndex, slots: u64, cause: Missed) {

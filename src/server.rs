@@ -61,7 +61,7 @@ pub use self::listen::{Address, Listener, bind};
 pub use self::orders::ORDER_HEADER;
 pub use self::readiness::{Judge, Readiness};
 pub use self::reload::{RELOAD_LIMIT, ReloadOrder};
-pub use self::samples::{History, NoSuch};
+pub use self::samples::History;
 pub use self::status::{Stand, Standing};
 pub use self::web::Web;
 

@@ -24,7 +24,7 @@ use super::watch::Watchers;
 use super::{Stop, WebConfig, forget_pages, stopped};
 use crate::config::{Plan, Shared};
 use crate::discover::{Discovery, Figures};
-use crate::evaluate::{Board, Progress, Succession};
+use crate::evaluate::{Board, History, Progress, Succession};
 use crate::metrics::{Own, Store};
 use crate::schedule::Outlet;
 use crate::server::{self, Web};
@@ -47,6 +47,7 @@ pub(super) struct Judged {
     pub(super) series: Arc<Store>,
     pub(super) board: Arc<Board>,
     pub(super) progress: Arc<Progress>,
+    pub(super) history: Arc<History>,
     pub(super) sources: Sources,
     pub(super) shown: server::Alerting,
     pub(super) delivery: Delivery,
@@ -115,6 +116,7 @@ impl Base {
             series: judging.series,
             board: judging.board,
             progress: judging.progress,
+            history: judging.history,
             sources,
             shown,
             delivery: alarm.delivery,

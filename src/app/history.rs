@@ -1,28 +1,25 @@
 //! The past of the targets for the server.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use crate::model::{LastRun, MatrixReport, SamplesReport, Span};
-use crate::server::{self, NoSuch};
+use crate::evaluate::History;
+use crate::model::{LastRun, MatrixReport, NoSuch, SamplesReport, Span};
+use crate::server;
 
-/// Nothing is kept yet.
-pub(super) struct Nothing;
+/// The past, as the server knows it.
+pub(super) struct Past(pub(super) Arc<History>);
 
-impl server::History for Nothing {
-    fn last(&self, _: &str, _: &str) -> Option<LastRun> {
-        None
+impl server::History for Past {
+    fn last(&self, probe: &str, target: &str) -> Option<LastRun> {
+        self.0.last(probe, target)
     }
 
-    fn samples(&self, _: &str, _: &str, _: Span) -> Result<SamplesReport, NoSuch> {
-        Err(NoSuch::Probe(Vec::new()))
+    fn samples(&self, probe: &str, target: &str, span: Span) -> Result<SamplesReport, NoSuch> {
+        self.0.samples(probe, target, span, SystemTime::now())
     }
 
     fn matrix(&self) -> Arc<MatrixReport> {
-        Arc::new(MatrixReport {
-            source_region: "".into(),
-            timestamp_seconds: 0.0,
-            line_step_seconds: 60,
-            probes: Vec::new(),
-        })
+        self.0.matrix(SystemTime::now())
     }
 }

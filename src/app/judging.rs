@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::generation::Generation;
 use super::supervise::Supervisor;
 use crate::config::Plan;
-use crate::evaluate::{Board, Evaluation, Progress, Ruleset, Succession};
+use crate::evaluate::{Board, Evaluation, History, Progress, Ruleset, Succession};
 use crate::metrics::{Own, Store};
 use crate::schedule::Outlet;
 
@@ -20,6 +20,7 @@ pub(super) struct Judging {
     pub(super) series: Arc<Store>,
     pub(super) board: Arc<Board>,
     pub(super) progress: Arc<Progress>,
+    pub(super) history: Arc<History>,
     pub(super) ruleset: Ruleset,
 }
 
@@ -28,6 +29,9 @@ impl Judging {
         let series = Arc::new(generation.series);
         let board = Arc::new(generation.board);
         let progress = Arc::new(Progress::new(generation.targets.len()));
+        let targets = generation.targets.iter().map(|(_, target)| target.clone());
+        let region = Arc::clone(&plan.region);
+        let history = Arc::new(History::new(region, targets.collect(), &plan.history));
         let evaluation = Evaluation::new(
             Arc::clone(&plan.region),
             generation.targets,
@@ -38,10 +42,11 @@ impl Judging {
             Arc::clone(&progress),
         );
         Self {
-            evaluation,
+            evaluation: evaluation.with_history(Arc::clone(&history)),
             series,
             board,
             progress,
+            history,
             ruleset: generation.ruleset,
         }
     }

@@ -250,6 +250,7 @@ impl Reload {
             sets: generation.sets,
             board: generation.board,
             ruleset: generation.ruleset,
+            history: plan.history,
             done,
         };
         let sent = to.evaluation.send(succession).await;

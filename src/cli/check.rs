@@ -1,5 +1,7 @@
 //! `hotspare check`: what is wrong, or what would be measured and what this host lacks for it.
 
+mod json;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +10,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::ConfigArguments;
+use super::daemons::{finish, to_json};
+use super::terminal::{Ink, Tone};
+use super::waiting::waiting;
+use super::written::{Format, Written};
 use crate::app::WebConfig;
 use crate::config::host::{self, Lack, Patience};
 use crate::config::{Plan, Shared, summary};
@@ -35,12 +41,15 @@ pub(super) struct Arguments {
     )]
     web_config_file: Option<PathBuf>,
 
+    #[command(flatten)]
+    written: Written,
+
     /// Also ask for targets over HTTP and in DNS; lists in files are always read.
     #[arg(long)]
     discover: bool,
 }
 
-pub(super) fn check(arguments: &Arguments) -> ExitCode {
+pub(super) fn check(arguments: &Arguments, ink: Ink) -> ExitCode {
     let which = if arguments.discover {
         Which::All
     } else {
@@ -57,12 +66,37 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
     };
     let sources = discovery.figures().all();
     let lacks = match super::runtime() {
-        Ok(runtime) => runtime.block_on(lacks(&plan, &shared)),
+        Ok(runtime) => runtime.block_on(waiting("resolving names", lacks(&plan, &shared))),
         Err(why) => return super::fail(&why),
     };
-    // A closed pipe (`hotspare check | head`) is no failure of the check.
-    let _ = report(&plan, &sources, &lacks, &mut std::io::stdout());
-    ExitCode::SUCCESS
+    if arguments.written.format() == Format::Json {
+        return finish(to_json(&json::plan(&plan, &sources, &lacks)));
+    }
+    let mut text = Vec::new();
+    // Writing to memory does not fail.
+    let _ = report(&plan, &sources, &lacks, &mut text);
+    let text = String::from_utf8_lossy(&text);
+    finish(Ok(text.lines().map(|line| coloured(line, ink)).collect()))
+}
+
+/// A line of the report, with what an operator should look at in colour.
+fn coloured(line: &str, ink: Ink) -> String {
+    let marks = ["warning:", "this host:", "hint:"];
+    let mark = marks.iter().find_map(|mark| {
+        line.split_at_checked(mark.len())
+            .filter(|(begin, _)| begin == mark)
+    });
+    match mark {
+        Some((mark, rest)) => {
+            let tone = if mark == "hint:" {
+                Tone::Faint
+            } else {
+                Tone::Doubt
+            };
+            format!("{}{rest}\n", ink.paint(tone, mark))
+        }
+        None => format!("{line}\n"),
+    }
 }
 
 fn report(

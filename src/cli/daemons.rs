@@ -16,6 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use super::ask::{Client, Daemon, Trust};
 use super::local;
 use super::terminal::printable;
+use super::waiting::waiting;
 use super::written::{Format, Written};
 use crate::files::Files;
 
@@ -51,8 +52,8 @@ pub(super) enum Failed {
     Usage(String),
     /// A daemon did not do what it was asked for.
     Daemon(String),
-    /// The same, where what all of them answered is JSON for the standard output.
-    Json(String),
+    /// The same, where the standard output tells it beside what the others answered.
+    Told(String),
 }
 
 /// What came of each daemon, with its address.
@@ -167,7 +168,7 @@ impl Failed {
         match self {
             Self::Usage(why) => super::misused(why),
             Self::Daemon(why) => super::fail(why),
-            Self::Json(text) => {
+            Self::Told(text) => {
                 let _ = std::io::stdout().write_all(text.as_bytes());
                 ExitCode::FAILURE
             }
@@ -178,7 +179,8 @@ impl Failed {
 /// Asks daemons, and waits for what comes of it. The error says why none can be asked.
 pub(super) fn ask<T>(work: impl AsyncFnOnce(&Client) -> T) -> Result<T, String> {
     let client = Client::new()?;
-    Ok(super::runtime()?.block_on(Box::pin(work(&client))))
+    let work = Box::pin(waiting("waiting for the answer", work(&client)));
+    Ok(super::runtime()?.block_on(work))
 }
 
 /// Reads an answer.
@@ -222,7 +224,7 @@ pub(super) fn each_as_json<T: Serialize>(each: &Each<T>) -> Result<String, Faile
     if each.iter().all(|(_, came)| came.is_ok()) {
         Ok(text)
     } else {
-        Err(Failed::Json(text))
+        Err(Failed::Told(text))
     }
 }
 

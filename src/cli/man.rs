@@ -28,7 +28,7 @@ const CODES: Codes = &[
 ];
 
 /// Those that have.
-const OWN_CODES: [(&str, Codes); 4] = [
+const OWN_CODES: [(&str, Codes); 6] = [
     (
         "hotspare-gate",
         &[
@@ -56,6 +56,18 @@ const OWN_CODES: [(&str, Codes); 4] = [
         ],
     ),
     (
+        "hotspare-probe",
+        &[
+            ("0", "Every run succeeded."),
+            ("1", "One failed."),
+            (
+                "2",
+                "None failed, and of one nothing is known: the fault is this host's own.",
+            ),
+            ("64", "The configuration or the command line is wrong."),
+        ],
+    ),
+    (
         "hotspare-run",
         &[
             ("0", "It was told to end (SIGTERM, SIGINT), and did."),
@@ -64,6 +76,14 @@ const OWN_CODES: [(&str, Codes); 4] = [
                 "It could not start, or a part of it ended; the log says which.",
             ),
             ("64", "The configuration or the command line is wrong."),
+        ],
+    ),
+    (
+        "hotspare-status",
+        &[
+            ("0", "Every daemon answers and is well."),
+            ("1", "One of them is not, or does not answer."),
+            ("64", "The command line is wrong."),
         ],
     ),
 ];
@@ -161,8 +181,8 @@ fn ends(name: &str) -> Roff {
     }
     roff.control("PP", []);
     roff.text([roman(
-        "The pages of hotspare-gate(1), hotspare-healthy(1) and hotspare-notify-test(1) tell of those that \
-         have codes of their own.",
+        "The pages of hotspare-gate(1), hotspare-healthy(1), hotspare-notify-test(1), hotspare-probe(1) and \
+         hotspare-status(1) tell of those that have codes of their own.",
     )]);
     roff.control("SH", ["FILES"]);
     for (file, what) in FILES {

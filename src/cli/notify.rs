@@ -8,7 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
+use super::terminal::{Ink, Tone, printable};
+use super::waiting::waiting;
+use super::written::{Format, Written};
 use super::{ConfigArguments, USAGE};
 use crate::config::{Plan, PlannedReceiver};
 use crate::discover::Which;
@@ -39,9 +43,12 @@ pub(super) struct TestArguments {
     /// The receiver's name.
     #[arg(long, value_name = "NAME")]
     receiver: String,
+
+    #[command(flatten)]
+    written: Written,
 }
 
-pub(super) fn notify(command: &Command) -> ExitCode {
+pub(super) fn notify(command: &Command, ink: Ink) -> ExitCode {
     let Command::Test(arguments) = command;
     let plan = match super::plan(&arguments.config, Some(Which::Files)) {
         Ok(planned) => planned.plan,
@@ -60,13 +67,17 @@ pub(super) fn notify(command: &Command) -> ExitCode {
         );
         return ExitCode::from(USAGE);
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    match runtime {
-        Ok(runtime) => report(&runtime.block_on(test(&plan, receiver))),
-        Err(error) => super::fail(&format!("cannot start a runtime: {error}")),
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(why) => return super::fail(&why),
+    };
+    let tried = waiting("waiting for the receiver", test(&plan, receiver));
+    let tried = runtime.block_on(tried);
+    match arguments.written.format() {
+        Format::Text => report(&tried, ink),
+        Format::Json => write_json(&receiver.name, &tried),
     }
+    code(&tried)
 }
 
 async fn test(plan: &Plan, receiver: &PlannedReceiver) -> Result<String, Refusal> {
@@ -111,26 +122,46 @@ fn late() -> Refusal {
     Refusal::new(RefusalReason::Timeout, why)
 }
 
-fn report(tried: &Result<String, Refusal>) -> ExitCode {
+fn report(tried: &Result<String, Refusal>, ink: Ink) {
     match tried {
         Ok(answer) => {
-            let _ = writeln!(std::io::stdout(), "taken: {answer}");
-            ExitCode::SUCCESS
+            let taken = ink.paint(Tone::Good, "taken");
+            let _ = writeln!(std::io::stdout(), "{taken}: {}", printable(answer));
         }
         Err(refusal) => {
             let _ = writeln!(std::io::stderr(), "not taken: {refusal}");
             if let Some(wait) = refusal.retry_after {
                 let _ = writeln!(std::io::stderr(), "it asks to wait for {wait:?}");
             }
-            match refusal.reason {
-                RefusalReason::Redirect
-                | RefusalReason::Auth
-                | RefusalReason::Rejected
-                | RefusalReason::RateLimited
-                | RefusalReason::Server => ExitCode::FAILURE,
-                _ => ExitCode::from(NOT_TOLD),
-            }
         }
+    }
+}
+
+fn write_json(receiver: &str, tried: &Result<String, Refusal>) {
+    let refusal = tried.as_ref().err();
+    let wait = refusal.and_then(|refusal| refusal.retry_after);
+    let whole = json!({
+        "receiver": receiver,
+        "taken": tried.is_ok(),
+        "answer": tried.as_ref().ok(),
+        "reason": refusal.map(|refusal| refusal.reason.as_str()),
+        "detail": refusal.map(|refusal| &refusal.detail),
+        "retry_after_seconds": wait.map(|wait| wait.as_secs_f64()),
+    });
+    let _ = writeln!(std::io::stdout(), "{whole:#}");
+}
+
+fn code(tried: &Result<String, Refusal>) -> ExitCode {
+    match tried.as_ref().map_err(|refusal| refusal.reason) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(
+            RefusalReason::Redirect
+            | RefusalReason::Auth
+            | RefusalReason::Rejected
+            | RefusalReason::RateLimited
+            | RefusalReason::Server,
+        ) => ExitCode::FAILURE,
+        Err(_) => ExitCode::from(NOT_TOLD),
     }
 }
 

@@ -148,6 +148,7 @@ impl Document {
         let defaults = check.defaults(settings);
         let limits = check.limits(settings);
         let state_dir = check.state_dir(settings);
+        let history = check.history(settings);
         let folder = parts.files.first().and_then(|file| file.parent());
         let heartbeat = check.heartbeat(settings, folder);
         let named = validate::names(&parts.probes);
@@ -177,6 +178,7 @@ impl Document {
             regions,
             limits,
             state_dir,
+            history,
             heartbeat,
             probes,
             groups,

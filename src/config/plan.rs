@@ -17,8 +17,8 @@ use super::{
 use crate::discover::{At, Refusal, RefusalReason, Source, SourceId};
 use crate::files::{Files, Named};
 use crate::model::{
-    self, DatabaseSet, Digest, Epoch, GroupMember, PlannedDatabase, PlannedGroup, PlannedRanking,
-    Role, TargetGroup, TargetKey, Turn,
+    self, DatabaseSet, Digest, Epoch, GroupMember, HistoryTerms, PlannedDatabase, PlannedGroup,
+    PlannedRanking, Role, TargetGroup, TargetKey, Turn,
 };
 use crate::net::{Icmp, Resolver, Roots};
 use crate::notify::{self, Prepared};
@@ -98,6 +98,8 @@ pub struct Plan {
     /// The folder of what it must not forget, an absolute path; none is set in most files, since
     /// systemd names one.
     pub state_dir: Option<PathBuf>,
+    /// How much of the past of the targets is kept.
+    pub history: HistoryTerms,
     /// Where this daemon says that it goes on.
     pub heartbeat: Option<PlannedHeartbeat>,
     /// Tells it apart from others that were made of other files. Variables and flags have no part in
@@ -289,6 +291,7 @@ pub(super) fn build(config: &Config, shared: &Shared, before: Option<&Plan>) -> 
             daemons: target_groups(&config.regions),
             limits: config.limits,
             state_dir: config.state_dir.clone(),
+            history: config.history,
             heartbeat: None,
             hash: config.hash,
             targets: Vec::new(),

@@ -19,12 +19,13 @@ use crate::probe::Check;
 use crate::rule::When;
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 13] = [
+pub(super) const MAIN: [&str; 14] = [
     "region",
     "regions",
     "defaults",
     "limits",
     "state_dir",
+    "history",
     "heartbeat",
     "include",
     "probes",
@@ -65,6 +66,16 @@ pub(super) struct Limits {
     pub(super) max_in_flight: Option<i64>,
     pub(super) probe_threads: Option<i64>,
     pub(super) max_targets: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct History {
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) keep: Option<Duration>,
+    #[serde(deserialize_with = "duration::deserialize_option")]
+    pub(super) step: Option<Duration>,
+    pub(super) size: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

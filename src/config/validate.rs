@@ -3,6 +3,7 @@
 mod checks;
 mod daemon;
 mod groups;
+mod history;
 mod maintenance;
 mod names;
 mod probes;

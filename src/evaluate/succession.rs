@@ -11,7 +11,7 @@ use super::board::Board;
 use super::set::Set;
 use super::{Evaluation, State, not_seen, show};
 use crate::metrics::Store;
-use crate::model::{Target, TargetKey};
+use crate::model::{HistoryTerms, Target, TargetKey};
 
 /// What is judged from now on: made of a configuration that was loaded while the daemon runs, all of
 /// it as at a start. What goes on takes over what was seen of it, by the keys of the targets and the
@@ -27,6 +27,8 @@ pub struct Succession {
     pub board: Board,
     /// The rules, which look at these targets and groups.
     pub ruleset: Ruleset,
+    /// How much of the past of the targets is kept.
+    pub history: HistoryTerms,
     /// Told once all of it has taken over.
     pub done: oneshot::Sender<()>,
 }
@@ -46,7 +48,12 @@ impl Evaluation {
             }
         }
         drop(change);
+        if let Some(history) = &self.history {
+            let targets = next.targets.iter().map(|(_, target)| target.clone());
+            history.succeed(targets.collect(), &next.history);
+        }
         self.target(next.targets);
+        self.remember();
         if let Some((alerts, _)) = &mut self.alerts {
             alerts.succeed(next.ruleset, (now, today));
         }

@@ -156,6 +156,15 @@ pub struct Span {
     pub step: Option<u64>,
 }
 
+/// What is asked for is not there; what is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoSuch {
+    /// No such probe is run from here; these are.
+    Probe(Vec<Arc<str>>),
+    /// The probe has no such target; it has these.
+    Target(Vec<Arc<str>>),
+}
+
 /// What a region is like to a probe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RegionCell {

@@ -97,6 +97,16 @@ impl PhaseSet {
         Phase::ALL.into_iter().filter(move |p| self.contains(*p))
     }
 
+    /// The set as a number, the first phase its lowest bit.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The set of such a number.
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
     /// How many phases there are in the set.
     pub const fn len(self) -> usize {
         self.0.count_ones() as usize

@@ -103,6 +103,40 @@ impl Reason {
         Self::ALL.iter().copied().filter(|r| r.is_own())
     }
 
+    /// The phase in which a run with these laps failed so; `None` where the reason does not tell.
+    pub fn phase(self, laps: &super::Laps) -> Option<super::Phase> {
+        use super::Phase;
+        match self {
+            Self::DnsNotFound | Self::DnsFailed | Self::TimeoutResolve => Some(Phase::Resolve),
+            Self::Refused | Self::TimeoutConnect => Some(Phase::Connect),
+            Self::TlsCertificate | Self::TlsHandshake | Self::TlsRefused | Self::TimeoutTls => {
+                Some(Phase::Tls)
+            }
+            Self::Auth | Self::TimeoutAuth | Self::NotAccepting => Some(Phase::Auth),
+            Self::TimeoutProcessing | Self::Status | Self::Header | Self::Redirect => {
+                Some(Phase::Processing)
+            }
+            Self::TooLarge | Self::Body | Self::TimeoutTransfer => Some(Phase::Transfer),
+            // A canary is written once it was read.
+            Self::Query | Self::TimeoutQuery if laps.get(Phase::QueryRead).is_some() => {
+                Some(Phase::QueryWrite)
+            }
+            Self::Query | Self::TimeoutQuery => Some(Phase::QueryRead),
+            Self::Unreachable
+            | Self::Reset
+            | Self::Eof
+            | Self::Protocol
+            | Self::Answer
+            | Self::Lost
+            | Self::TtlExceeded
+            | Self::NoPermission
+            | Self::LocalResources
+            | Self::LocalAddress
+            | Self::Stalled
+            | Self::Panic => None,
+        }
+    }
+
     /// The reason for a deadline that passed in the given phase. A run that was in none was not
     /// waiting for its target: it is this daemon that was late.
     pub const fn timeout_in(phase: Option<super::Phase>) -> Self {

@@ -34,7 +34,9 @@ impl Admission {
 
     /// Lets a connection in until the pass is dropped.
     ///
-    /// Where there is no room, a connection loses its place that waits for a request: of the client that
+    /// Where the client has all places of an address, its own connection gives way that has waited longest
+    /// for a request: behind one address there may be many, and those who ask nothing keep out nobody.
+    /// Where there is no room at all, a connection loses its place that waits for a request: of the client that
     /// has the most, the one that has waited longest. If all are served, it is one of a client that would
     /// still have no fewer than this one. So clients that only hold connections cannot keep out one that
     /// asks something, nor can clients that keep the server busy over many connections.
@@ -43,9 +45,8 @@ impl Admission {
         let mut open = self.lock();
         let from_client = open.by_client.get(&client).copied().unwrap_or(0);
         if from_client >= self.limits.per_address {
-            return Err(Rejection::Address);
-        }
-        if open.connections.len() >= self.limits.connections {
+            self.make_room_of(&open, client, from_client)?;
+        } else if open.connections.len() >= self.limits.connections {
             self.make_room(&open, from_client)?;
         }
         let id = open.next;
@@ -69,6 +70,26 @@ impl Admission {
         self.lock().connections.len() < self.limits.connections + self.limits.per_address
     }
 
+    /// Of this client. Those who lose their place take a moment to go, and as many more may be open
+    /// meanwhile, but no more than that.
+    fn make_room_of(
+        &self,
+        open: &Open,
+        client: IpAddr,
+        from_client: usize,
+    ) -> Result<(), Rejection> {
+        let of_client = open.connections.iter().filter(|(_, (of, _))| *of == client);
+        let waiting = of_client.filter_map(|(id, (_, patience))| {
+            let (served, since) = patience.served_since()?;
+            (!served).then_some(((since, *id), patience))
+        });
+        let first = waiting.min_by_key(|(order, _)| *order);
+        let first = first.filter(|_| from_client < 2 * self.limits.per_address);
+        let (_, patience) = first.ok_or(Rejection::Address)?;
+        self.evict(patience);
+        Ok(())
+    }
+
     fn make_room(&self, open: &Open, from_client: usize) -> Result<(), Rejection> {
         let candidates = open
             .connections
@@ -81,9 +102,13 @@ impl Admission {
             });
         let first = candidates.min_by_key(|(order, _)| *order);
         let (_, patience) = first.ok_or(Rejection::Connections)?;
+        self.evict(patience);
+        Ok(())
+    }
+
+    fn evict(&self, patience: &Patience) {
         patience.lose();
         self.own.rejected(Rejection::Evicted);
-        Ok(())
     }
 
     fn leave(&self, id: u64, client: IpAddr) {
@@ -183,6 +208,7 @@ mod tests {
         drop(first);
         assert_eq!(admission.own.http_connections.get(), 2);
         let fourth = admit(&admission, "10.0.0.2").expect("admitted");
+        fourth.patience.request();
         let full = admit(&admission, "10.0.0.2").err();
         assert_eq!(full, Some(Rejection::Address));
         drop(fourth);
@@ -244,6 +270,28 @@ mod tests {
         // Two each: nobody's turn to give way.
         let full = admit(&admission, "10.0.0.2").err();
         assert_eq!(full, Some(Rejection::Connections));
+    }
+
+    #[test]
+    fn behind_one_address_who_asks_nothing_makes_room_and_who_is_served_does_not() {
+        let admission = admission(8, 2);
+        let [served, waits] = [(); 2].map(|()| admit(&admission, "10.0.0.1").expect("admitted"));
+        served.patience.request();
+        let third = admit(&admission, "10.0.0.1").expect("admitted");
+        assert_eq!([is_lost(&served), is_lost(&waits)], [false, true]);
+        third.patience.request();
+        let none_waits = admit(&admission, "10.0.0.1").err();
+        assert_eq!(none_waits, Some(Rejection::Address));
+        drop(waits);
+        assert_eq!(admission.own.http_connections.get(), 2);
+    }
+
+    #[test]
+    fn those_about_to_go_are_no_more_than_as_many_again() {
+        let admission = admission(64, 2);
+        let all: Vec<_> = (0..9).map(|_| admit(&admission, "10.0.0.1")).collect();
+        assert_eq!(all.iter().filter(|each| each.is_ok()).count(), 4);
+        assert_eq!(admission.own.http_connections.get(), 4);
     }
 
     #[test]

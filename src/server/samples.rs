@@ -13,7 +13,7 @@ use super::State;
 use super::api::json;
 use super::problem::{Kind, Problem};
 use super::query::parameters;
-use crate::model::{LastRun, MatrixReport, SamplesReport, Span};
+use crate::model::{LastRun, MatrixReport, NoSuch, SamplesReport, Span};
 
 /// The past of the targets. Reading it stops nobody who measures.
 pub trait History: Send + Sync {
@@ -24,15 +24,6 @@ pub trait History: Send + Sync {
     /// What is known of all of them, as of a few seconds ago at most. With thousands of targets this
     /// takes tens of milliseconds: it is for a thread that may block.
     fn matrix(&self) -> Arc<MatrixReport>;
-}
-
-/// What is asked for is not there; what is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoSuch {
-    /// No such probe is run from here; these are.
-    Probe(Vec<Arc<str>>),
-    /// The probe has no such target; it has these.
-    Target(Vec<Arc<str>>),
 }
 
 /// The routes.

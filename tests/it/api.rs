@@ -449,7 +449,11 @@ async fn the_configuration_is_told_as_documented() {
 /// The probes and regions of the targets that are told.
 fn named(list: &Value) -> Vec<(&str, &str)> {
     let targets = list["targets"].as_array().expect("a list");
-    let name = |of: &'static str| targets.iter().map(move |target| target[of].as_str().expect(of));
+    let name = |of: &'static str| {
+        targets
+            .iter()
+            .map(move |target| target[of].as_str().expect(of))
+    };
     name("probe").zip(name("target_region")).collect()
 }
 
@@ -477,10 +481,18 @@ async fn targets_are_told_as_documented_all_or_those_that_are_asked_for() {
         assert_eq!(named(&parsed(&answer)), expected, "{query}");
     }
     for (query, kind, known) in [
-        ("probe=x", "no-such-probe", json!(["checkout", "search", "elsewhere"])),
+        (
+            "probe=x",
+            "no-such-probe",
+            json!(["checkout", "search", "elsewhere"]),
+        ),
         ("group=%00", "no-such-group", json!(["checkout"])),
         ("region=", "no-such-region", json!(["eu-west", "us-east"])),
-        ("prob=checkout", "bad-query", json!(["probe", "group", "region"])),
+        (
+            "prob=checkout",
+            "bad-query",
+            json!(["probe", "group", "region"]),
+        ),
         ("probe=checkout&probe=checkout", "bad-query", Value::Null),
     ] {
         let answer = served.get(&format!("/api/v1/targets?{query}"), "").await;

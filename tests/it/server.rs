@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use hotspare::metrics::{Exposition, Format, Own, Store};
 use hotspare::model::{
-    Beat, Drill, DrillOrder, DrillRefusal, Failover, LastRun, MatrixReport, SamplesReport, Span,
-    TargetGroup,
+    Beat, Drill, DrillOrder, DrillRefusal, Failover, LastRun, MatrixReport, NoSuch, SamplesReport,
+    Span, TargetGroup,
 };
 use hotspare::rule::{Alerts, Silences};
 use hotspare::server::{
-    self, Alerting, Configured, Events, History, Judge, Limits, Masked, NoSuch, Readiness, RegionReport,
+    self, Alerting, Configured, Events, History, Judge, Limits, Masked, Readiness, RegionReport,
     Standing, State, TargetReport, Web,
 };
 use hotspare::store as state;
@@ -564,10 +564,17 @@ async fn an_answer_under_way_is_finished_when_the_server_stops() {
 
 #[tokio::test]
 async fn one_address_cannot_take_all_connections() {
-    let served = Served::start(patient());
-    let mut open = Vec::new();
+    let (served, _) = long_page(patient()).await;
+    let mut busy = Vec::new();
     for _ in 0..32 {
-        open.push(served.connect().await);
+        let mut reader = served.connect().await;
+        reader
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .expect("sent");
+        // It is being served once it is answered.
+        reader.read_exact(&mut [0]).await.expect("answered");
+        busy.push(reader);
     }
     served.connections(32).await;
     let over = ask(&mut served.connect().await, "").await;
@@ -581,9 +588,28 @@ async fn one_address_cannot_take_all_connections() {
     let request = "GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let mut other = served.connect_from([127, 0, 0, 9]).await;
     assert_eq!(ask(&mut other, request).await.status, 200);
-    drop(open.pop());
+    drop(busy.pop());
     served.connections(31).await;
     assert_eq!(ask(&mut served.connect().await, request).await.status, 200);
+    drop(busy);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn behind_one_address_those_who_ask_nothing_keep_out_nobody() {
+    let served = Served::start(patient());
+    let mut idle = Vec::new();
+    for _ in 0..32 {
+        idle.push(served.connect().await);
+    }
+    served.connections(32).await;
+    let request = "GET /-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert_eq!(ask(&mut served.connect().await, request).await.status, 200);
+    closed(&mut idle[0]).await;
+    assert_eq!(
+        (served.rejected("evicted"), served.rejected("address")),
+        (1, 0)
+    );
     served.stop().await;
 }
 
@@ -620,7 +646,7 @@ async fn a_flood_from_one_address_leaves_room_for_a_scrape_at_once() {
     let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let mut good = served.connect_from([127, 0, 2, 1]).await;
     assert_eq!(ask(&mut good, request).await.status, 200);
-    assert!(served.rejected("address") >= 500 - 32);
+    assert!(served.rejected("evicted") + served.rejected("address") >= 500 - 32);
     drop(idle);
     served.stop().await;
 }

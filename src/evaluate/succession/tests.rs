@@ -11,9 +11,9 @@ use crate::evaluate::{Alerting, Brief, Group, Progress, Runs, Scope, Witness};
 use crate::metrics::Own;
 use crate::model::ranking::Quantile;
 use crate::model::{
-    Assumed, Beyond, Bound, CheckKind, CheckReason, CheckState, Facts, Failure, GateKind, Labels,
-    Laps, Objectives, Observation, PlannedCheck, PlannedGroup, PlannedRanking, Reason, Reply,
-    Sample, Severity, Shape, Unit,
+    Assumed, Beyond, Bound, CheckKind, CheckReason, CheckState, Facts, Failure, GateKind,
+    HistoryTerms, Labels, Laps, Objectives, Observation, PlannedCheck, PlannedGroup,
+    PlannedRanking, Reason, Reply, Sample, Severity, Shape, Unit,
 };
 use crate::rule::{Alerts, Annotations, Health, Pace, PlannedRule, Silences, Timing};
 
@@ -424,6 +424,7 @@ fn next(design: &Design, keys: &Keys) -> (Succession, oneshot::Receiver<()>) {
         sets: Vec::new(),
         ruleset: ruleset(design, keys, &briefs),
         board: board(briefs, 0),
+        history: HistoryTerms::default(),
         done,
     };
     (next, told)

@@ -1,0 +1,116 @@
+//! What is said on the terminal, and when.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write, stdout};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The colours of a terminal.
+#[derive(Clone, Copy)]
+enum Colour {
+    Bold,
+    Faint,
+    Green,
+    Red,
+    Yellow,
+}
+
+impl Colour {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Bold => "1",
+            Self::Faint => "2",
+            Self::Red => "31",
+            Self::Green => "32",
+            Self::Yellow => "33",
+        }
+    }
+}
+
+/// Where it is said: with colours on a terminal.
+pub(super) struct Terminal {
+    colours: bool,
+    since: Instant,
+}
+
+impl Terminal {
+    /// Standard output. Times count from now on.
+    pub(super) fn open() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self {
+            colours: wanted && stdout().is_terminal(),
+            since: Instant::now(),
+        }
+    }
+
+    /// Something that is of no moment.
+    pub(super) fn plain(&self, text: impl Display) {
+        self.line(&text.to_string());
+    }
+
+    /// Something in passing.
+    pub(super) fn aside(&self, text: impl Display) {
+        self.line(&self.paint(Colour::Faint, &text.to_string()));
+    }
+
+    /// What happens next, with its number.
+    pub(super) fn incident(&self, number: usize, text: &str) {
+        self.line("");
+        let text = self.paint(Colour::Bold, &format!("{number}. {text}"));
+        self.line(&format!("{} {text}", self.time()));
+    }
+
+    /// What is expected.
+    pub(super) fn expected(&self, text: &str) {
+        let text = self.paint(Colour::Faint, &format!("… {text}"));
+        self.line(&format!("{} {text}", self.time()));
+    }
+
+    /// What was expected, and seen after that time.
+    pub(super) fn seen(&self, after: Duration, text: &str) {
+        let mark = self.paint(Colour::Green, "✓");
+        let after = self.paint(Colour::Faint, &format!("after {}", seconds(after)));
+        self.line(&format!("{} {mark} {text}, {after}", self.time()));
+    }
+
+    /// What was expected and is not there.
+    pub(super) fn missed(&self, text: &str) {
+        let text = self.paint(Colour::Red, &format!("✗ {text}"));
+        self.line(&format!("{} {text}", self.time()));
+    }
+
+    /// What somebody else says: a name and the words.
+    pub(super) fn quote(&self, who: &str, words: impl Display) {
+        let who = self.paint(Colour::Yellow, &format!("{who:<10}"));
+        self.line(&format!("           {who} {words}"));
+    }
+
+    /// How long ago it was opened.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    fn time(&self) -> String {
+        let time = format!("[{:>6.1}s]", self.elapsed().as_secs_f64());
+        self.paint(Colour::Faint, &time)
+    }
+
+    fn paint(&self, colour: Colour, text: &str) -> String {
+        if self.colours {
+            format!("\x1b[{}m{text}\x1b[0m", colour.code())
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn line(&self, text: &str) {
+        // Whoever reads may have gone; the demo goes on to its end and its exit code.
+        let _ = writeln!(stdout(), "{text}");
+    }
+}
+
+/// A time as people read it.
+pub(super) fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
