@@ -227,7 +227,8 @@ impl Daemon {
         let (health, heartbeats) = base.watch(beats, &judged)?;
         let (reload, orders) = mpsc::channel(1);
         let daemons = Sender::new(Arc::new(base.plan.daemons.clone()));
-        let configured = Sender::new(shown::configured(&base.plan));
+        let document = Arc::new(options.document);
+        let configured = Sender::new(shown::configured(&base.plan, &document));
         let progress = Arc::clone(&judged.progress);
         let answers = server::State {
             web: base.web(options.web)?,
@@ -267,7 +268,7 @@ impl Daemon {
         let stopped = stopped(base.stop.lanes.subscribe());
         let reload = Reload {
             read: options.read,
-            document: Arc::new(options.document),
+            document,
             plan: Arc::new(base.plan),
             shared: base.shared,
             state: base.store.clone(),
