@@ -131,7 +131,7 @@ const RECEIVERS: [(&str, &str); 7] = [
 ];
 
 /// What the daemon's own server is asked for, and with which header.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 16] = [
     ("/metrics", ""),
     (
         "/metrics",
@@ -147,6 +147,10 @@ const PAGES: [(&str, &str); 12] = [
     ("/api/v1/drills", ""),
     ("/api/v1/silences", ""),
     ("/api/v1/receivers", ""),
+    ("/api/v1/status", ""),
+    ("/api/v1/targets", ""),
+    ("/api/v1/config", ""),
+    ("/api/v1/matrix", ""),
 ];
 
 /// The user of the daemon's own server.
