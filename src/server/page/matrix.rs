@@ -44,6 +44,8 @@ struct Cell {
     says: String,
     median: Option<f64>,
     loss: Option<f64>,
+    /// What is lost: packets, or whole runs.
+    lost: &'static str,
     lines: Vec<String>,
 }
 
@@ -130,7 +132,7 @@ impl Cell {
             ..Self::new(
                 (of.targets, of.down, of.unknown),
                 of.median_seconds,
-                of.packet_loss_ratio.or(of.failure_ratio),
+                (of.packet_loss_ratio, of.failure_ratio),
             )
         }
     }
@@ -141,7 +143,7 @@ impl Cell {
             ..Self::new(
                 (of.targets, of.down, of.unknown),
                 of.median_seconds,
-                of.packet_loss_ratio.or(of.failure_ratio),
+                (of.packet_loss_ratio, of.failure_ratio),
             )
         }
     }
@@ -149,7 +151,7 @@ impl Cell {
     fn new(
         (targets, down, unknown): (usize, usize, usize),
         median: Option<f64>,
-        loss: Option<f64>,
+        (packets, runs): (Option<f64>, Option<f64>),
     ) -> Self {
         let (class, says) = if down > 0 && down == targets {
             ("not-ready", "down".to_owned())
@@ -164,7 +166,8 @@ impl Cell {
             class,
             says,
             median,
-            loss,
+            loss: packets.or(runs),
+            lost: if packets.is_some() { "lost" } else { "fail" },
             lines: Vec::new(),
         }
     }

@@ -196,8 +196,8 @@ impl Target {
         let sum = |of: fn(&PastStep) -> u64| steps.iter().map(of).sum::<u64>();
         let (runs, failures) = (sum(|step| step.runs), sum(|step| step.failures));
         let (packets, lost) = (sum(|step| step.packets), sum(|step| step.packets_lost));
-        let last = report.recent.last();
-        let (class, says) = match last.map(|last| last.run.outcome) {
+        let newest = report.recent.last();
+        let (class, says) = match newest.map(|run| run.run.outcome) {
             Some(Outcome::Success) => ("ready", "up"),
             Some(Outcome::Failure) => ("not-ready", "down"),
             Some(Outcome::Unknown) => ("unknown", "unknown"),
@@ -216,7 +216,7 @@ impl Target {
             target_region: Arc::clone(&report.target_region),
             class,
             says,
-            last: last.map(Run::of),
+            last: newest.map(Run::of),
             step: words::span(seconds(report.step_seconds)),
             since: steps
                 .first()
