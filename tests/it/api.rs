@@ -574,6 +574,7 @@ async fn the_documentation_has_every_route_and_the_answer_that_it_gets() {
         include_str!("../../src/server/pages.rs"),
         include_str!("../../src/server/rank.rs"),
         include_str!("../../src/server/reload.rs"),
+        include_str!("../../src/server/samples.rs"),
         include_str!("../../src/server/status.rs"),
         include_str!("../../src/server/targets.rs"),
     ];
