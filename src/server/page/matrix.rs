@@ -17,7 +17,7 @@ const LINE: (f64, f64) = (100.0, 24.0);
 const STANDBYS: usize = 200;
 
 /// What every vantage measures with one probe.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Matrix {
     /// The probe that is shown.
     probe: Option<Arc<str>>,
@@ -55,13 +55,7 @@ impl Matrix {
         let own = state.history.matrix();
         let shown = chosen(&own, probe);
         let Some(shown) = shown else {
-            return Self {
-                probe: None,
-                kind: "",
-                probes: Vec::new(),
-                regions: Vec::new(),
-                rows: Vec::new(),
-            };
+            return Self::default();
         };
         let mut regions: Vec<_> = shown
             .regions
