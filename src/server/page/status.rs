@@ -109,7 +109,7 @@ struct Standby {
 
 #[derive(Serialize)]
 struct Rank {
-    rank: Option<u32>,
+    place: Option<u32>,
     of: usize,
     reason: String,
     latency: Option<f64>,
@@ -126,7 +126,7 @@ struct Compared {
 
 #[derive(Serialize)]
 struct Stage {
-    stage: String,
+    name: String,
     seconds: Option<f64>,
     basis: Option<&'static str>,
 }
@@ -471,7 +471,7 @@ impl Rank {
             })
         };
         Self {
-            rank: row.rank,
+            place: row.rank,
             of,
             reason: row.reason.clone(),
             latency: row.latency_seconds,
@@ -525,7 +525,7 @@ impl Standby {
 
 fn stage(report: &StageReport) -> Stage {
     Stage {
-        stage: report.stage.to_owned(),
+        name: report.stage.to_owned(),
         seconds: report.seconds,
         basis: report.basis,
     }
