@@ -131,13 +131,16 @@ const RECEIVERS: [(&str, &str); 7] = [
 ];
 
 /// What the daemon's own server is asked for, and with which header.
-const PAGES: [(&str, &str); 16] = [
+const PAGES: [(&str, &str); 19] = [
     ("/metrics", ""),
     (
         "/metrics",
         "Accept: application/openmetrics-text; version=1.0.0\r\n",
     ),
     ("/", ""),
+    ("/targets", ""),
+    ("/targets/header/here", ""),
+    ("/targets/redis/here", ""),
     ("/sd", ""),
     ("/-/healthy", ""),
     ("/-/ready", ""),

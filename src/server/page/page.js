@@ -25,6 +25,8 @@
   let events = null;
   let seen = null;
   let askedAt = 0;
+  /** Since when something has changed that is not shown. */
+  let owed = null;
   const every = Number(clock.dataset.every) * 1000;
 
   function hear(now) {
@@ -50,8 +52,8 @@
   }
 
   function tick() {
-    const silence = Date.now() - heard;
-    const isLate = silence > LATE_MS;
+    const silence = Date.now() - (owed ?? heard);
+    const isLate = silence > LATE_MS + (owed === null ? 0 : every);
     const now = (Date.now() + ahead) / 1000;
     for (const time of document.querySelectorAll('time[data-at]')) {
       const age = now - Number(time.dataset.at);
@@ -133,9 +135,13 @@
         children(main, fresh.querySelector('main'));
         told();
         hear(NaN);
+        owed = null;
+      } else {
+        seen = null;
       }
     } catch {
-      // The silence tells.
+      // The silence tells, and the next event has it asked for again.
+      seen = null;
     }
     asking = false;
     tick();
@@ -165,7 +171,9 @@
       const { version, now } = JSON.parse(event.data);
       hear(now);
       // What was shown when the page was loaded is asked for once more: it may have changed since.
-      if (version === seen || Date.now() - askedAt < every) return;
+      if (version === seen) return;
+      owed ??= Date.now();
+      if (Date.now() - askedAt < every) return;
       seen = version;
       askedAt = Date.now();
       ask();

@@ -1,5 +1,6 @@
 //! A target's page: how long its runs took over time, in which phases, and why they failed.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -22,9 +23,9 @@ const RUNS: usize = 30;
 pub(super) struct Target {
     probe: Arc<str>,
     kind: &'static str,
-    target: Arc<str>,
+    name: Arc<str>,
     source_region: Arc<str>,
-    target_region: Arc<str>,
+    region: Arc<str>,
     class: &'static str,
     says: &'static str,
     last: Option<Run>,
@@ -196,8 +197,8 @@ impl Target {
         let sum = |of: fn(&PastStep) -> u64| steps.iter().map(of).sum::<u64>();
         let (runs, failures) = (sum(|step| step.runs), sum(|step| step.failures));
         let (packets, lost) = (sum(|step| step.packets), sum(|step| step.packets_lost));
-        let last = report.recent.last();
-        let (class, says) = match last.map(|last| last.run.outcome) {
+        let newest = report.recent.last();
+        let (class, says) = match newest.map(|run| run.run.outcome) {
             Some(Outcome::Success) => ("ready", "up"),
             Some(Outcome::Failure) => ("not-ready", "down"),
             Some(Outcome::Unknown) => ("unknown", "unknown"),
@@ -211,12 +212,12 @@ impl Target {
         Self {
             probe: Arc::clone(&report.probe),
             kind: report.kind,
-            target: Arc::clone(&report.target),
+            name: Arc::clone(&report.target),
             source_region: Arc::clone(&report.source_region),
-            target_region: Arc::clone(&report.target_region),
+            region: Arc::clone(&report.target_region),
             class,
             says,
-            last: last.map(Run::of),
+            last: newest.map(Run::of),
             step: words::span(seconds(report.step_seconds)),
             since: steps
                 .first()
@@ -237,7 +238,7 @@ impl Target {
 
     /// What the page's title says.
     pub(super) fn title(&self) -> String {
-        format!("{}/{}: {}", self.probe, self.target, self.says)
+        format!("{}/{}: {}", self.probe, self.name, self.says)
     }
 }
 
@@ -445,11 +446,8 @@ impl Bar {
         let parts = phases.0.iter().map(|(phase, seconds)| {
             let height = share(*seconds, top);
             y -= height;
-            title += &format!(
-                "; {} {}",
-                phase.as_str().replace('_', " "),
-                words::latency(*seconds)
-            );
+            let name = phase.as_str().replace('_', " ");
+            let _ = write!(title, "; {name} {}", words::latency(*seconds));
             Part {
                 class: class(*phase),
                 y: y.max(0.0),

@@ -1,5 +1,6 @@
 //! The list of targets, some at a time: there may be many thousands.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -132,7 +133,7 @@ impl Wanted {
         let mut query = format!("page={page}");
         for (name, value) in named {
             if let Some(value) = value {
-                query += &format!("&{name}={}", segment(value));
+                let _ = write!(query, "&{name}={}", segment(value));
             }
         }
         if self.failing {
