@@ -118,7 +118,7 @@ fn running(arguments: &[&str]) -> (Process, TempDir, Vec<SocketAddr>) {
     command = shell;
     let mut demo = Process::start(command);
     demo.wait_for_line(|line| line.contains("1. All is well").then_some(()));
-    let addresses = demo.output().iter().filter_map(|line| {
+    let addresses = demo.output().into_iter().filter_map(|line| {
         let (_, metrics) = line.split_once("/   http://")?;
         metrics.strip_suffix("/metrics")?.parse().ok()
     });
