@@ -15,7 +15,7 @@
 //! | 0 | [`model`] | plain values: phases, reasons, samples, facts, targets; no I/O, no clock |
 //! | 1 | [`files`] | where secrets and certificates are read from |
 //! | 1 | [`net`] | names, connections, TLS, ICMP, one HTTP exchange; the only place that opens sockets to targets |
-//! | 1 | [`store`] | what the daemon must not forget: entries in memory, and a journal of them on disk |
+//! | 1 | [`store`] | what the daemon must not forget: entries in memory, and a journal of them on disk; files of the history |
 //! | 1 | [`metrics`] | every metric family, the series of the targets, and the encoders |
 //! | 2 | [`probe`] | what a probe is, and the kinds: one file each |
 //! | 2 | [`readiness`] | whether a standby can take over and which is best: pure functions of what was seen |

@@ -11,9 +11,12 @@
 //! A disk that fails costs durability and nothing else: the state goes on in memory, and the whole
 //! of it is written once that works again. A journal that is damaged never keeps the daemon from
 //! starting: what can be read is kept, and so is the file.
+//!
+//! What is much and only history has files of its own ([`Segments`]).
 
 mod disk;
 mod format;
+mod segments;
 mod tables;
 mod writer;
 
@@ -29,6 +32,7 @@ use tokio::sync::watch;
 use crate::model::Beat;
 use disk::Disk;
 use format::{HEAD, MAX_PAYLOAD};
+pub use segments::{Bounds, Found, Segments};
 use tables::{Line, Tables};
 pub use writer::Writer;
 

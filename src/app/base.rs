@@ -1,5 +1,6 @@
 //! What the daemon is made of, while it starts.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,6 +15,7 @@ use super::discovery::Discovering;
 use super::generation::Generation;
 use super::health::{Beats, Health};
 use super::heartbeat::Heartbeats;
+use super::history::Saver;
 use super::judging::{self, Judging};
 use super::lanes::Lanes;
 use super::own::Sources;
@@ -37,6 +39,7 @@ pub(super) struct Base {
     pub(super) shared: Shared,
     pub(super) own: Arc<Own>,
     pub(super) store: store::Store,
+    pub(super) folder: Option<PathBuf>,
     pub(super) budget: Budget,
     pub(super) systemd: Option<Arc<Systemd>>,
     pub(super) stop: Stop,
@@ -70,6 +73,7 @@ impl Base {
         confined.show(&own);
         let mut supervisor = Supervisor::default();
         Ok(Self {
+            folder: state.folder().map(Path::to_owned),
             store: state.start(&own, &mut supervisor)?,
             plan,
             shared,
@@ -89,6 +93,7 @@ impl Base {
     ) -> Result<Judged, String> {
         let generation = Generation::of(&self.plan, &self.shared, &self.store)?;
         let judging = Judging::of(&self.plan, generation, &self.own);
+        self.save(&judging.history)?;
         let alarm = Alarm::start(
             &self.plan,
             judging.ruleset,
@@ -107,6 +112,7 @@ impl Base {
             book: alarm.book.clone(),
             outbox: alarm.delivery.outbox.clone(),
             series: Arc::clone(&judging.series),
+            history: Arc::clone(&judging.history),
             discovered,
         };
         let shown = alarm.shown();
@@ -125,6 +131,16 @@ impl Base {
             outlet,
             successor,
         })
+    }
+
+    /// Takes in the history that was saved, and saves what is added to it.
+    fn save(&mut self, history: &Arc<History>) -> Result<(), String> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        // By then, the evaluation has ended.
+        let stop = self.stop.server.subscribe();
+        Saver::start(folder, history, &self.own, stop, &mut self.supervisor)
     }
 
     /// Starts what measures.

@@ -1,11 +1,21 @@
-//! The past of the targets for the server.
+//! The past of the targets: for the server, and in files that a later life of the daemon reads.
 
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::evaluate::History;
-use crate::model::{LastRun, MatrixReport, NoSuch, SamplesReport, Span};
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use super::stopped;
+use super::supervise::Supervisor;
+use crate::evaluate::{History, Saved};
+use crate::metrics::Own;
+use crate::model::{HistoryTerms, LastRun, MatrixReport, NoSuch, SamplesReport, Span};
 use crate::server;
+use crate::store::{Bounds, Segments};
 
 /// The past, as the server knows it.
 pub(super) struct Past(pub(super) Arc<History>);
@@ -22,4 +32,128 @@ impl server::History for Past {
     fn matrix(&self) -> Arc<MatrixReport> {
         self.0.matrix(SystemTime::now())
     }
+}
+
+/// Shows what the past takes.
+pub(super) fn show(history: &History, own: &Own) {
+    let figures = history.figures();
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    own.history_bytes.set(whole(figures.bytes as u64));
+    own.history_step_seconds.set(figures.step_seconds.into());
+    own.history_targets_left_out
+        .set(whole(figures.left_out as u64));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs());
+    let span = figures
+        .begins
+        .map_or(0, |begins| now.saturating_sub(begins));
+    own.history_span_seconds.set(whole(span));
+}
+
+/// Writes what is over to the state's folder, on a thread of its own: a disk that hangs or is full
+/// costs history and nothing else.
+pub(super) struct Saver {
+    history: Arc<History>,
+    own: Arc<Own>,
+    steps: Segments,
+    failures: Segments,
+    /// Whether the last attempt failed: one line in the log is enough.
+    failing: bool,
+}
+
+impl Saver {
+    /// Takes in what was saved before, which reads files, and saves from now on until `stop`.
+    pub(super) fn start(
+        folder: &Path,
+        history: &Arc<History>,
+        own: &Arc<Own>,
+        stop: watch::Receiver<bool>,
+        supervisor: &mut Supervisor,
+    ) -> Result<(), String> {
+        let saver = Self {
+            history: Arc::clone(history),
+            own: Arc::clone(own),
+            steps: Segments::new(folder, "history-steps"),
+            failures: Segments::new(folder, "history-failures"),
+            failing: false,
+        };
+        saver.read();
+        supervisor.thread("history", move || saver.run(stopped(stop)))
+    }
+
+    fn read(&self) {
+        if self.history.terms().keep.is_zero() {
+            return;
+        }
+        let restore = self.history.restore(SystemTime::now());
+        let mut taken = 0_u64;
+        let steps = self.steps.read(|identity, bytes| {
+            taken += u64::from(restore.step(identity, bytes));
+        });
+        let failures = self.failures.read(|identity, bytes| {
+            taken += u64::from(restore.failure(identity, bytes));
+        });
+        let damaged = steps.damaged + failures.damaged;
+        self.own.history_corruptions_total.inc_by(damaged);
+        let read = steps.items + failures.items;
+        if read > 0 {
+            info!(read, taken, "read the history");
+        }
+    }
+
+    async fn run(mut self, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                () = tokio::time::sleep(pause(&self.history.terms())) => self.save(false),
+            }
+        }
+        self.save(true);
+    }
+
+    /// Saves what is over, or all.
+    fn save(&mut self, all: bool) {
+        let now = SystemTime::now();
+        let terms = self.history.terms();
+        let (steps, failures) = self.history.unsaved(now, all);
+        // One quarter is for failures: an outage pushes out no more of the steps than its own.
+        let quarter = terms.size / 4;
+        let saved = [
+            (&mut self.steps, steps, terms.size - quarter),
+            (&mut self.failures, failures, quarter),
+        ]
+        .map(|(segments, items, bytes)| {
+            let bounds = Bounds {
+                bytes,
+                keep: terms.keep,
+            };
+            segments.write(items.iter().map(item), now, bounds)
+        });
+        let bytes = self.steps.bytes() + self.failures.bytes();
+        self.own
+            .history_disk_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let mut failed = false;
+        for error in saved.into_iter().filter_map(Result::err) {
+            self.own.history_write_failures_total.inc();
+            if !self.failing && !failed {
+                error!(%error, "the history cannot be written: what is over meanwhile is lost at the next start");
+            }
+            failed = true;
+        }
+        if self.failing && !failed {
+            info!("the history is written again");
+        }
+        self.failing = failed;
+    }
+}
+
+fn item(saved: &Saved) -> (&str, &[u8]) {
+    (&saved.identity, &saved.bytes)
+}
+
+/// From one look for what is over to the next: a tenth of a step.
+fn pause(terms: &HistoryTerms) -> Duration {
+    (terms.step / 10).max(Duration::from_secs(1))
 }

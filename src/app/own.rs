@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::discovery;
+use super::{discovery, history};
 use crate::deliver::Outbox;
 use crate::discover::Figures;
-use crate::evaluate::{Board, HealthOf};
+use crate::evaluate::{Board, HealthOf, History};
 use crate::metrics::{Own, Store, raise_to};
 use crate::model::GroupReport;
 use crate::net::{Icmp, Resolver};
@@ -26,6 +26,7 @@ pub(super) struct Sources {
     pub(super) book: Alerts,
     pub(super) outbox: Outbox,
     pub(super) series: Arc<Store>,
+    pub(super) history: Arc<History>,
     pub(super) discovered: Figures,
 }
 
@@ -62,6 +63,7 @@ impl Sources {
         }
         self.series.notified(self.outbox.figures());
         discovery::show(&self.discovered, own);
+        history::show(&self.history, own);
         // What always fires is no news.
         let mut alerts = self.book.all();
         alerts.retain(|alert| *alert.rule != *WATCHDOG);

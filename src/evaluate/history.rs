@@ -50,7 +50,7 @@ pub struct Figures {
     pub bytes: usize,
     /// The length of a step, in seconds.
     pub step_seconds: u32,
-    /// When the oldest step began, in seconds since 1970; `None` before the first is over.
+    /// When the oldest step began, in seconds since 1970; `None` before the first run.
     pub begins: Option<u64>,
     /// Targets of which nothing is kept, since there is no room for so many.
     pub left_out: usize,
@@ -76,6 +76,7 @@ pub(super) struct Entry {
 /// The targets that there are.
 #[derive(Debug)]
 struct Index {
+    terms: HistoryTerms,
     frame: Arc<Frame>,
     left_out: usize,
     /// By probe and name.
@@ -135,6 +136,7 @@ impl Index {
             );
         }
         Self {
+            terms: *terms,
             frame,
             left_out: if terms.keep.is_zero() { 0 } else { left_out },
             entries,
@@ -190,6 +192,11 @@ impl History {
     fn index(&self) -> Arc<Index> {
         let index = self.index.read();
         Arc::clone(&index.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How much is kept.
+    pub fn terms(&self) -> HistoryTerms {
+        self.index().terms
     }
 
     /// The last run of a target; `None` before the first.

@@ -159,6 +159,20 @@ own! {
     state_writes_total: IntCounter = ();
     /// Writes of changed state that failed.
     state_write_failures_total: IntCounter = ();
+    /// Bytes of memory that the history of the targets takes.
+    history_bytes: IntGauge = ();
+    /// Bytes of the files that the history is in; 0 without a folder of the state.
+    history_disk_bytes: IntGauge = ();
+    /// How long a step of the history is; it is longer where there are many targets.
+    history_step_seconds: IntGauge = ();
+    /// How far back the history goes.
+    history_span_seconds: IntGauge = ();
+    /// Targets that have no history, since there is no room for so many.
+    history_targets_left_out: IntGauge = ();
+    /// Writes of the history that failed: what they had is lost at the next start.
+    history_write_failures_total: IntCounter = ();
+    /// Files of the history that were found damaged at start: what could be read was kept.
+    history_corruptions_total: IntCounter = ();
     /// Heartbeats that were sent and taken.
     heartbeats_total: IntCounter = ();
     /// Heartbeats that were sent and not taken, by reason.

@@ -54,6 +54,8 @@ kinds! {
     NoSuchProbe = "no-such-probe", NOT_FOUND, "There is no such probe";
     /// A target that the probe does not have.
     NoSuchTarget = "no-such-target", NOT_FOUND, "The probe has no such target";
+    /// A region that is not in the configuration.
+    NoSuchRegion = "no-such-region", NOT_FOUND, "There is no such region";
     /// A silence that nobody ordered, or that ended long ago.
     NoSuchSilence = "no-such-silence", NOT_FOUND, "There is no such silence";
     /// The parameters after the path are not those of the route.

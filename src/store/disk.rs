@@ -242,7 +242,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 /// Opens the journal for reading; one that others could have written is refused.
-fn open_journal(path: &Path) -> io::Result<File> {
+pub(super) fn open_journal(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let metadata = file.metadata()?;

@@ -131,7 +131,7 @@ const RECEIVERS: [(&str, &str); 7] = [
 ];
 
 /// What the daemon's own server is asked for, and with which header.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 16] = [
     ("/metrics", ""),
     (
         "/metrics",
@@ -147,6 +147,10 @@ const PAGES: [(&str, &str); 12] = [
     ("/api/v1/drills", ""),
     ("/api/v1/silences", ""),
     ("/api/v1/receivers", ""),
+    ("/api/v1/status", ""),
+    ("/api/v1/targets", ""),
+    ("/api/v1/config", ""),
+    ("/api/v1/matrix", ""),
 ];
 
 /// The user of the daemon's own server.
@@ -453,6 +457,13 @@ fn no_secret_is_anywhere_but_where_it_belongs() {
     for (path, head) in PAGES {
         search.through(path, get(address, path, head));
     }
+    // What a peer said is told in full.
+    for (name, _, _) in PROBES {
+        let path = format!("/api/v1/samples?probe={name}&target=here");
+        let answer = || get(address, &path, "");
+        let told = |answer: &String| answer.contains("\"failures\":[{");
+        search.through(&path, wait_for(answer, told));
+    }
     let id = daemon.process().id();
     let own = fs::read(format!("/proc/{id}/cmdline")).expect("alive");
     search.through("cmdline", own);
@@ -471,7 +482,7 @@ fn no_secret_is_anywhere_but_where_it_belongs() {
     assert!(log.contains("level=trace"), "nothing at trace level");
     search.through("log", log);
     search.through_folder(state.path());
-    search.ends(16);
+    search.ends(16 + PROBES.len());
 }
 
 #[test]
@@ -504,8 +515,18 @@ fn no_command_prints_a_secret() {
     let file = folder.path().join("hotspare.yaml");
     fs::write(&file, world.config(state.path())).expect("written");
     let mut search = Search::of(&world);
+    for (probe, ..) in PROBES {
+        for format in ["--format=text", "--format=json", "--count=2"] {
+            let mut command = with_variables();
+            command.args(["probe", probe, format, "--interval=0", "--config.file"]);
+            let output = command.arg(&file).output().expect("run");
+            assert!(!output.stdout.is_empty(), "{probe}: {output:?}");
+            search.through(probe, [output.stdout, output.stderr].concat());
+        }
+    }
     for arguments in [
         &["check"][..],
+        &["check", "--json"],
         &["rank", "basic"],
         &["notify", "test", "--receiver=hook"],
         &["notify", "test", "--receiver=slack"],
@@ -525,7 +546,7 @@ fn no_command_prints_a_secret() {
             [output.stdout, output.stderr].concat(),
         );
     }
-    search.ends(7);
+    search.ends(41);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) fn pages(each: &Each<Told>, ink: Ink) -> String {
     let pages = each.iter().map(|(url, came)| match came {
         Ok(told) => page(url, &told.status, ink),
         Err(why) => {
-            let state = ink.paint(Tone::Bad, "does not answer");
+            let state = ink.paint(Tone::Bad, "not known");
             format!("{url}: {state}\n  {}\n", printable(why))
         }
     });

@@ -205,11 +205,14 @@ impl Track {
         (self.short_steps.copy(), open)
     }
 
-    /// When the past begins, as far as it is long steps.
+    /// When the past begins; `None` without any.
     pub(super) fn begins(&self) -> Option<u64> {
         let first = self.long_steps.first();
         let first = first.and_then(|bytes| Step::take(&mut bytes.into_iter()));
-        first.map(|step| step.start)
+        let open = [&self.long, &self.short];
+        let mut open = open.into_iter().filter(|step| step.runs > 0);
+        let open = open.next().map(|step| step.start);
+        first.map(|step| step.start).or(open)
     }
 
     /// Bytes of memory beside itself.

@@ -23,6 +23,9 @@
   let asking = false;
   let again = false;
   let events = null;
+  let seen = null;
+  let askedAt = 0;
+  const every = Number(clock.dataset.every) * 1000;
 
   function hear(now) {
     heard = Date.now();
@@ -161,15 +164,14 @@
     const said = (event) => {
       const { version, now } = JSON.parse(event.data);
       hear(now);
-      return version;
+      // What was shown when the page was loaded is asked for once more: it may have changed since.
+      if (version === seen || Date.now() - askedAt < every) return;
+      seen = version;
+      askedAt = Date.now();
+      ask();
     };
     events.addEventListener('beat', said);
-    let version = null;
-    events.addEventListener('change', (event) => {
-      const next = said(event);
-      if (next !== version) ask();
-      version = next;
-    });
+    events.addEventListener('change', said);
   }
 
   // A page that nobody sees keeps no connection: browsers have few for all their pages.

@@ -42,6 +42,9 @@ pub(super) struct Status {
     failovers: Vec<PastFailover>,
     drills: Vec<PastDrill>,
     faults: Vec<String>,
+    durable: bool,
+    started: f64,
+    config: String,
     /// What is not there yet, while the daemon is young.
     young: Option<String>,
 }
@@ -225,7 +228,7 @@ impl Status {
         now: f64,
     ) -> Self {
         let others = state.vantages.look();
-        let faults = (state.overview.faults)();
+        let standing = (state.standing)();
         let (reports, unjudged) = match judged {
             Ok(reports) => (reports, None),
             Err(why) => (&[][..], Some(why)),
@@ -255,7 +258,10 @@ impl Status {
             vantages: SideBySide::of(&state.region, reports, &others),
             failovers: failovers(state.events.failovers()),
             drills: drills(state.events.drills(), now),
-            faults,
+            faults: standing.faults,
+            durable: standing.state_durable,
+            started: standing.start_timestamp_seconds,
+            config: state.configured.borrow().hash.clone(),
             young: (state.ready)().err(),
         }
     }
@@ -483,6 +489,7 @@ impl Standby {
             Promotability::NotViable => Some("not to be promoted"),
             Promotability::Unknown => Some("not known whether it can be promoted"),
         };
+        let promotion = promotion.filter(|_| report.state == ReadyState::PrimaryLost);
         let objective = |of: Option<std::time::Duration>| of.map(|of| of.as_secs_f64());
         let passing = report
             .checks

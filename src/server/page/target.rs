@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::super::State;
 use super::draw::{WIDTH, share};
@@ -42,6 +43,52 @@ pub(super) struct Target {
     bars_top: f64,
     recent: Vec<Run>,
     failures: Vec<Failure>,
+    settings: Option<Settings>,
+}
+
+/// What the configuration says of it.
+#[derive(Serialize)]
+struct Settings {
+    address: Arc<str>,
+    interval: f64,
+    timeout: f64,
+    groups: Vec<Arc<str>>,
+    labels: Vec<(String, String)>,
+    /// Its probe as it is configured, without what may be a secret.
+    probe: Option<String>,
+}
+
+impl Settings {
+    fn of(state: &State, probe: &str, target: &str) -> Option<Self> {
+        let configured = Arc::clone(&state.configured.borrow());
+        let mut targets = configured.targets.iter();
+        let of = targets.find(|of| *of.probe == *probe && *of.target == *target)?;
+        let config = configured.config.write().ok();
+        let config = config.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let probes = config
+            .as_ref()
+            .and_then(|config| config.get("probes")?.as_array());
+        let probe = probes
+            .into_iter()
+            .flatten()
+            .find(|of| of["name"] == probe)
+            .cloned();
+        // Those of all others of the probe have no place here.
+        let probe = probe.map(|mut probe| {
+            if let Some(fields) = probe.as_object_mut() {
+                fields.remove("targets");
+            }
+            probe
+        });
+        Some(Self {
+            address: Arc::clone(&of.address),
+            interval: of.interval_seconds,
+            timeout: of.timeout_seconds,
+            groups: of.groups.clone(),
+            labels: of.labels.clone().into_iter().collect(),
+            probe: probe.and_then(|probe| serde_json::to_string_pretty(&probe).ok()),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -137,7 +184,11 @@ impl Target {
             let wider = report.step_seconds * columns.div_ceil(COLUMNS);
             report = state.history.samples(probe, target, span(Some(wider)))?;
         }
-        Ok(Self::new(&report))
+        let settings = Settings::of(state, probe, target);
+        Ok(Self {
+            settings,
+            ..Self::new(&report)
+        })
     }
 
     fn new(report: &SamplesReport) -> Self {
@@ -180,6 +231,7 @@ impl Target {
             bars_top,
             recent: report.recent.iter().rev().take(RUNS).map(Run::of).collect(),
             failures: failures_of(report),
+            settings: None,
         }
     }
 

@@ -89,6 +89,11 @@ fn every_key_is_documented_and_no_other() {
             "limits.",
         ),
         (
+            "## history",
+            "history: { zzz_unknown: 1 }\n".to_owned(),
+            "history.",
+        ),
+        (
             "## heartbeat",
             "heartbeat: { zzz_unknown: 1 }\n".to_owned(),
             "heartbeat.",
