@@ -227,7 +227,8 @@ impl Daemon {
         let (health, heartbeats) = base.watch(beats, &judged)?;
         let (reload, orders) = mpsc::channel(1);
         let daemons = Sender::new(Arc::new(base.plan.daemons.clone()));
-        let configured = Sender::new(shown::configured(&base.plan));
+        let document = Arc::new(options.document);
+        let configured = Sender::new(shown::configured(&base.plan, &document));
         let progress = Arc::clone(&judged.progress);
         let answers = server::State {
             web: base.web(options.web)?,
@@ -241,7 +242,7 @@ impl Daemon {
             healthy: healthy(Arc::clone(&health)),
             ready: ready(judged.progress, discovered),
             events: Box::new(Events(Arc::clone(&judged.board))),
-            overview: overview(&health, &judged.board),
+            overview: overview(&judged.board),
             vantages: Arc::default(),
             history: Box::new(Past(judged.history)),
             readiness: readiness(judged.board),
@@ -267,7 +268,7 @@ impl Daemon {
         let stopped = stopped(base.stop.lanes.subscribe());
         let reload = Reload {
             read: options.read,
-            document: Arc::new(options.document),
+            document,
             plan: Arc::new(base.plan),
             shared: base.shared,
             state: base.store.clone(),
@@ -326,16 +327,9 @@ fn healthy(health: Arc<Health>) -> server::Check {
 }
 
 /// What the pages tell beside what others ask for.
-fn overview(health: &Arc<Health>, board: &Arc<Board>) -> server::Overview {
-    let (health, board) = (Arc::clone(health), Arc::clone(board));
+fn overview(board: &Arc<Board>) -> server::Overview {
+    let board = Arc::clone(board);
     server::Overview {
-        faults: Box::new(move || {
-            health
-                .stuck()
-                .into_iter()
-                .chain(health.troubles())
-                .collect()
-        }),
         objectives: Box::new(move || {
             let planned = board.planned().into_iter();
             planned

@@ -1,8 +1,8 @@
 //! The command line: arguments, the log, exit codes.
 //!
 //! Exit codes: 0 ended as asked, 1 failed while running, 64 the configuration or the command line
-//! is wrong (`EX_USAGE` of sysexits.h). `hotspare gate` and `hotspare notify` have 1 and 2 of their
-//! own.
+//! is wrong (`EX_USAGE` of sysexits.h). `hotspare gate`, `notify`, `probe` and `status` have 1 and 2 of
+//! their own. docs/command-line.md has all of them.
 
 mod alerts;
 mod ask;
@@ -62,7 +62,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// When to use colours: `auto` does on a terminal, unless NO_COLOR is set.
+    /// When to use colours: `auto` does on a terminal, unless `NO_COLOR` is set.
     #[arg(
         long,
         global = true,

@@ -19,6 +19,7 @@ pub mod host;
 mod include;
 mod likeness;
 mod load;
+mod masked;
 mod place;
 mod plan;
 mod problem;
@@ -36,6 +37,7 @@ use std::time::Duration;
 pub use discovery::target_groups;
 pub use environment::{Overrides, RESERVED};
 pub use load::Document;
+pub use masked::Masked;
 pub use place::Place;
 pub use plan::{
     Plan, PlannedHeartbeat, PlannedProbe, PlannedReceiver, PlannedSet, PlannedSource,

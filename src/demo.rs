@@ -20,16 +20,23 @@ mod regions;
 mod script;
 mod shop;
 mod stage;
+mod sweeper;
 mod terminal;
 mod web;
 
 use std::future::pending;
+use std::path::Path;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::observe::Daemon;
 use self::regions::Region;
 use self::stage::Stage;
 use self::terminal::Terminal;
+
+/// How long somebody who looks on may read, before each incident.
+const TO_READ: Duration = Duration::from_secs(4);
 
 /// What the command line decides.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +45,8 @@ pub struct Options {
     pub once: bool,
     /// What the delays of the network are made of.
     pub seed: u64,
+    /// Leave the databases out, also where there could be some.
+    pub no_databases: bool,
 }
 
 /// Runs the demo: to the end of its script, or until a signal ends it.
@@ -62,10 +71,23 @@ pub fn run(options: Options) -> Result<(), String> {
     })
 }
 
+/// Cleans up after the demo with this folder, once that is gone without having done it: the process
+/// at the other end of standard input.
+///
+/// The error says what stays behind.
+pub fn sweep(folder: &Path) -> Result<(), String> {
+    sweeper::sweep(folder)
+}
+
 async fn play(options: Options) -> Result<(), String> {
-    let terminal = Terminal::open();
+    let pause = if options.once {
+        Duration::ZERO
+    } else {
+        TO_READ
+    };
+    let terminal = Terminal::open(pause);
     introduce(&terminal);
-    let mut stage = Stage::put_up(options.seed, &terminal).await?;
+    let mut stage = Stage::put_up(options, &terminal).await?;
     tell_addresses(&stage, &terminal);
     let played = script::play(&mut stage, &terminal).await;
     terminal.plain("");
@@ -104,15 +126,10 @@ fn tell_addresses(stage: &Stage, terminal: &Terminal) {
             "  {region:<10} http://{address}/   http://{address}/metrics"
         ));
     }
-    let [one, two, three] = stage
-        .daemons
-        .all()
-        .each_ref()
-        .map(|daemon| daemon.address());
+    let [one, two, three] = stage.daemons.all().each_ref().map(Daemon::address);
     terminal.plain("");
     terminal.plain(format_args!(
-        "  hotspare gate --group {} --url http://{one},http://{two},http://{three}",
-        fleet::GROUP
+        "  hotspare status --server http://{one},http://{two},http://{three}"
     ));
 }
 

@@ -115,8 +115,8 @@ impl Reload {
     async fn discovered(&mut self) {
         let discovered = self.followers.discovering.said();
         let document = Arc::clone(&self.document);
-        let came = match self.plan(document, discovered).await {
-            Ok((plan, generation)) => self.replace(plan, generation).await,
+        let came = match self.plan(Arc::clone(&document), discovered).await {
+            Ok((plan, generation)) => self.replace(&document, plan, generation).await,
             Err(refusal) => Err(refusal),
         };
         match came {
@@ -183,7 +183,7 @@ impl Reload {
         for warning in plan.warnings.iter() {
             warn!(%warning, "configuration");
         }
-        let reloaded = self.replace(plan, generation).await?;
+        let reloaded = self.replace(&document, plan, generation).await?;
         self.own.configured(&reloaded.hash, SystemTime::now());
         self.document = document;
         self.untaken = None;
@@ -221,16 +221,22 @@ impl Reload {
 
     async fn replace(
         &mut self,
+        document: &Arc<Document>,
         plan: Plan,
         generation: Generation,
     ) -> Result<Reloaded, ReloadRefusal> {
         let reloaded = changes(&self.plan, &plan);
-        self.take_over(&plan, generation).await?;
+        self.take_over(document, &plan, generation).await?;
         self.plan = Arc::new(plan);
         Ok(reloaded)
     }
 
-    async fn take_over(&self, plan: &Plan, generation: Generation) -> Result<(), ReloadRefusal> {
+    async fn take_over(
+        &self,
+        document: &Arc<Document>,
+        plan: &Plan,
+        generation: Generation,
+    ) -> Result<(), ReloadRefusal> {
         let to = &self.followers;
         let told = to.alertmanagers.follow(plan, &self.series).await;
         told.map_err(ReloadRefusal::Bad)?;
@@ -252,7 +258,8 @@ impl Reload {
         is_done.await.map_err(|_| ReloadRefusal::Ending)?;
         to.lanes.follow(plan);
         to.daemons.send_replace(Arc::new(plan.daemons.clone()));
-        to.configured.send_replace(super::shown::configured(plan));
+        to.configured
+            .send_replace(super::shown::configured(plan, document));
         self.health.follow(plan);
         // On one page, all of it.
         let _no_page = self.series.change();

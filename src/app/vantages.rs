@@ -13,8 +13,8 @@ use tokio::time::{sleep, timeout};
 use crate::config::Shared;
 use crate::files::Files;
 use crate::model::{Problem, TargetGroup};
-use crate::notify::Context;
 use crate::notify::post::{Address, Post, UrlSettings, Way};
+use crate::notify::{Context, RefusalReason};
 use crate::server::{Said, State, Vantage, Vantages};
 
 /// Between two rounds.
@@ -111,7 +111,7 @@ impl Asker {
                 .fetch(&address, http::HeaderMap::new(), MAX_BYTES)
                 .await;
             let answer = answer.map_err(|refusal| {
-                if refusal.detail.contains("401") {
+                if refusal.reason == RefusalReason::Auth {
                     "it needs a login, which this page has none for".to_owned()
                 } else {
                     refusal.detail

@@ -13,7 +13,7 @@ use clap::Args;
 
 use self::answers::{Answers, At, Database, Kind};
 use super::{fail, misused};
-use crate::config::{self, Overrides};
+use crate::config::{self, Overrides, Shared};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -31,11 +31,11 @@ pub(super) struct Arguments {
     #[arg(long = "target", value_name = "REGION=URL")]
     targets: Vec<At>,
 
-    /// Where `PostgreSQL` is in a region.
+    /// Where PostgreSQL is in a region.
     #[arg(long, value_name = "REGION=HOST:PORT")]
     postgres: Vec<At>,
 
-    /// Where `MySQL` or `MariaDB` is in a region.
+    /// Where MySQL or MariaDB is in a region.
     #[arg(long, value_name = "REGION=HOST:PORT")]
     mysql: Vec<At>,
 
@@ -144,7 +144,8 @@ fn checked(file: &Path, text: &str) -> Result<PathBuf, ExitCode> {
         let _ = fs::remove_file(&beside);
         return Err(fail(&format!("cannot write {}: {error}", file.display())));
     }
-    match config::load(&beside, &Overrides::default()) {
+    let shared = Shared::from_system().map_err(|why| fail(&why))?;
+    match config::load_and_plan(&beside, &Overrides::default(), &shared, None) {
         Ok(_) => Ok(beside),
         Err(problems) => {
             let _ = fs::remove_file(&beside);

@@ -88,7 +88,7 @@ const OWN_CODES: [(&str, Codes); 6] = [
     ),
 ];
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     (
         "/etc/hotspare/hotspare.yaml",
         "The configuration, the same for the whole fleet. What it includes, and secrets and certificates \
@@ -101,6 +101,10 @@ const FILES: [(&str, &str); 5] = [
     (
         "/var/lib/hotspare",
         "The state of the service: alerts, failovers, drills, silences.",
+    ),
+    (
+        "/run/hotspare/hotspare.sock",
+        "Where the service answers commands on this host.",
     ),
     (
         "/usr/share/hotspare",

@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     count: u32,
 
     /// From the start of one round to the start of the next.
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1s", requires = "count")]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "1s")]
     interval: Duration,
 
     #[command(flatten)]

@@ -98,6 +98,26 @@ impl Document {
         }
     }
 
+    /// The elements of a list, of all files.
+    pub(super) fn list(&self, key: &str) -> impl Iterator<Item = &Value> {
+        let parts = &self.parts;
+        let list: &[Element] = match key {
+            "regions" => &parts.regions,
+            "probes" => &parts.probes,
+            "groups" => &parts.groups,
+            "rules" => &parts.rules,
+            "maintenance" => &parts.maintenance,
+            "receivers" => &parts.receivers,
+            _ => &[],
+        };
+        list.iter().map(|element| &element.value)
+    }
+
+    /// What is set under a key that is no list.
+    pub(super) fn setting(&self, key: &str) -> Option<&Value> {
+        self.settings.get(key)
+    }
+
     /// Says which of the lists that are needed are empty.
     fn lacking(&self, main: &Place, problems: &mut Problems) {
         let parts = &self.parts;

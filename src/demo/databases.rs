@@ -97,11 +97,6 @@ impl Databases {
         &self.streams[region.place()]
     }
 
-    /// The shop.
-    pub(super) fn shop(&self) -> &Shop {
-        &self.shop
-    }
-
     /// What `PostgreSQL` itself says of a standby: its link, and how many seconds it is behind by the
     /// question that is asked everywhere.
     pub(super) async fn own_word(&self, standby: Region) -> Result<(String, String), String> {
@@ -133,8 +128,35 @@ impl Databases {
     pub(super) async fn promote(&mut self, standby: Region) -> Result<Instant, String> {
         // Nothing is taken by the new primary before this.
         let begun = Instant::now();
+        let ahead = self.ahead_of(standby).await?;
         self.server(standby)?.promote().await?;
         self.primary = standby;
+        self.lead_to(standby);
+        for region in ahead {
+            self.rebuild(region).await?;
+        }
+        Ok(begun)
+    }
+
+    /// The other standbys that have received more than this one: they could not follow it.
+    async fn ahead_of(&self, standby: Region) -> Result<Vec<Region>, String> {
+        const RECEIVED: &str = "SELECT pg_last_wal_receive_lsn()";
+        let received = self.server(standby)?.value(RECEIVED).await?;
+        let mut ahead = Vec::new();
+        for region in Region::ALL {
+            let Ok(other) = self.server(region) else {
+                continue;
+            };
+            let more = format!("SELECT pg_last_wal_receive_lsn() > '{received}'");
+            if other.value(&more).await? == "t" {
+                ahead.push(region);
+            }
+        }
+        Ok(ahead)
+    }
+
+    /// Has everybody receive from the region's server, and the shop write there.
+    fn lead_to(&self, standby: Region) {
         for region in Region::ALL {
             let one_way = region.one_way_to(standby);
             let upstream = Upstream::Unix(self.cluster.socket(standby));
@@ -147,11 +169,13 @@ impl Databases {
             upstream: Upstream::Unix(self.cluster.socket(standby)),
             one_way: standby.one_way_to(standby),
         });
-        Ok(begun)
     }
 
     /// Makes the server of a region anew, as a standby of the primary.
     pub(super) async fn rebuild(&mut self, region: Region) -> Result<(), String> {
+        if let Some(server) = self.servers[region.place()].take() {
+            server.kill().await;
+        }
         let port = self.stream(region).address().port();
         let server = Server::standby_of(self.server(self.primary)?, region, port).await?;
         self.servers[region.place()] = Some(server);

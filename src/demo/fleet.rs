@@ -9,7 +9,7 @@ use super::regions::{Each, Region};
 /// The group's name.
 pub(super) const GROUP: &str = "shop";
 /// What may be lost.
-pub(super) const RPO_SECONDS: u32 = 8;
+pub(super) const RPO_SECONDS: u32 = 10;
 /// The latency above which a standby is too slow.
 pub(super) const SLOW_MILLIS: u32 = 400;
 
@@ -100,7 +100,7 @@ impl Fleet {
         let standbys = standbys.join(", ");
         let ping = if self.ping { "net, " } else { "" };
         let mut text = format!(
-            "\ngroups:\n  - name: {GROUP}\n    primary: {}\n    standbys: [{standbys}]\n",
+            "\ngroups:\n  - name: {GROUP}\n    primary: {}\n    standbys: [{standbys}]\n    preference: [{standbys}]\n",
             self.primary
         );
         if ways.shop.is_some() {

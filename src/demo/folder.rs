@@ -2,10 +2,13 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::password;
+
+/// How the names of these folders begin.
+pub(super) const PREFIX: &str = "hotspare-demo-";
 
 /// A folder below the one for temporary files. It is removed with the value.
 pub(super) struct Folder(PathBuf);
@@ -14,7 +17,7 @@ impl Folder {
     /// Makes one that nobody can have guessed.
     pub(super) fn make() -> Result<Self, String> {
         let name = &password::random()?[..12];
-        let path = std::env::temp_dir().join(format!("hotspare-demo-{name}"));
+        let path = std::env::temp_dir().join(format!("{PREFIX}{name}"));
         // Passed through, not listed, by the account that a database runs as.
         subfolder(&path, 0o711)?;
         Ok(Self(path))
@@ -36,9 +39,9 @@ impl Drop for Folder {
 
 /// Makes a folder with these permissions, whatever the process takes away from new files.
 pub(super) fn subfolder(path: &Path, mode: u32) -> Result<(), String> {
-    use std::os::unix::fs::PermissionsExt;
-    let made = DirBuilder::new().mode(mode).create(path);
-    made.and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+    let created = DirBuilder::new().mode(mode).create(path);
+    created
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
         .map_err(|error| format!("cannot make {}: {error}", path.display()))
 }
 

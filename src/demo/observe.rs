@@ -1,5 +1,6 @@
 //! What the daemons say, asked over their API as anybody would.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ struct Group {
 /// What it says of a standby, as far as the demo looks at it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Standby {
-    standby: String,
+    #[serde(rename = "standby")]
+    region: String,
     pub(super) state: String,
     pub(super) promotion: String,
     pub(super) reasons: Vec<Check>,
@@ -56,15 +58,25 @@ pub(super) struct Check {
 }
 
 /// What was known when the primary and the standby were last both seen.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Sight {
     pub(super) rpo_seconds: Option<f64>,
-    pub(super) loss_bytes: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct Events {
     events: Vec<Failover>,
+}
+
+#[derive(Deserialize)]
+struct Alerts {
+    alerts: Vec<Alert>,
+}
+
+#[derive(Deserialize)]
+struct Alert {
+    rule: String,
+    state: String,
 }
 
 /// A failover that it saw.
@@ -106,7 +118,7 @@ impl Daemon {
     pub(super) async fn standby(&self, standby: Region) -> Result<Standby, String> {
         let group: Group = self.json(&format!("/api/v1/groups/{GROUP}")).await?;
         let mut standbys = group.standbys.into_iter();
-        let found = standbys.find(|each| each.standby == standby.name());
+        let found = standbys.find(|each| each.region == standby.name());
         found.ok_or_else(|| format!("it knows no standby {standby}"))
     }
 
@@ -121,6 +133,17 @@ impl Daemon {
     pub(super) async fn failovers(&self) -> Result<Vec<Failover>, String> {
         let events: Events = self.json("/api/v1/events").await?;
         Ok(events.events)
+    }
+
+    /// The names of the alerts that fire, each once.
+    pub(super) async fn fires(&self) -> Result<Vec<String>, String> {
+        let alerts: Alerts = self.json("/api/v1/alerts").await?;
+        let firing = alerts
+            .alerts
+            .into_iter()
+            .filter(|alert| alert.state == "firing");
+        let names: BTreeSet<_> = firing.map(|alert| alert.rule).collect();
+        Ok(names.into_iter().collect())
     }
 
     /// Has it read its file again.

@@ -139,12 +139,12 @@ async fn hand_on(
     let server = route.upstream.connect().await?;
     let (from_server, to_server) = split(server);
     let (from_client, to_client) = client.split();
-    let back = Way {
+    let back = Direction {
         state: state.clone(),
         one_way: route.one_way,
         jitter: jitter.clone(),
     };
-    let forth = Way {
+    let forth = Direction {
         state,
         one_way: route.one_way,
         jitter,
@@ -179,13 +179,13 @@ async fn until(state: &mut watch::Receiver<State>, flow: Flow) -> io::Result<Sta
 }
 
 /// One direction of a connection.
-struct Way {
+struct Direction {
     state: watch::Receiver<State>,
     one_way: Duration,
     jitter: Jitter,
 }
 
-impl Way {
+impl Direction {
     /// Copies until the end of what is said, which is handed on too.
     async fn copy(
         self,

@@ -1,5 +1,6 @@
 //! What happens: incidents one after the other, each with what hotspare has to say of it.
 
+mod cost;
 mod databases;
 mod web;
 
@@ -47,7 +48,8 @@ async fn quote(
     standby: Region,
 ) -> Result<(), String> {
     let daemon = &stage.daemons.all()[from.place()];
-    terminal.quote("hotspare", daemon.line(standby).await?);
+    let line = daemon.line(standby).await?;
+    terminal.quote("hotspare", format_args!("{standby}: {line}"));
     Ok(())
 }
 
@@ -63,7 +65,7 @@ async fn slow_standby(stage: &mut Stage, terminal: &Terminal) -> Result<(), Stri
     quote(stage, terminal, Region::EuWest, slow).await?;
     quote(stage, terminal, Region::EuWest, Region::EuCentral).await?;
     stage.apps[slow.place()].slow(std::time::Duration::ZERO);
-    terminal.plain("           It is as fast as before.");
+    terminal.turn("The service in us-east is as fast as before");
     ready(stage, terminal, [Region::EuCentral, Region::UsEast]).await
 }
 
@@ -76,7 +78,7 @@ fn figures(said: &Standby) -> String {
         value.map_or_else(|| "not known".to_owned(), |value| format!("{value:.1} s"))
     };
     format!(
-        "would lose {} at most, and take {}",
+        "a failover would lose {} of writes at most, and take {}",
         seconds(said.rpo_seconds),
         seconds(said.rto_seconds)
     )

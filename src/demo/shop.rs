@@ -101,16 +101,6 @@ impl Shop {
         })
     }
 
-    /// How many orders were taken.
-    pub(super) fn taken(&self) -> usize {
-        self.book().taken.len()
-    }
-
-    /// Whether an order was taken after the moment.
-    pub(super) fn has_sold_since(&self, moment: Instant) -> bool {
-        self.book().taken.back().is_some_and(|(_, at)| *at > moment)
-    }
-
     /// What a failover cost, by the orders that there are after it; the new primary took none before
     /// `promoted`.
     pub(super) fn cost(&self, there: &BTreeSet<i64>, promoted: Instant) -> Option<Cost> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::task::JoinSet;
 
+use super::Options;
 use super::daemons::{Daemons, addresses};
 use super::databases::Databases;
 use super::fleet::{Fleet, Ways};
@@ -12,6 +13,7 @@ use super::folder::Folder;
 use super::path::{Path, Route, Upstream};
 use super::postgres::{Cluster, Programs};
 use super::regions::{Each, Region};
+use super::sweeper::Sweeper;
 use super::terminal::Terminal;
 use super::web::App;
 
@@ -26,6 +28,7 @@ pub(super) struct Stage {
     ways: Each<Ways>,
     _tasks: JoinSet<()>,
     _folder: Folder,
+    _sweeper: Sweeper,
 }
 
 /// Opens paths, each with a seed of its own.
@@ -77,8 +80,9 @@ impl Paths {
 
 impl Stage {
     /// Puts everything up, and says what.
-    pub(super) async fn put_up(seed: u64, terminal: &Terminal) -> Result<Self, String> {
-        let folder = Folder::make()?;
+    pub(super) async fn put_up(options: Options, terminal: &Terminal) -> Result<Self, String> {
+        let (folder, seed) = (Folder::make()?, options.seed);
+        let sweeper = Sweeper::watch(&folder)?;
         let mut paths = Paths {
             tasks: JoinSet::new(),
             seeds: fastrand::Rng::with_seed(seed),
@@ -87,32 +91,9 @@ impl Stage {
             "everything is below {}",
             folder.path().display()
         ));
-        let ping = may_ping();
-        if !ping {
-            terminal.aside(
-                "no ping: this host lets nobody but root send one (net.ipv4.ping_group_range)",
-            );
-        }
-        let databases = match Programs::find() {
-            Ok(programs) => {
-                let cluster = Arc::new(Cluster::new(programs, folder.path())?);
-                let version = cluster.version();
-                terminal.plain(format_args!(
-                    "PostgreSQL {version}: a primary in eu-west is copied to two standbys …"
-                ));
-                Some(Databases::put_up(cluster, &mut paths).await?)
-            }
-            Err(why) => {
-                terminal.plain(format_args!("without databases, of HTTP only: {why}"));
-                None
-            }
-        };
-        let [one, two, three] = Region::ALL;
-        let apps = [
-            App::open(&mut paths.tasks, one, seed).await?,
-            App::open(&mut paths.tasks, two, seed).await?,
-            App::open(&mut paths.tasks, three, seed).await?,
-        ];
+        let ping = may_ping(terminal);
+        let databases = databases(options, &folder, &mut paths, terminal).await?;
+        let apps = apps(&mut paths, seed).await?;
         let webs = paths.mesh(|region| Upstream::Tcp(apps[region.place()].address));
         let webs = webs.await?;
         let ways = Region::ALL.map(|from| Ways {
@@ -135,6 +116,7 @@ impl Stage {
             ways,
             _tasks: paths.tasks,
             _folder: folder,
+            _sweeper: sweeper,
         })
     }
 
@@ -151,8 +133,51 @@ impl Stage {
     }
 }
 
-/// Whether a daemon of this account may ping.
-fn may_ping() -> bool {
+/// The service in each region.
+async fn apps(paths: &mut Paths, seed: u64) -> Result<Each<App>, String> {
+    let [one, two, three] = Region::ALL;
+    Ok([
+        App::open(&mut paths.tasks, one, seed).await?,
+        App::open(&mut paths.tasks, two, seed).await?,
+        App::open(&mut paths.tasks, three, seed).await?,
+    ])
+}
+
+/// The databases, if there can be some; says why not otherwise.
+async fn databases(
+    options: Options,
+    folder: &Folder,
+    paths: &mut Paths,
+    terminal: &Terminal,
+) -> Result<Option<Databases>, String> {
+    let programs = if options.no_databases {
+        Err("as asked for".to_owned())
+    } else {
+        Programs::find()
+    };
+    let programs = match programs {
+        Ok(programs) => programs,
+        Err(why) => {
+            terminal.plain(format_args!(
+                "without databases, and so without a failover: {why}"
+            ));
+            return Ok(None);
+        }
+    };
+    let cluster = Arc::new(Cluster::new(programs, folder.path())?);
+    let version = cluster.version();
+    terminal.plain(format_args!(
+        "PostgreSQL {version}: a primary in eu-west is copied to two standbys …"
+    ));
+    Databases::put_up(cluster, paths).await.map(Some)
+}
+
+/// Whether a daemon of this account may ping; says why not.
+fn may_ping(terminal: &Terminal) -> bool {
     let opens = |kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4)).is_ok();
-    opens(Type::DGRAM) || opens(Type::RAW)
+    let may = opens(Type::DGRAM) || opens(Type::RAW);
+    if !may {
+        terminal.plain("without ping: this account may not (sysctl net.ipv4.ping_group_range)");
+    }
+    may
 }

@@ -1,10 +1,10 @@
 //! What is said on the terminal, and when.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, Stdout, Write, stdout};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// The colours of a terminal.
 #[derive(Clone, Copy)]
@@ -31,15 +31,23 @@ impl Colour {
 /// Where it is said: with colours on a terminal.
 pub(super) struct Terminal {
     colours: bool,
+    rewrites: bool,
+    out: Stdout,
+    pause: Duration,
     since: Instant,
 }
 
 impl Terminal {
-    /// Standard output. Times count from now on.
-    pub(super) fn open() -> Self {
+    /// Standard output, with that pause before each incident. Times count from now on.
+    pub(super) fn open(pause: Duration) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let out = stdout();
+        let rewrites = out.is_terminal();
         Self {
-            colours: wanted && stdout().is_terminal(),
+            colours: wanted && rewrites,
+            rewrites,
+            out,
+            pause,
             since: Instant::now(),
         }
     }
@@ -54,45 +62,64 @@ impl Terminal {
         self.line(&self.paint(Colour::Faint, &text.to_string()));
     }
 
-    /// What happens next, with its number.
-    pub(super) fn incident(&self, number: usize, text: &str) {
+    /// What happens next, with its number; once there was time to read what was before.
+    pub(super) async fn incident(&self, number: usize, text: &str) {
+        sleep(self.pause).await;
         self.line("");
         let text = self.paint(Colour::Bold, &format!("{number}. {text}"));
         self.line(&format!("{} {text}", self.time()));
     }
 
-    /// What is expected.
+    /// What is expected: in the line in which it will stand once it is seen, and nowhere if lines stay
+    /// as they are.
     pub(super) fn expected(&self, text: &str) {
-        let text = self.paint(Colour::Faint, &format!("… {text}"));
-        self.line(&format!("{} {text}", self.time()));
+        if self.rewrites {
+            let text = self.paint(Colour::Faint, &format!("… {text}"));
+            let mut out = &self.out;
+            let _ = write!(out, "{} {text}", self.time());
+            let _ = out.flush();
+        }
     }
 
     /// What was expected, and seen after that time.
     pub(super) fn seen(&self, after: Duration, text: &str) {
         let mark = self.paint(Colour::Green, "✓");
         let after = self.paint(Colour::Faint, &format!("after {}", seconds(after)));
-        self.line(&format!("{} {mark} {text}, {after}", self.time()));
+        let begin = self.begin();
+        self.line(&format!("{begin}{} {mark} {text}, {after}", self.time()));
     }
 
     /// What was expected and is not there.
     pub(super) fn missed(&self, text: &str) {
         let text = self.paint(Colour::Red, &format!("✗ {text}"));
+        let begin = self.begin();
+        self.line(&format!("{begin}{} {text}", self.time()));
+    }
+
+    /// What the script does, in the midst of an incident.
+    pub(super) fn turn(&self, text: &str) {
         self.line(&format!("{} {text}", self.time()));
     }
 
     /// What somebody else says: a name and the words.
     pub(super) fn quote(&self, who: &str, words: impl Display) {
         let who = self.paint(Colour::Yellow, &format!("{who:<10}"));
-        self.line(&format!("           {who} {words}"));
+        self.line(&format!("            {who} {words}"));
     }
 
-    /// How long ago it was opened.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.since.elapsed()
+    /// Goes back to the begin of a line that is not complete.
+    const fn begin(&self) -> &'static str {
+        if self.rewrites { "\r\x1b[K" } else { "" }
+    }
+
+    /// Writes a line.
+    fn line(&self, text: &str) {
+        // Whoever reads may have gone; the demo goes on to its end and its exit code.
+        let _ = writeln!(&self.out, "{text}");
     }
 
     fn time(&self) -> String {
-        let time = format!("[{:>6.1}s]", self.elapsed().as_secs_f64());
+        let time = format!("[{:>6.1}s]", self.since.elapsed().as_secs_f64());
         self.paint(Colour::Faint, &time)
     }
 
@@ -102,11 +129,6 @@ impl Terminal {
         } else {
             text.to_owned()
         }
-    }
-
-    fn line(&self, text: &str) {
-        // Whoever reads may have gone; the demo goes on to its end and its exit code.
-        let _ = writeln!(stdout(), "{text}");
     }
 }
 

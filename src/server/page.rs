@@ -7,6 +7,7 @@ mod live;
 mod matrix;
 mod status;
 mod target;
+mod targets;
 mod words;
 
 use std::convert::Infallible;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 
 use self::status::Status;
 use self::target::Target;
+use self::targets::{Targets, Wanted};
 use super::State;
 use crate::metrics::Exposition;
 use crate::model::Objectives;
@@ -37,8 +39,6 @@ pub(super) use self::live::Closing;
 
 /// What the pages tell that nobody else asks for.
 pub struct Overview {
-    /// What is wrong with this daemon and around it, in words, the worst first.
-    pub faults: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// What each group promises, by its name.
     pub objectives: Box<dyn Fn() -> Vec<(Arc<str>, Objectives)> + Send + Sync>,
 }
@@ -80,6 +80,8 @@ struct Made {
 struct Asked {
     /// The probe whose matrix is shown.
     probe: Option<String>,
+    /// Which targets are listed.
+    targets: Wanted,
     /// Whether only what changes is wanted.
     fragment: bool,
 }
@@ -93,7 +95,14 @@ impl<S: Sync> FromRequestParts<S> for Asked {
         let mut asked = Self::default();
         for (name, value) in pairs {
             match &*name {
-                "probe" => asked.probe = Some(value.into_owned()),
+                "probe" => {
+                    asked.probe = Some(value.to_string());
+                    asked.targets.probe = Some(value.into_owned());
+                }
+                "region" => asked.targets.region = Some(value.into_owned()),
+                "group" => asked.targets.group = Some(value.into_owned()),
+                "failing" => asked.targets.failing = true,
+                "page" => asked.targets.page = value.parse().unwrap_or(1),
                 "fragment" => asked.fragment = true,
                 _ => {}
             }
@@ -107,6 +116,7 @@ pub(super) fn routes() -> Result<Router<Arc<State>>, String> {
     let page = Arc::new(Page::new().map_err(|error| format!("a template: {error:#}"))?);
     Ok(Router::new()
         .route("/", get(status))
+        .route("/targets", get(targets))
         .route("/targets/{probe}/{target}", get(target))
         .route("/api/v1/live", get(live::live))
         .layer(Extension(page))
@@ -119,10 +129,26 @@ async fn status(
     asked: Asked,
 ) -> Response {
     let made = page.status(&state, &asked).await;
-    if asked.fragment {
-        return html(Html(made.body.clone()).into_response());
-    }
-    page.whole(&state, &made, &STATUS)
+    page.answer(&state, &asked, &made, &STATUS)
+}
+
+async fn targets(
+    Shown(state): Shown<Arc<State>>,
+    Extension(page): Extension<Arc<Page>>,
+    asked: Asked,
+) -> Response {
+    let around = Around {
+        page: "targets",
+        root: "./",
+        live: true,
+        every: 10,
+    };
+    let make = move || {
+        let view = Targets::of(&state, &asked.targets);
+        let made = page.make(&asked, "targets.html", &view.title(), &view, now(), &around);
+        page.answer(&state, &asked, &made, &around)
+    };
+    beside(make).await
 }
 
 async fn target(
@@ -133,38 +159,36 @@ async fn target(
 ) -> Response {
     // A name that is no text is nobody's.
     let (probe, target) = path.map(|Path(names)| names).unwrap_or_default();
-    let work = tokio::task::spawn_blocking(move || {
+    let around = Around {
+        page: "targets",
+        root: "../../",
+        live: true,
+        every: 10,
+    };
+    let make = move || {
         let now = now();
-        let around = Around {
-            page: "targets",
-            root: "../../",
-            live: true,
-        };
-        let (status, made) = match Target::of(&state, &probe, &target, now) {
-            Ok(view) => {
-                let made = page.make(&asked, "target.html", &view.title(), &view, now, &around);
-                (http::StatusCode::OK, made)
-            }
-            Err(_) => {
-                let view = context! {};
-                let made = page.make(
-                    &asked,
-                    "missing.html",
-                    "no such target",
-                    &view,
-                    now,
-                    &around,
-                );
-                (http::StatusCode::NOT_FOUND, made)
-            }
-        };
-        let answer = if asked.fragment {
-            html(Html(made.body).into_response())
-        } else {
-            page.whole(&state, &made, &around)
-        };
-        (status, answer).into_response()
-    });
+        if let Ok(view) = Target::of(&state, &probe, &target, now) {
+            let made = page.make(&asked, "target.html", &view.title(), &view, now, &around);
+            return page.answer(&state, &asked, &made, &around);
+        }
+        let view = context! {};
+        let made = page.make(
+            &asked,
+            "missing.html",
+            "no such target",
+            &view,
+            now,
+            &around,
+        );
+        let answer = page.answer(&state, &asked, &made, &around);
+        (http::StatusCode::NOT_FOUND, answer).into_response()
+    };
+    beside(make).await
+}
+
+/// Not on this thread, which serves everybody.
+async fn beside(work: impl FnOnce() -> Response + Send + 'static) -> Response {
+    let work = tokio::task::spawn_blocking(work);
     work.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a page could not be made");
         http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -177,12 +201,15 @@ struct Around {
     /// Where `/` is from there: the pages also work below the path of a proxy.
     root: &'static str,
     live: bool,
+    /// It asks for what has changed once in so many seconds at most.
+    every: u8,
 }
 
 const STATUS: Around = Around {
     page: "status",
     root: "./",
     live: true,
+    every: 1,
 };
 
 impl Page {
@@ -192,6 +219,7 @@ impl Page {
         templates.add_template("shell.html", include_str!("page/shell.html"))?;
         templates.add_template("status.html", include_str!("page/status.html"))?;
         templates.add_template("target.html", include_str!("page/target.html"))?;
+        templates.add_template("targets.html", include_str!("page/targets.html"))?;
         templates.add_template("missing.html", include_str!("page/missing.html"))?;
         words::add_to(&mut templates);
         let version = |text: &str| format!("{:016x}", assets::hash(text.as_bytes()));
@@ -207,8 +235,8 @@ impl Page {
     /// The status as it is, or was up to a second ago.
     async fn status(self: &Arc<Self>, state: &Arc<State>, asked: &Asked) -> Arc<Made> {
         let asked = Asked {
-            fragment: false,
-            ..asked.clone()
+            probe: asked.probe.clone(),
+            ..Asked::default()
         };
         let mut kept = Arc::clone(&self.kept).lock_owned().await;
         let is_new = |made: &Arc<Made>| made.at.elapsed() < Exposition::MAX_AGE;
@@ -263,6 +291,14 @@ impl Page {
         }
     }
 
+    /// The page, or what of it changes.
+    fn answer(&self, state: &State, asked: &Asked, made: &Made, around: &Around) -> Response {
+        if asked.fragment {
+            return html(Html(made.body.clone()).into_response());
+        }
+        self.whole(state, made, around)
+    }
+
     /// The page with all around it.
     fn whole(&self, state: &State, made: &Made, around: &Around) -> Response {
         let now = now();
@@ -276,6 +312,7 @@ impl Page {
                 root => around.root,
                 page => around.page,
                 live => around.live,
+                every => around.every,
                 style => &self.style,
                 script => &self.script,
                 body => Value::from_safe_string(String::from_utf8_lossy(&made.body).into_owned()),

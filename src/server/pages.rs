@@ -19,8 +19,11 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::{Check, State, alerts, api, events, page, problem, rank, reload, samples, status};
-use crate::metrics::{Refusal, Snapshot, accepts_gzip, negotiate};
+use super::{
+    Check, State, alerts, api, config, events, openapi, page, problem, rank, reload, samples,
+    status, targets,
+};
+use crate::metrics::{Refusal, accepts_gzip, negotiate};
 
 /// Nothing is loaded, run, framed or sent from here.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -36,10 +39,13 @@ pub(super) fn router(state: Arc<State>) -> Result<Router, String> {
         .merge(api::routes())
         .merge(events::routes())
         .merge(alerts::routes())
+        .merge(config::routes())
         .merge(rank::routes())
         .merge(samples::routes())
         .merge(reload::routes())
         .merge(status::routes())
+        .merge(targets::routes())
+        .merge(openapi::routes())
         .merge(page::routes()?)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
@@ -55,7 +61,7 @@ async fn metrics(Shown(state): Shown<Arc<State>>, headers: HeaderMap) -> Respons
     let gzip = accepts_gzip(header(&headers, &ACCEPT_ENCODING).as_deref());
     match state.exposition.page(format, gzip).await {
         Ok(page) => {
-            let mut response = Response::new(Body::new(PageBody::new(&page)));
+            let mut response = Response::new(Body::new(PageBody::of(Arc::clone(&page.parts))));
             let head = response.headers_mut();
             head.insert(CONTENT_TYPE, value(page.format.content_type()));
             head.insert(VARY, value("accept, accept-encoding"));
@@ -127,18 +133,18 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 }
 
 /// A page's parts, sent as they are: all who get the page share them.
-struct PageBody {
+pub(super) struct PageBody {
     parts: Arc<[Bytes]>,
     next: usize,
     left: u64,
 }
 
 impl PageBody {
-    fn new(page: &Snapshot) -> Self {
+    pub(super) fn of(parts: Arc<[Bytes]>) -> Self {
         Self {
-            parts: Arc::clone(&page.parts),
+            left: parts.iter().map(|part| part.len() as u64).sum(),
+            parts,
             next: 0,
-            left: page.len() as u64,
         }
     }
 }

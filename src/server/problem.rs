@@ -54,6 +54,8 @@ kinds! {
     NoSuchProbe = "no-such-probe", NOT_FOUND, "There is no such probe";
     /// A target that the probe does not have.
     NoSuchTarget = "no-such-target", NOT_FOUND, "The probe has no such target";
+    /// A region that is not in the configuration.
+    NoSuchRegion = "no-such-region", NOT_FOUND, "There is no such region";
     /// A silence that nobody ordered, or that ended long ago.
     NoSuchSilence = "no-such-silence", NOT_FOUND, "There is no such silence";
     /// The parameters after the path are not those of the route.
@@ -185,6 +187,9 @@ mod tests {
             let words = format!("{}: {}.", kind.status().as_u16(), kind.title());
             let section = format!("\n### {slug}\n\n{words}");
             assert_eq!(page.matches(&section).count(), 1, "docs/api.md: {section}");
+            let described = format!("\n            - {}\n", kind.uri());
+            let file = include_str!("../../docs/openapi.yaml");
+            assert_eq!(file.matches(&described).count(), 1, "{described}");
         }
         let sections = page.split("\n## Problems\n").nth(1).expect("a chapter");
         let sections = sections.split("\n## ").next().expect("its text");

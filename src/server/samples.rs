@@ -8,11 +8,11 @@ use axum::extract::{RawQuery, State as Shown};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use url::form_urlencoded;
 
 use super::State;
 use super::api::json;
 use super::problem::{Kind, Problem};
+use super::query::parameters;
 use crate::model::{LastRun, MatrixReport, NoSuch, SamplesReport, Span};
 
 /// The past of the targets. Reading it stops nobody who measures.
@@ -72,17 +72,6 @@ fn read(mut query: BTreeMap<String, String>) -> Result<Asked, String> {
         return Err("`from` is after `to`".to_owned());
     }
     Ok(asked)
-}
-
-/// The parameters, each once.
-fn parameters(query: &str) -> Result<BTreeMap<String, String>, String> {
-    let mut parameters = BTreeMap::new();
-    for (key, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
-        if parameters.insert(key, value).is_some() {
-            return Err("a parameter is given twice".to_owned());
-        }
-    }
-    Ok(parameters)
 }
 
 async fn samples(Shown(state): Shown<Arc<State>>, RawQuery(query): RawQuery) -> Response {

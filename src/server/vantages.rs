@@ -67,6 +67,45 @@ pub(super) struct SaidRegion {
     pub(super) line: Vec<Option<f64>>,
 }
 
+// Of what they answer, what is read.
+
+#[derive(Deserialize)]
+struct TheirGroups {
+    groups: Vec<TheirGroup>,
+}
+
+#[derive(Deserialize)]
+struct TheirGroup {
+    group: String,
+    standbys: Vec<TheirStandby>,
+}
+
+#[derive(Deserialize)]
+struct TheirStandby {
+    standby: String,
+    state: String,
+    #[serde(default)]
+    reasons: Vec<TheirReason>,
+}
+
+#[derive(Deserialize)]
+struct TheirReason {
+    check: String,
+    probe: String,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TheirMatrix {
+    probes: Vec<TheirProbe>,
+}
+
+#[derive(Deserialize)]
+struct TheirProbe {
+    probe: String,
+    regions: Vec<SaidRegion>,
+}
+
 impl Vantages {
     /// Somebody looks.
     pub(super) fn look(&self) -> Arc<Vec<Vantage>> {
@@ -101,42 +140,11 @@ impl Vantages {
 impl Said {
     /// Reads the answers of `/api/v1/groups` and `/api/v1/matrix`. The error says what is wrong.
     pub fn read(groups: &[u8], matrix: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Groups {
-            groups: Vec<Group>,
-        }
-        #[derive(Deserialize)]
-        struct Group {
-            group: String,
-            standbys: Vec<Standby>,
-        }
-        #[derive(Deserialize)]
-        struct Standby {
-            standby: String,
-            state: String,
-            #[serde(default)]
-            reasons: Vec<Reason>,
-        }
-        #[derive(Deserialize)]
-        struct Reason {
-            check: String,
-            probe: String,
-            reason: Option<String>,
-        }
-        #[derive(Deserialize)]
-        struct Matrix {
-            probes: Vec<Probe>,
-        }
-        #[derive(Deserialize)]
-        struct Probe {
-            probe: String,
-            regions: Vec<SaidRegion>,
-        }
         let unread = |error: serde_json::Error| format!("its answer cannot be read: {error}");
-        let groups: Groups = serde_json::from_slice(groups).map_err(unread)?;
+        let groups: TheirGroups = serde_json::from_slice(groups).map_err(unread)?;
         // One of a version that has no such route has no matrix.
-        let matrix: Option<Matrix> = serde_json::from_slice(matrix).ok();
-        let standby = |of: Standby| {
+        let matrix: Option<TheirMatrix> = serde_json::from_slice(matrix).ok();
+        let standby = |of: TheirStandby| {
             let why = of.reasons.first().map(|first| {
                 let reason = first.reason.as_deref().unwrap_or("not known");
                 format!(

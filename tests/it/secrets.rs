@@ -131,13 +131,16 @@ const RECEIVERS: [(&str, &str); 7] = [
 ];
 
 /// What the daemon's own server is asked for, and with which header.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 19] = [
     ("/metrics", ""),
     (
         "/metrics",
         "Accept: application/openmetrics-text; version=1.0.0\r\n",
     ),
     ("/", ""),
+    ("/targets", ""),
+    ("/targets/header/here", ""),
+    ("/targets/redis/here", ""),
     ("/sd", ""),
     ("/-/healthy", ""),
     ("/-/ready", ""),
@@ -147,6 +150,10 @@ const PAGES: [(&str, &str); 12] = [
     ("/api/v1/drills", ""),
     ("/api/v1/silences", ""),
     ("/api/v1/receivers", ""),
+    ("/api/v1/status", ""),
+    ("/api/v1/targets", ""),
+    ("/api/v1/config", ""),
+    ("/api/v1/matrix", ""),
 ];
 
 /// The user of the daemon's own server.
@@ -511,8 +518,18 @@ fn no_command_prints_a_secret() {
     let file = folder.path().join("hotspare.yaml");
     fs::write(&file, world.config(state.path())).expect("written");
     let mut search = Search::of(&world);
+    for (probe, ..) in PROBES {
+        for format in ["--format=text", "--format=json", "--count=2"] {
+            let mut command = with_variables();
+            command.args(["probe", probe, format, "--interval=0", "--config.file"]);
+            let output = command.arg(&file).output().expect("run");
+            assert!(!output.stdout.is_empty(), "{probe}: {output:?}");
+            search.through(probe, [output.stdout, output.stderr].concat());
+        }
+    }
     for arguments in [
         &["check"][..],
+        &["check", "--json"],
         &["rank", "basic"],
         &["notify", "test", "--receiver=hook"],
         &["notify", "test", "--receiver=slack"],
@@ -532,7 +549,7 @@ fn no_command_prints_a_secret() {
             [output.stdout, output.stderr].concat(),
         );
     }
-    search.ends(7);
+    search.ends(41);
 }
 
 #[test]

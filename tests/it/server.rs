@@ -14,8 +14,8 @@ use hotspare::model::{
 };
 use hotspare::rule::{Alerts, Silences};
 use hotspare::server::{
-    self, Alerting, Configured, Events, History, Judge, Limits, Readiness, RegionReport, Standing,
-    State, Web,
+    self, Alerting, Configured, Events, History, Judge, Limits, Masked, Readiness, RegionReport,
+    Standing, State, TargetReport, Web,
 };
 use hotspare::store as state;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -112,12 +112,31 @@ fn configured() -> Configured {
         region: region.into(),
         daemon: daemon.map(str::to_owned),
     };
+    let target = |probe: &str, region: &str, groups: &[&str]| TargetReport {
+        probe: probe.into(),
+        kind: "http",
+        target: region.into(),
+        target_region: region.into(),
+        address: format!("https://{region}.example.com/healthz").into(),
+        interval_seconds: 10.0,
+        timeout_seconds: 3.0,
+        labels: [("tier".to_owned(), "gold".to_owned())].into(),
+        groups: groups.iter().map(|group| (*group).into()).collect(),
+    };
     Configured {
         hash: "5f1c0a9be27d4436".to_owned(),
         regions: vec![
             region("eu-west", Some("10.1.0.5:9887")),
             region("us-east", None),
         ],
+        probes: vec!["checkout".into(), "search".into(), "elsewhere".into()],
+        groups: vec!["checkout".into()],
+        targets: vec![
+            target("checkout", "us-east", &["checkout"]),
+            target("checkout", "eu-west", &["checkout"]),
+            target("search", "us-east", &[]),
+        ],
+        config: Masked::new(|| Ok(r#"{"region":"eu-west"}"#.to_owned())),
     }
 }
 
@@ -194,7 +213,6 @@ impl Served {
             events: Box::new(Uneventful),
             vantages: Arc::default(),
             overview: server::Overview {
-                faults: Box::new(Vec::new),
                 objectives: Box::new(Vec::new),
             },
             history: Box::new(Unseen),

@@ -137,7 +137,11 @@ fn database(answers: &Answers, of: &Database) -> String {
     let what = match of.kind {
         Kind::Postgres => "user: hotspare_probe\n        database: postgres",
         Kind::Mysql => "user: hotspare_probe",
-        Kind::Redis => "username: hotspare_probe\n        tls: {}",
+        Kind::Redis if answers.password_file.is_some() => {
+            "username: hotspare_probe\n        tls: {}"
+        }
+        // A user needs a password.
+        Kind::Redis => "tls: {}\n        # username: hotspare_probe",
     };
     let password = match &answers.password_file {
         Some(file) => format!("password_file: {}", quoted(file)),

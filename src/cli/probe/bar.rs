@@ -80,9 +80,14 @@ fn unfinished(sample: &Sample) -> Option<Phase> {
     })
 }
 
-/// A time as people read it in a column: to the tenth of a millisecond.
+/// A time as people read it: short ones to the hundredth of a millisecond, others to the tenth.
 pub(super) fn millis(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+    let millis = time.as_secs_f64() * 1e3;
+    if millis < 10.0 {
+        format!("{millis:.2} ms")
+    } else {
+        format!("{millis:.1} ms")
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +131,7 @@ mod tests {
         let (tenth, most) = ("#".repeat(10), "#".repeat(29));
         let wanted = format!(
             "    connect        10.0 ms  {tenth}\n    tls            29.0 ms  {:10}{most}\n    \
-             processing      1.0 ms  {:39}#\n",
+             processing     1.00 ms  {:39}#\n",
             "", ""
         );
         assert_eq!(drawn, wanted);
@@ -140,7 +145,7 @@ mod tests {
             Ink::NONE,
         );
         let lines: Vec<_> = drawn.lines().collect();
-        assert_eq!(lines[0], "    connect      1.0 ms  #");
+        assert_eq!(lines[0], "    connect     1.00 ms  #");
         assert_eq!(
             lines[1],
             format!("    tls        999.0 ms  {}", ".".repeat(40))

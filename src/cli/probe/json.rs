@@ -59,7 +59,10 @@ fn run(target: &PlannedTarget, sample: &Sample) -> Value {
 fn facts(facts: &Facts) -> Value {
     let addresses: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
     let all = [
-        ("addresses", Some(json!(addresses))),
+        (
+            "addresses",
+            (!addresses.is_empty()).then(|| json!(addresses)),
+        ),
         ("ping", facts.ping.as_ref().map(ping)),
         ("tls", facts.tls.as_deref().map(tls)),
         ("http", facts.http.map(|http| json!({ "status": http.status, "version": http.version, "body_bytes": http.body_bytes, "redirects": http.redirects }))),

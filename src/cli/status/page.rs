@@ -16,7 +16,7 @@ pub(super) fn pages(each: &Each<Told>, ink: Ink) -> String {
     let pages = each.iter().map(|(url, came)| match came {
         Ok(told) => page(url, &told.status, ink),
         Err(why) => {
-            let state = ink.paint(Tone::Bad, "does not answer");
+            let state = ink.paint(Tone::Bad, "not known");
             format!("{url}: {state}\n  {}\n", printable(why))
         }
     });
@@ -98,9 +98,9 @@ fn row(group: &Group, standby: &Standby) -> [Cell; 8] {
     let why = why.strip_prefix(state.words()).unwrap_or(why);
     let why = why.trim_start_matches([':', ' ']);
     [
-        Cell::plain(&group.group),
+        Cell::plain(&group.name),
         Cell::plain(&group.primary),
-        Cell::plain(&standby.standby),
+        Cell::plain(&standby.region),
         Cell(tone, words),
         Cell::or_none(standby.rank.map(|rank| rank.to_string())),
         Cell::or_none(standby.rpo_seconds.map(figure)),

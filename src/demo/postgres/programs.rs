@@ -106,11 +106,8 @@ fn folders() -> Vec<PathBuf> {
 /// The first number in a path.
 fn number(path: &OsStr) -> u32 {
     let text = path.to_string_lossy();
-    let digits = text.split(|c: char| !c.is_ascii_digit());
-    digits
-        .filter_map(|digits| digits.parse().ok())
-        .next()
-        .unwrap_or(0)
+    let mut digits = text.split(|c: char| !c.is_ascii_digit());
+    digits.find_map(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 fn has_all(folder: &Path) -> bool {

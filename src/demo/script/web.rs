@@ -9,13 +9,19 @@ use super::{quote, ready, slow_standby};
 const STANDBYS: [Region; 2] = [Region::EuCentral, Region::UsEast];
 
 pub(super) async fn play(stage: &mut Stage, terminal: &Terminal) -> Result<(), String> {
-    terminal.incident(1, "All is well");
+    terminal.incident(1, "All is well").await;
     ready(stage, terminal, STANDBYS).await?;
-    terminal.incident(2, "A standby gets slow: the service in us-east");
+    terminal
+        .incident(2, "A standby gets slow: the service in us-east")
+        .await;
     slow_standby(stage, terminal).await?;
-    terminal.incident(3, "A standby fails: the service in eu-central answers 503");
+    terminal
+        .incident(3, "A standby fails: the service in eu-central answers 503")
+        .await;
     failing_standby(stage, terminal).await?;
-    terminal.incident(4, "The path from eu-west to us-east is a black hole");
+    terminal
+        .incident(4, "The path from eu-west to us-east is a black hole")
+        .await;
     one_sided(stage, terminal).await
 }
 
@@ -29,7 +35,7 @@ async fn failing_standby(stage: &mut Stage, terminal: &Terminal) -> Result<(), S
     .await?;
     quote(stage, terminal, Region::EuWest, failing).await?;
     stage.apps[failing.place()].fail(false);
-    terminal.plain("           It works again.");
+    terminal.turn("The service in eu-central works again");
     ready(stage, terminal, STANDBYS).await
 }
 
@@ -49,6 +55,6 @@ async fn one_sided(stage: &mut Stage, terminal: &Terminal) -> Result<(), String>
     quote(stage, terminal, cut_off, standby).await?;
     quote(stage, terminal, Region::EuCentral, standby).await?;
     stage.webs[cut_off.place()][standby.place()].pass();
-    terminal.plain("           Packets come through again.");
+    terminal.turn("Packets come through again");
     ready(stage, terminal, STANDBYS).await
 }

@@ -1,6 +1,8 @@
 //! Where the parts of small pictures are. The templates draw them by attributes alone, since the policy
 //! of the pages allows no style in them.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 /// The width of a bar, in its own units.
@@ -73,9 +75,9 @@ pub(super) fn sparkline(values: &[Option<f64>], width: f64, height: f64) -> Vec<
                 );
                 if line.is_empty() {
                     // A single point is a short line, too.
-                    line.push_str(&format!("{:.1},{y:.1} ", (x - 0.5).max(0.0)));
+                    let _ = write!(line, "{:.1},{y:.1} ", (x - 0.5).max(0.0));
                 }
-                line.push_str(&format!("{x:.1},{y:.1} "));
+                let _ = write!(line, "{x:.1},{y:.1} ");
             }
             (None, Some(line)) if !line.is_empty() => lines.push(String::new()),
             _ => {}

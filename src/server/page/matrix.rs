@@ -17,7 +17,7 @@ const LINE: (f64, f64) = (100.0, 24.0);
 const STANDBYS: usize = 200;
 
 /// What every vantage measures with one probe.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Matrix {
     /// The probe that is shown.
     probe: Option<Arc<str>>,
@@ -44,6 +44,8 @@ struct Cell {
     says: String,
     median: Option<f64>,
     loss: Option<f64>,
+    /// What is lost: packets, or whole runs.
+    lost: &'static str,
     lines: Vec<String>,
 }
 
@@ -53,13 +55,7 @@ impl Matrix {
         let own = state.history.matrix();
         let shown = chosen(&own, probe);
         let Some(shown) = shown else {
-            return Self {
-                probe: None,
-                kind: "",
-                probes: Vec::new(),
-                regions: Vec::new(),
-                rows: Vec::new(),
-            };
+            return Self::default();
         };
         let mut regions: Vec<_> = shown
             .regions
@@ -130,7 +126,7 @@ impl Cell {
             ..Self::new(
                 (of.targets, of.down, of.unknown),
                 of.median_seconds,
-                of.packet_loss_ratio.or(of.failure_ratio),
+                (of.packet_loss_ratio, of.failure_ratio),
             )
         }
     }
@@ -141,7 +137,7 @@ impl Cell {
             ..Self::new(
                 (of.targets, of.down, of.unknown),
                 of.median_seconds,
-                of.packet_loss_ratio.or(of.failure_ratio),
+                (of.packet_loss_ratio, of.failure_ratio),
             )
         }
     }
@@ -149,7 +145,7 @@ impl Cell {
     fn new(
         (targets, down, unknown): (usize, usize, usize),
         median: Option<f64>,
-        loss: Option<f64>,
+        (packets, runs): (Option<f64>, Option<f64>),
     ) -> Self {
         let (class, says) = if down > 0 && down == targets {
             ("not-ready", "down".to_owned())
@@ -164,7 +160,8 @@ impl Cell {
             class,
             says,
             median,
-            loss,
+            loss: packets.or(runs),
+            lost: if packets.is_some() { "lost" } else { "fail" },
             lines: Vec::new(),
         }
     }

@@ -23,6 +23,11 @@
   let asking = false;
   let again = false;
   let events = null;
+  let seen = null;
+  let askedAt = 0;
+  /** Since when something has changed that is not shown. */
+  let owed = null;
+  const every = Number(clock.dataset.every) * 1000;
 
   function hear(now) {
     heard = Date.now();
@@ -47,8 +52,8 @@
   }
 
   function tick() {
-    const silence = Date.now() - heard;
-    const isLate = silence > LATE_MS;
+    const silence = Date.now() - (owed ?? heard);
+    const isLate = silence > LATE_MS + (owed === null ? 0 : every);
     const now = (Date.now() + ahead) / 1000;
     for (const time of document.querySelectorAll('time[data-at]')) {
       const age = now - Number(time.dataset.at);
@@ -130,9 +135,13 @@
         children(main, fresh.querySelector('main'));
         told();
         hear(NaN);
+        owed = null;
+      } else {
+        seen = null;
       }
     } catch {
-      // The silence tells.
+      // The silence tells, and the next event has it asked for again.
+      seen = null;
     }
     asking = false;
     tick();
@@ -161,15 +170,16 @@
     const said = (event) => {
       const { version, now } = JSON.parse(event.data);
       hear(now);
-      return version;
+      // What was shown when the page was loaded is asked for once more: it may have changed since.
+      if (version === seen) return;
+      owed ??= Date.now();
+      if (Date.now() - askedAt < every) return;
+      seen = version;
+      askedAt = Date.now();
+      ask();
     };
     events.addEventListener('beat', said);
-    let version = null;
-    events.addEventListener('change', (event) => {
-      const next = said(event);
-      if (next !== version) ask();
-      version = next;
-    });
+    events.addEventListener('change', said);
   }
 
   // A page that nobody sees keeps no connection: browsers have few for all their pages.

@@ -42,6 +42,9 @@ pub(super) struct Status {
     failovers: Vec<PastFailover>,
     drills: Vec<PastDrill>,
     faults: Vec<String>,
+    durable: bool,
+    started: f64,
+    config: String,
     /// What is not there yet, while the daemon is young.
     young: Option<String>,
 }
@@ -106,7 +109,7 @@ struct Standby {
 
 #[derive(Serialize)]
 struct Rank {
-    rank: Option<u32>,
+    place: Option<u32>,
     of: usize,
     reason: String,
     latency: Option<f64>,
@@ -123,7 +126,7 @@ struct Compared {
 
 #[derive(Serialize)]
 struct Stage {
-    stage: String,
+    name: String,
     seconds: Option<f64>,
     basis: Option<&'static str>,
 }
@@ -225,7 +228,7 @@ impl Status {
         now: f64,
     ) -> Self {
         let others = state.vantages.look();
-        let faults = (state.overview.faults)();
+        let standing = (state.standing)();
         let (reports, unjudged) = match judged {
             Ok(reports) => (reports, None),
             Err(why) => (&[][..], Some(why)),
@@ -255,7 +258,10 @@ impl Status {
             vantages: SideBySide::of(&state.region, reports, &others),
             failovers: failovers(state.events.failovers()),
             drills: drills(state.events.drills(), now),
-            faults,
+            faults: standing.faults,
+            durable: standing.state_durable,
+            started: standing.start_timestamp_seconds,
+            config: state.configured.borrow().hash.clone(),
             young: (state.ready)().err(),
         }
     }
@@ -465,7 +471,7 @@ impl Rank {
             })
         };
         Self {
-            rank: row.rank,
+            place: row.rank,
             of,
             reason: row.reason.clone(),
             latency: row.latency_seconds,
@@ -483,6 +489,7 @@ impl Standby {
             Promotability::NotViable => Some("not to be promoted"),
             Promotability::Unknown => Some("not known whether it can be promoted"),
         };
+        let promotion = promotion.filter(|_| report.state == ReadyState::PrimaryLost);
         let objective = |of: Option<std::time::Duration>| of.map(|of| of.as_secs_f64());
         let passing = report
             .checks
@@ -518,7 +525,7 @@ impl Standby {
 
 fn stage(report: &StageReport) -> Stage {
     Stage {
-        stage: report.stage.to_owned(),
+        name: report.stage.to_owned(),
         seconds: report.seconds,
         basis: report.basis,
     }
@@ -696,4 +703,144 @@ fn drills(mut all: Vec<Drill>, now: f64) -> Vec<PastDrill> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Asked, Page, STATUS};
+    use super::*;
+    use crate::model::{DrillKind, RtoBasis};
+
+    fn failover(drill: Option<&str>, rpo_seconds: Option<f64>) -> Failover {
+        Failover {
+            id: "0123456789abcdef".to_owned(),
+            group: "shop".into(),
+            probe: "orders".into(),
+            source_region: "here".into(),
+            from: "here".into(),
+            to: "there".into(),
+            timestamp_seconds: 90.0,
+            planned: false,
+            rto_write_seconds: 12.5,
+            rto_write_basis: RtoBasis::Canary,
+            rpo_writes: rpo_seconds.map(|_| 3),
+            rpo_seconds,
+            rpo_unknown: Some(LossUnknown::NotRead).filter(|_| rpo_seconds.is_none()),
+            rto_user_seconds: Some(14.0),
+            drill: drill.map(str::to_owned),
+        }
+    }
+
+    fn drill(state: DrillState) -> Drill {
+        Drill {
+            id: "d1".to_owned(),
+            group: "shop".into(),
+            kind: DrillKind::ReadRoute,
+            note: Some("yearly".to_owned()),
+            start_timestamp_seconds: 80.0,
+            deadline_timestamp_seconds: 95.0,
+            rpo_objective_seconds: None,
+            rto_objective_seconds: None,
+            end_timestamp_seconds: None,
+            state,
+        }
+    }
+
+    fn eventful() -> Status {
+        let firing = Firing {
+            fingerprint: Fingerprint(1),
+            rule: "Fails".into(),
+            severity: "critical",
+            summary: Some("it <fails>".into()),
+            labels: vec![("group".into(), "shop".into())],
+            since: 70.0,
+            muted: Some("muted by the silence s1".to_owned()),
+            untold: vec!["ops".into()],
+        };
+        let behind = Behind {
+            receiver: "ops".into(),
+            endpoint: None,
+            deliveries: 2,
+            since: Some(60.0),
+            rejecting_since: Some(61.0),
+            error: Some("503".to_owned()),
+        };
+        Status {
+            region: "here".to_owned(),
+            version: "1".to_owned(),
+            targets: 1,
+            title: String::new(),
+            answer: Answer::of(&[], Some("the groups could not be judged")),
+            groups: Vec::new(),
+            more_groups: 1,
+            alerts: Alerts {
+                firing: vec![firing],
+                more_firing: 1,
+                pending: 1,
+                behind: vec![behind],
+                silences: Vec::new(),
+                more_silences: 0,
+            },
+            matrix: Matrix::default(),
+            vantages: None,
+            failovers: failovers(vec![failover(Some("d1"), Some(0.5)), failover(None, None)]),
+            drills: drills(
+                vec![drill(DrillState::Open), drill(DrillState::Succeeded)],
+                100.0,
+            ),
+            faults: vec!["streams-0 has made no progress for 6s".to_owned()],
+            durable: false,
+            started: 1.0,
+            config: "5f1c".to_owned(),
+            young: Some("1 target has not been run yet".to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_happened_and_who_was_not_told_is_said_in_full() {
+        let page = Page::new().expect("good templates");
+        let made = page.make(
+            &Asked::default(),
+            "status.html",
+            "",
+            &eventful(),
+            100.0,
+            &STATUS,
+        );
+        let text = std::str::from_utf8(&made.body).expect("text");
+        for part in [
+            "the groups could not be judged",
+            "drill; no writes for <b>12.5s</b>, users waited <b>14s</b>; lost <b>0.5s</b> (3 canaries)",
+            "unplanned; no writes for <b>12.5s</b>",
+            "not known: the canary could not be read on the new primary",
+            "not finished",
+            "succeeded",
+            "it &lt;fails&gt;",
+            "Not told yet: ops",
+            "muted by the silence s1",
+            "2 waiting, the oldest since",
+            "refuses since",
+            "streams-0 has made no progress for 6s",
+            "10 s ago",
+            "in memory only",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
+    fn time_that_goes_on_changes_no_version_and_what_happens_does() {
+        let page = Page::new().expect("good templates");
+        let make = |status: &Status, now| {
+            let made = page.make(&Asked::default(), "status.html", "", status, now, &STATUS);
+            made.version
+        };
+        let before = make(&eventful(), 100.0);
+        assert_eq!(before, make(&eventful(), 200.0));
+        let status = Status {
+            durable: true,
+            ..eventful()
+        };
+        assert_ne!(before, make(&status, 100.0));
+    }
 }

@@ -1,8 +1,10 @@
 //! A target's page: how long its runs took over time, in which phases, and why they failed.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::super::State;
 use super::draw::{WIDTH, share};
@@ -21,9 +23,9 @@ const RUNS: usize = 30;
 pub(super) struct Target {
     probe: Arc<str>,
     kind: &'static str,
-    target: Arc<str>,
+    name: Arc<str>,
     source_region: Arc<str>,
-    target_region: Arc<str>,
+    region: Arc<str>,
     class: &'static str,
     says: &'static str,
     last: Option<Run>,
@@ -42,6 +44,52 @@ pub(super) struct Target {
     bars_top: f64,
     recent: Vec<Run>,
     failures: Vec<Failure>,
+    settings: Option<Settings>,
+}
+
+/// What the configuration says of it.
+#[derive(Serialize)]
+struct Settings {
+    address: Arc<str>,
+    interval: f64,
+    timeout: f64,
+    groups: Vec<Arc<str>>,
+    labels: Vec<(String, String)>,
+    /// Its probe as it is configured, without what may be a secret.
+    probe: Option<String>,
+}
+
+impl Settings {
+    fn of(state: &State, probe: &str, target: &str) -> Option<Self> {
+        let configured = Arc::clone(&state.configured.borrow());
+        let mut targets = configured.targets.iter();
+        let of = targets.find(|of| *of.probe == *probe && *of.target == *target)?;
+        let config = configured.config.write().ok();
+        let config = config.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        let probes = config
+            .as_ref()
+            .and_then(|config| config.get("probes")?.as_array());
+        let probe = probes
+            .into_iter()
+            .flatten()
+            .find(|of| of["name"] == probe)
+            .cloned();
+        // Those of all others of the probe have no place here.
+        let probe = probe.map(|mut probe| {
+            if let Some(fields) = probe.as_object_mut() {
+                fields.remove("targets");
+            }
+            probe
+        });
+        Some(Self {
+            address: Arc::clone(&of.address),
+            interval: of.interval_seconds,
+            timeout: of.timeout_seconds,
+            groups: of.groups.clone(),
+            labels: of.labels.clone().into_iter().collect(),
+            probe: probe.and_then(|probe| serde_json::to_string_pretty(&probe).ok()),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -137,7 +185,11 @@ impl Target {
             let wider = report.step_seconds * columns.div_ceil(COLUMNS);
             report = state.history.samples(probe, target, span(Some(wider)))?;
         }
-        Ok(Self::new(&report))
+        let settings = Settings::of(state, probe, target);
+        Ok(Self {
+            settings,
+            ..Self::new(&report)
+        })
     }
 
     fn new(report: &SamplesReport) -> Self {
@@ -145,8 +197,8 @@ impl Target {
         let sum = |of: fn(&PastStep) -> u64| steps.iter().map(of).sum::<u64>();
         let (runs, failures) = (sum(|step| step.runs), sum(|step| step.failures));
         let (packets, lost) = (sum(|step| step.packets), sum(|step| step.packets_lost));
-        let last = report.recent.last();
-        let (class, says) = match last.map(|last| last.run.outcome) {
+        let newest = report.recent.last();
+        let (class, says) = match newest.map(|run| run.run.outcome) {
             Some(Outcome::Success) => ("ready", "up"),
             Some(Outcome::Failure) => ("not-ready", "down"),
             Some(Outcome::Unknown) => ("unknown", "unknown"),
@@ -160,12 +212,12 @@ impl Target {
         Self {
             probe: Arc::clone(&report.probe),
             kind: report.kind,
-            target: Arc::clone(&report.target),
+            name: Arc::clone(&report.target),
             source_region: Arc::clone(&report.source_region),
-            target_region: Arc::clone(&report.target_region),
+            region: Arc::clone(&report.target_region),
             class,
             says,
-            last: last.map(Run::of),
+            last: newest.map(Run::of),
             step: words::span(seconds(report.step_seconds)),
             since: steps
                 .first()
@@ -180,12 +232,13 @@ impl Target {
             bars_top,
             recent: report.recent.iter().rev().take(RUNS).map(Run::of).collect(),
             failures: failures_of(report),
+            settings: None,
         }
     }
 
     /// What the page's title says.
     pub(super) fn title(&self) -> String {
-        format!("{}/{}: {}", self.probe, self.target, self.says)
+        format!("{}/{}: {}", self.probe, self.name, self.says)
     }
 }
 
@@ -393,11 +446,8 @@ impl Bar {
         let parts = phases.0.iter().map(|(phase, seconds)| {
             let height = share(*seconds, top);
             y -= height;
-            title += &format!(
-                "; {} {}",
-                phase.as_str().replace('_', " "),
-                words::latency(*seconds)
-            );
+            let name = phase.as_str().replace('_', " ");
+            let _ = write!(title, "; {name} {}", words::latency(*seconds));
             Part {
                 class: class(*phase),
                 y: y.max(0.0),

@@ -1,5 +1,7 @@
 //! Figures and moments as people read them. `page.js` writes ages in the same words as time goes on.
 
+use std::fmt::Write as _;
+
 use minijinja::value::Value;
 use minijinja::{Environment, State};
 
@@ -134,7 +136,7 @@ pub(super) fn segment(name: &str) -> String {
             segment.push(char::from(byte));
         } else {
             // Also the dot: `..` would lead elsewhere.
-            segment.push_str(&format!("%{byte:02X}"));
+            let _ = write!(segment, "%{byte:02X}");
         }
     }
     segment

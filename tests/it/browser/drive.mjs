@@ -1,0 +1,141 @@
+// Looks at the pages of daemons as people do: `node drive.mjs URL...`, one for each daemon.
+//
+// What is to happen meanwhile it asks for on standard output (`ask: WHAT`), and goes on once a line has
+// come on standard input. It ends with 0 if everything was as it should be.
+import assert from 'node:assert/strict';
+import { createInterface } from 'node:readline';
+import { accessible, fits, isClean, launch, open, text, until, wrong } from './kit.mjs';
+
+const [first, second] = process.argv.slice(2);
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+async function ask(what) {
+  console.log(`ask: ${what}`);
+  const { value } = await answers.next();
+  assert.equal(value, 'done', what);
+}
+
+async function content(page) {
+  await until(page, 'ready', () => /^All \d+ standbys can take over/.test(document.getElementById('answer').textContent));
+  assert.match(await text(page, '.top'), /seen from eu-west/);
+  const shown = await text(page, 'main');
+  for (const part of ['checkout', 'eu-central', 'us-east', 'Alerts', 'Failovers and drills', 'This daemon']) {
+    assert.ok(shown.includes(part), `${part} in ${shown}`);
+  }
+  // A state is told by a word and a shape, not by its colour alone.
+  const pills = await page.$$eval('.pill', (all) => all.map((pill) => [pill.textContent.trim(), Boolean(pill.querySelector('svg use'))]));
+  assert.ok(pills.length > 0 && pills.every(([word, shape]) => word && shape), JSON.stringify(pills));
+  await until(page, 'the other vantages', () => {
+    const heads = [...document.querySelectorAll('#vantages thead th')].map((head) => head.textContent);
+    return heads.length === 4 && heads.every((head) => !head.includes('unreachable'));
+  });
+  await until(page, 'a matrix with a row for each vantage', () => document.querySelectorAll('#matrix tbody tr').length === 3);
+}
+
+async function keyboard(page) {
+  await page.focus('body');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');
+  await page.keyboard.press('Enter');
+  assert.equal(new URL(page.url()).hash, '#main');
+  // From the answer on, a summary is reached and opened by keys alone.
+  for (let i = 0; i < 50; i += 1) {
+    await page.keyboard.press('Tab');
+    const at = await page.evaluate(() => {
+      const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+      return [document.activeElement.nodeName, outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2];
+    });
+    assert.ok(at[0] === 'BODY' || at[1], `no focus is seen on ${at[0]}`);
+    if (at[0] === 'SUMMARY') {
+      await page.keyboard.press('Enter');
+      assert.ok(await page.evaluate(() => document.activeElement.parentElement.open));
+      return;
+    }
+  }
+  assert.fail('no summary was reached');
+}
+
+async function live(page) {
+  await page.evaluate(() => {
+    window.same = true;
+    window.focused = document.activeElement;
+    window.scrollTo(0, 200);
+  });
+  await ask('the service in us-east ends');
+  await until(page, 'not ready', () => document.getElementById('answer').textContent.includes('cannot take over'));
+  const kept = await page.evaluate(() => [
+    window.same,
+    document.activeElement === window.focused && window.focused.isConnected,
+    window.focused.parentElement.open,
+    // What is looked at may be moved a little by what grows above it, and stays in sight.
+    window.scrollY > 100,
+  ]);
+  assert.deepEqual(kept, [true, true, true, true], 'the same page, its focus, what was open, where it was');
+  assert.match(await text(page, 'main'), /web \w+\s*refused/);
+  await until(page, 'it is said', () => document.getElementById('news').textContent.includes('cannot take over'));
+  assert.match(await page.title(), /cannot take over.*hotspare in eu-west/);
+  await ask('the service in us-east begins');
+  await until(page, 'ready again', () => /^All/.test(document.getElementById('answer').textContent));
+}
+
+async function stale(page) {
+  const isStale = () => document.body.classList.contains('stale')
+    && /^No answer since \d+/.test(document.getElementById('late').textContent)
+    && !document.getElementById('late').hidden;
+  await ask('the first daemon stands still');
+  await until(page, 'stale', isStale);
+  assert.match(await text(page, '.clock'), /last heard/);
+  await ask('the first daemon goes on');
+  await until(page, 'live again', () => !document.body.classList.contains('stale') && document.getElementById('late').hidden);
+  await ask('the first daemon is killed');
+  await until(page, 'stale again', isStale);
+}
+
+async function essentials(page) {
+  const [said, refreshes] = await Promise.all([page.content(), page.$$eval('noscript', (all) => all.length)]);
+  assert.match(said, /standbys can take over/);
+  assert.match(said, /http-equiv="refresh"/);
+  assert.ok(refreshes > 0);
+  // It is opened without a script, too.
+  await page.click('summary');
+  assert.ok(await page.$eval('details', (details) => details.open));
+  assert.match(await text(page, 'details table'), /web/);
+}
+
+const browser = await launch();
+try {
+  const page = await open(browser, first);
+  await content(page);
+  await isClean(page);
+  await fits(page);
+  await keyboard(page);
+  await live(page);
+
+  const target = await open(browser, new URL('targets/web/us-east', first).href);
+  await until(target, 'its failures', () => document.querySelector('#failures .entries')?.textContent.includes('refused'));
+  await isClean(target);
+  await fits(target);
+  const list = await open(browser, new URL('targets', first).href);
+  assert.match(await text(list, 'main'), /us-east/);
+  await isClean(list);
+  await fits(list);
+
+  const plain = await open(browser, second, { script: false });
+  await essentials(plain);
+  // axe itself is a script in the page: in pages of its own, whose policy does not count.
+  for (const url of [first, target.url(), list.url()]) {
+    const looked = await open(browser, url);
+    await accessible(looked);
+    await looked.close();
+  }
+
+  await page.bringToFront();
+  await stale(page);
+  const other = await open(browser, second);
+  await until(other, 'a vantage that is gone', () => /eu-west\s*\S*unreachable/.test(document.querySelector('#vantages thead').textContent)
+    && /eu-west cannot be reached since/.test(document.getElementById('vantages').textContent));
+  assert.deepEqual(wrong, []);
+} finally {
+  await browser.close();
+}
+process.exit();
