@@ -62,7 +62,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// When to use colours: `auto` does on a terminal, unless NO_COLOR is set.
+    /// When to use colours: `auto` does on a terminal, unless `NO_COLOR` is set.
     #[arg(
         long,
         global = true,

@@ -13,6 +13,7 @@ mod configured;
 mod events;
 mod last_word;
 mod listen;
+mod openapi;
 mod orders;
 mod page;
 mod pages;

@@ -26,7 +26,7 @@ pub(super) struct Daemons {
     /// A daemon to ask (`http://HOST:9887`, `https://USER@HOST`, `unix:/run/hotspare/hotspare.sock`);
     /// may be given more than once, or with commas between (`rank` takes one). By default that of this
     /// host: by its socket /run/hotspare/hotspare.sock if this user may open it, otherwise by
-    /// http://127.0.0.1:9887.
+    /// `http://127.0.0.1:9887`.
     #[arg(
         long = "server",
         visible_alias = "url",

@@ -62,14 +62,16 @@ struct Health {
 
 #[derive(Deserialize)]
 struct Group {
-    group: String,
+    #[serde(rename = "group")]
+    name: String,
     primary: String,
     standbys: Vec<Standby>,
 }
 
 #[derive(Deserialize)]
 struct Standby {
-    standby: String,
+    #[serde(rename = "standby")]
+    region: String,
     state: String,
     promotion: Option<String>,
     rank: Option<u32>,

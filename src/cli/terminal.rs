@@ -7,7 +7,7 @@ use clap::ValueEnum;
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Colour {
-    /// On a terminal, unless NO_COLOR is set or it is a dumb one.
+    /// On a terminal, unless `NO_COLOR` is set or it is a dumb one.
     Auto,
     /// Always.
     Always,
@@ -76,7 +76,7 @@ impl Ink {
     }
 }
 
-/// Whether there are to be colours where nobody said so. An empty NO_COLOR is none: no-color.org.
+/// Whether there are to be colours where nobody said so. An empty `NO_COLOR` is none: no-color.org.
 fn wanted(is_terminal: bool, variable: impl Fn(&str) -> String) -> bool {
     is_terminal && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb"
 }

@@ -25,14 +25,14 @@ static SHOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| {
      buckets by ca_file canary cert_file changes channel check connection content_type count daemon \
      database decide decompress depends_on df drills dscp encryption env external_url fall file files \
      follow_redirects for from gate group group_interval group_wait header host http2 include \
-     insecure_skip_verify interval ip_version json jurisdiction jurisdictions keep_firing_for key_file \
+     insecure_skip_verify interval ip_version json jurisdiction jurisdictions keep keep_firing_for key_file \
      labels lasts limit match max_age max_body_bytes max_connection_age max_in_flight \
      max_scram_iterations max_targets method min_answers name name_label names next_secret_file \
      objective of over password_env password_file phase_buckets pointer preference primary probe \
      probe_threads probes promote proxy quantile random_case read_only reason receivers recover \
      recursion_desired refresh_interval region region_label repeat_interval replication rise \
      routing_key_env routing_key_file rpo rto secret_env secret_file server server_name \
-     severity size source_address spacing standby standbys starts starttls state state_dir targets than \
+     severity size source_address spacing standby standbys starts starttls state state_dir step targets than \
      time_zone timeout tls to transport ttl type until url_env url_file urls user user_path username \
      valid_rcodes valid_status variant version waiting warm warn watchdog within"
         .split_whitespace()

@@ -13,8 +13,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::daemons::this_program;
 use super::folder::{Folder, PREFIX};
 
-/// What the demo starts. Somebody who looks on may be in the folder with other programs.
-const PROGRAMS: [&str; 4] = ["hotspare", "postgres", "initdb", "pg_basebackup"];
+/// What the demo starts beside this program, whatever that is called. Somebody who looks on may be in
+/// the folder with other programs.
+const OTHERS: [&str; 3] = ["postgres", "initdb", "pg_basebackup"];
 /// How often programs are looked for while they may end in order, and then while they are killed.
 const LOOKS: usize = 100;
 const POLL: Duration = Duration::from_millis(50);
@@ -86,11 +87,13 @@ fn end(folder: &Path, signal: Signal) {
 /// The programs of the demo: those that work below its folder.
 fn programs(folder: &Path) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let this = fs::read_to_string("/proc/self/comm").unwrap_or_default();
     let ids = processes.filter_map(|process| {
         let id = process.file_name().to_str()?.parse().ok()?;
         let works_in = fs::read_link(process.path().join("cwd")).ok()?;
         let name = fs::read_to_string(process.path().join("comm")).ok()?;
-        let ours = works_in.starts_with(folder) && PROGRAMS.contains(&name.trim_end());
+        let known = name == this || OTHERS.contains(&name.trim_end());
+        let ours = works_in.starts_with(folder) && known;
         Pid::from_raw(id).filter(|_| ours)
     });
     ids.collect()

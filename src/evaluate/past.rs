@@ -229,7 +229,7 @@ impl Past {
             return Err(DrillRefusal::Open(open.id.clone()));
         }
         if self.drills.iter().any(|drill| drill.id == order.id) {
-            return Err(DrillRefusal::Bad("a drill of this group had that id"));
+            return Err(DrillRefusal::Taken);
         }
         let start = moment(today);
         let drill = Drill {

@@ -142,6 +142,9 @@ pub enum DrillRefusal {
     /// Something of the announcement cannot be.
     #[error("{0}")]
     Bad(&'static str),
+    /// Another drill of the group has this id.
+    #[error("a drill of this group had that id")]
+    Taken,
     /// Only one at a time.
     #[error("the drill {0} of this group is still open: finish or abort it")]
     Open(String),

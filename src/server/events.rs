@@ -46,7 +46,10 @@ fn carry_out(state: &State, order: &DrillOrder) -> Came<Drill> {
         let kind = match refusal {
             DrillRefusal::NoGroup => Kind::NoSuchGroup,
             DrillRefusal::Bad(_) => Kind::BadOrder,
-            DrillRefusal::Open(_) | DrillRefusal::None | DrillRefusal::NotYet(_) => Kind::NotNow,
+            DrillRefusal::Taken
+            | DrillRefusal::Open(_)
+            | DrillRefusal::None
+            | DrillRefusal::NotYet(_) => Kind::NotNow,
         };
         Problem::new(kind, refusal.to_string())
     })

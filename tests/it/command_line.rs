@@ -33,7 +33,7 @@ fn bash_completes_commands_arguments_and_values() {
         (&["hotspare", "che"][..], &["check"][..]),
         (
             &["hotspare", "silence", ""],
-            &["start", "end", "list", "help", "-h", "--help"],
+            &["start", "end", "list", "help", "-h", "--help", "--color"],
         ),
         (&["hotspare", "run", "--web.l"], &["--web.listen-address"]),
         (&["hotspare", "gate", "--format", ""], &["text", "json"]),

@@ -11,6 +11,7 @@ pub(super) struct Advice {
 }
 
 /// The advice for a reason.
+#[expect(clippy::too_many_lines, reason = "a row for each reason")]
 pub(super) const fn advice(reason: Reason) -> Advice {
     let (what, todo) = match reason {
         Reason::DnsNotFound => (

@@ -1,5 +1,6 @@
 //! What a run learned beside how long it took, for people.
 
+use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use crate::cli::daemons::moment;
@@ -42,11 +43,11 @@ fn ping(facts: &PingFacts) -> String {
     let mut line = format!("packets: {received} of {sent} came back");
     for (count, what) in [(lost, "lost"), (late, "late"), (errors, "errors")] {
         if *count > 0 {
-            line += &format!(", {count} {what}");
+            let _ = write!(line, ", {count} {what}");
         }
     }
     if let Some(jitter) = facts.jitter_seconds {
-        line += &format!(", jitter {:.2} ms", jitter * 1e3);
+        let _ = write!(line, ", jitter {:.2} ms", jitter * 1e3);
     }
     line
 }
@@ -94,7 +95,7 @@ fn http(facts: HttpFacts) -> String {
 fn dns(facts: DnsFacts) -> String {
     let mut line = format!("dns: code {}, {} answers", facts.rcode, facts.answers);
     if let Some(ttl) = facts.min_ttl_seconds {
-        line += &format!(", to be kept for {ttl}s");
+        let _ = write!(line, ", to be kept for {ttl}s");
     }
     if facts.authoritative {
         line += ", by an authority";

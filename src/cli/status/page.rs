@@ -98,9 +98,9 @@ fn row(group: &Group, standby: &Standby) -> [Cell; 8] {
     let why = why.strip_prefix(state.words()).unwrap_or(why);
     let why = why.trim_start_matches([':', ' ']);
     [
-        Cell::plain(&group.group),
+        Cell::plain(&group.name),
         Cell::plain(&group.primary),
-        Cell::plain(&standby.standby),
+        Cell::plain(&standby.region),
         Cell(tone, words),
         Cell::or_none(standby.rank.map(|rank| rank.to_string())),
         Cell::or_none(standby.rpo_seconds.map(figure)),

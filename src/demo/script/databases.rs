@@ -88,36 +88,34 @@ async fn black_hole(stage: &mut Stage, terminal: &Terminal) -> Result<(), String
         said.state == "not_ready" && said.fails(&["lag", "canary", "loss"])
     })
     .await?;
-    let databases = databases(stage)?;
-    let (link, lag) = databases.own_word(cut).await?;
-    let lag: f64 = lag.parse().unwrap_or(f64::NAN);
-    let there = databases.orders_in(cut).await?;
-    let missing = databases.orders_in(PRIMARY).await?.saturating_sub(there);
-    terminal.quote(
-        "PostgreSQL",
-        format_args!("{cut}: the link is {link}, and the lag {lag:.1} s"),
-    );
+    own_word(stage, terminal, cut).await?;
     quote(stage, terminal, PRIMARY, cut).await?;
-    if let Some(seconds) = said[PRIMARY.place()].rpo_seconds {
-        let bytes = said[PRIMARY.place()].rpo_bytes.unwrap_or_default();
+    let said = &said[PRIMARY.place()];
+    if let (Some(seconds), Some(bytes)) = (said.rpo_seconds, said.rpo_bytes) {
+        let loss = format!("{seconds:.1} s of writes, {bytes} bytes of log");
         terminal.quote(
             "hotspare",
-            format_args!(
-                "{cut}: a failover would lose {seconds:.1} s of writes, {bytes} bytes of log"
-            ),
+            format_args!("{cut}: a failover would lose {loss}"),
         );
     }
+    let databases = databases(stage)?;
+    let there = databases.orders_in(cut).await?;
+    let missing = databases.orders_in(PRIMARY).await?.saturating_sub(there);
     terminal.quote(
         "the shop",
         format_args!("{missing} orders are not in {cut}"),
     );
-    databases_stream_passes(stage, cut)?;
+    databases.stream(cut).pass();
     terminal.turn("Packets come through again");
     ready(stage, terminal, STANDBYS).await
 }
 
-fn databases_stream_passes(stage: &mut Stage, region: Region) -> Result<(), String> {
-    databases(stage)?.stream(region).pass();
+/// Says what `PostgreSQL` itself says of a standby at this moment.
+async fn own_word(stage: &mut Stage, terminal: &Terminal, of: Region) -> Result<(), String> {
+    let (link, lag) = databases(stage)?.own_word(of).await?;
+    let lag: f64 = lag.parse().map_err(|e| format!("the lag {lag}: {e}"))?;
+    let words = format_args!("{of}: the link is {link}, and the lag {lag:.1} s");
+    terminal.quote("PostgreSQL", words);
     Ok(())
 }
 
