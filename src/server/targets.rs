@@ -225,7 +225,7 @@ mod tests {
     fn those_that_stand_together_are_one_part() {
         let of = |text: &str| runs(text.as_bytes(), |byte| *byte == b'x');
         assert!(of("").is_empty() && of("...").is_empty());
-        assert_eq!(of("xxx"), [0..3]);
+        assert_eq!(of("xxx."), vec![(0..3)]);
         assert_eq!(of("x.xx.x"), [0..1, 2..4, 5..6]);
     }
 
