@@ -212,7 +212,7 @@ pub fn main() -> ExitCode {
     let ink = Ink::of(arguments.color);
     match arguments.command {
         Command::Run(arguments) => run(&arguments),
-        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments, ink),
         Command::Check(arguments) => check::check(&arguments, ink),
         Command::Init(arguments) => init::init(&arguments),
         Command::Status(arguments) => status::status(&arguments, ink),

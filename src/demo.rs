@@ -47,6 +47,8 @@ pub struct Options {
     pub seed: u64,
     /// Leave the databases out, also where there could be some.
     pub no_databases: bool,
+    /// Say it in colours.
+    pub colours: bool,
 }
 
 /// Runs the demo: to the end of its script, or until a signal ends it.
@@ -85,7 +87,7 @@ async fn play(options: Options) -> Result<(), String> {
     } else {
         TO_READ
     };
-    let terminal = Terminal::open(pause);
+    let terminal = Terminal::open(pause, options.colours);
     introduce(&terminal);
     let mut stage = Stage::put_up(options, &terminal).await?;
     tell_addresses(&stage, &terminal);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::terminal::Ink;
 use crate::demo;
 
 #[derive(Debug, Args)]
@@ -27,11 +28,12 @@ pub(super) struct Arguments {
 }
 
 /// Runs the demo.
-pub(super) fn demo(arguments: &Arguments) -> ExitCode {
+pub(super) fn demo(arguments: &Arguments, ink: Ink) -> ExitCode {
     let options = demo::Options {
         once: arguments.once,
         seed: arguments.seed,
         no_databases: arguments.no_databases,
+        colours: ink.is_coloured(),
     };
     let ended = match &arguments.sweep {
         Some(folder) => demo::sweep(folder),

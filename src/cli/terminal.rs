@@ -65,6 +65,11 @@ impl Ink {
         Self { coloured }
     }
 
+    /// Whether there are colours.
+    pub(super) const fn is_coloured(self) -> bool {
+        self.coloured
+    }
+
     /// The text in that tone. What would be a command to the terminal is taken out of it: names and
     /// words of daemons and targets are not trusted.
     pub(super) fn paint(self, tone: Tone, text: &str) -> String {

@@ -1,10 +1,13 @@
 //! The three daemons: processes of this same program, each with its file and its state.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::time::sleep;
 
 use super::fleet::{Fleet, Ways};
 use super::folder::{subfolder, write};
@@ -14,6 +17,7 @@ use super::regions::{Each, Region};
 
 /// The first of the ports that are tried: that of a daemon without a flag.
 const FIRST_PORT: u16 = 9887;
+const POLL: Duration = Duration::from_millis(20);
 /// What else than `HOTSPARE_…` a daemon heeds, and is not for these.
 const OTHER_VARIABLES: [&str; 8] = [
     "CREDENTIALS_DIRECTORY",
@@ -33,18 +37,23 @@ pub(super) struct Daemons {
     homes: Each<PathBuf>,
 }
 
-/// Addresses for the daemons: the well-known port and the two after it if they are free, or any three.
+/// Addresses for the daemons: the well-known port and the two after it if they are free.
 pub(super) fn addresses() -> Result<Each<SocketAddr>, String> {
-    let open = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let known = Region::ALL.map(|region| FIRST_PORT + u16::try_from(region.place()).unwrap_or(0));
-    let opened: Vec<_> = known.iter().filter_map(|port| open(*port).ok()).collect();
-    if opened.len() == known.len() {
+    let opened = known.map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+    if opened.iter().all(Result::is_ok) {
         return Ok(known.map(|port| (Ipv4Addr::LOCALHOST, port).into()));
     }
-    drop(opened);
-    let any = || open(0).and_then(|listener| Ok((listener.local_addr()?, listener)));
-    let found = (any(), any(), any());
-    match found {
+    other_addresses()
+}
+
+/// Any three addresses that are free.
+pub(super) fn other_addresses() -> Result<Each<SocketAddr>, String> {
+    let open = || {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Ok::<_, std::io::Error>((listener.local_addr()?, listener))
+    };
+    match (open(), open(), open()) {
         (Ok((one, _)), Ok((two, _)), Ok((three, _))) => Ok([one, two, three]),
         _ => Err("there are no three free ports on 127.0.0.1".to_owned()),
     }
@@ -65,8 +74,10 @@ impl Daemons {
             homes,
         };
         for home in &daemons.homes {
-            subfolder(home, 0o700)?;
-            subfolder(&home.join("state"), 0o700)?;
+            if !home.exists() {
+                subfolder(home, 0o700)?;
+                subfolder(&home.join("state"), 0o700)?;
+            }
             if let Some(password) = password {
                 write(&home.join("orders.pw"), password)?;
             }
@@ -80,6 +91,19 @@ impl Daemons {
             daemons.programs.push(program);
         }
         Ok(daemons)
+    }
+
+    /// Waits until each listens. The error says which has ended: another program may have taken a port.
+    pub(super) async fn listen(&mut self) -> Result<(), String> {
+        for daemon in &self.asked {
+            let log = self.homes[daemon.region().place()].join("log");
+            let line = format!("message=listening address={}", daemon.address());
+            while !fs::read_to_string(&log).unwrap_or_default().contains(&line) {
+                self.programs.iter_mut().try_for_each(Program::runs)?;
+                sleep(POLL).await;
+            }
+        }
+        Ok(())
     }
 
     /// Writes their files.

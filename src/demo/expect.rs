@@ -13,8 +13,9 @@ use super::terminal::Terminal;
 const PATIENCE: Duration = Duration::from_mins(2);
 const POLL: Duration = Duration::from_millis(200);
 
-/// Waits until each daemon gives what is looked for, and says so. While it does not, `look` tells what
-/// it says instead.
+/// Waits until each daemon has given what is looked for, and says so. While it does not, `look` tells
+/// what it says instead. They need not do it at the same moment: one that was held up says for half a
+/// minute that it does not know.
 pub(super) async fn of_all<T>(
     stage: &mut Stage,
     terminal: &Terminal,
@@ -23,20 +24,24 @@ pub(super) async fn of_all<T>(
 ) -> Result<Each<T>, String> {
     terminal.expected(what);
     let begun = Instant::now();
+    let mut found: Each<Result<T, String>> = Region::ALL.map(|_| Err(String::new()));
     loop {
         stage.runs()?;
-        let [one, two, three] = stage.daemons.all();
-        let answers = tokio::join!(look(one), look(two), look(three));
-        let said = match answers {
-            (Ok(one), Ok(two), Ok(three)) => {
+        for (daemon, found) in stage.daemons.all().iter().zip(&mut found) {
+            if found.is_err() {
+                *found = look(daemon).await;
+            }
+        }
+        found = match found {
+            [Ok(one), Ok(two), Ok(three)] => {
                 terminal.seen(begun.elapsed(), what);
                 return Ok([one, two, three]);
             }
-            (one, two, three) => [one.err(), two.err(), three.err()],
+            found if begun.elapsed() > PATIENCE => {
+                return Err(missed(terminal, what, found.map(Result::err)));
+            }
+            found => found,
         };
-        if begun.elapsed() > PATIENCE {
-            return Err(missed(terminal, what, said));
-        }
         sleep(POLL).await;
     }
 }

@@ -6,7 +6,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::task::JoinSet;
 
 use super::Options;
-use super::daemons::{Daemons, addresses};
+use super::daemons::{Daemons, addresses, other_addresses};
 use super::databases::Databases;
 use super::fleet::{Fleet, Ways};
 use super::folder::Folder;
@@ -100,13 +100,20 @@ impl Stage {
             web: webs[from.place()].each_ref().map(Path::address),
             shop: databases.as_ref().map(|databases| databases.ways(from)),
         });
-        let fleet = Fleet {
+        let mut fleet = Fleet {
             daemons: addresses()?,
             ping,
             primary: Region::EuWest,
         };
         let password = databases.as_ref().map(Databases::password);
-        let daemons = Daemons::start(folder.path(), &fleet, &ways, password)?;
+        let mut daemons = Daemons::start(folder.path(), &fleet, &ways, password)?;
+        if daemons.listen().await.is_err() {
+            // Somebody else took one of the ports since.
+            drop(daemons);
+            fleet.daemons = other_addresses()?;
+            daemons = Daemons::start(folder.path(), &fleet, &ways, password)?;
+            daemons.listen().await?;
+        }
         Ok(Self {
             daemons,
             databases,

@@ -39,12 +39,11 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Standard output, with that pause before each incident. Times count from now on.
-    pub(super) fn open(pause: Duration) -> Self {
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    pub(super) fn open(pause: Duration, colours: bool) -> Self {
         let out = stdout();
         let rewrites = out.is_terminal();
         Self {
-            colours: wanted && rewrites,
+            colours,
             rewrites,
             out,
             pause,

@@ -282,9 +282,9 @@ async fn every_state_is_readable_at_every_width_in_both_schemes() {
     let none = Served::judging(Box::new(Vec::new));
     let broken = Served::judging(Box::new(|| panic!("a mistake")));
     let urls = [&all, &none, &broken].map(|served| format!("http://{}/", served.address));
-    let mut node = tokio::process::Command::new("node");
-    node.current_dir(folder).arg("states.mjs").args(urls);
-    let status = node.status().await.expect("node starts");
+    let mut driver = tokio::process::Command::new("node");
+    driver.current_dir(folder).arg("states.mjs").args(urls);
+    let status = driver.status().await.expect("node starts");
     assert!(status.success(), "see above");
     for served in [all, none, broken] {
         served.stop().await;

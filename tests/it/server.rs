@@ -180,6 +180,7 @@ impl Served {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the test is what supervises")]
+    #[expect(clippy::too_many_lines, reason = "a line for each part of the state")]
     fn answering(store: Store, readiness: Readiness, limits: Limits, web: Web) -> Self {
         let own = Own::new("1.2.3", "abc", SystemTime::UNIX_EPOCH).expect("declared right");
         let own = Arc::new(own);

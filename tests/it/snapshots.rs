@@ -27,19 +27,17 @@ fn assert_snapshot(name: &str, text: &str) {
         return;
     }
     let wanted = std::fs::read_to_string(&file).unwrap_or_default();
-    let (mut was, mut is) = (wanted.lines(), text.lines());
-    let mut number = 0;
-    while wanted != text {
-        number += 1;
-        let (was, is) = (was.next(), is.next());
-        assert!(
-            was == is && (was, is) != (None, None),
-            "{}:{number} is not what is printed now; `SNAPSHOTS=write` renews it\n- {}\n+ {}\nall of it:\n{text}",
-            file.display(),
-            was.unwrap_or("(the end)"),
-            is.unwrap_or("(the end)"),
-        );
-    }
+    let same = wanted.lines().zip(text.lines());
+    let same = same.take_while(|(was, is)| was == is).count();
+    let end = "(the end)";
+    assert!(
+        wanted == text,
+        "{}:{} is not what is printed now; `SNAPSHOTS=write` renews it\n- {}\n+ {}\nall of it:\n{text}",
+        file.display(),
+        same + 1,
+        wanted.lines().nth(same).unwrap_or(end),
+        text.lines().nth(same).unwrap_or(end),
+    );
 }
 
 /// What is printed for a command line, as somebody at a terminal would see it, with its exit code.

@@ -85,7 +85,7 @@ async fn black_hole(stage: &mut Stage, terminal: &Terminal) -> Result<(), String
     databases(stage)?.stream(cut).black_hole();
     let what = format!("{cut} is not ready: it lags behind");
     let said = expect::of_standby(stage, terminal, &what, cut, |_, said| {
-        said.state == "not_ready" && said.fails(&["lag", "canary", "loss"])
+        said.state == "not_ready" && said.fails(&["lag", "canary", "loss", "link"])
     })
     .await?;
     own_word(stage, terminal, cut).await?;
