@@ -17,6 +17,10 @@ use super::sweeper::Sweeper;
 use super::terminal::Terminal;
 use super::web::App;
 
+/// How often the daemons are started anew on other ports. A free one can be taken at any time, by whoever
+/// connects to somewhere.
+const ATTEMPTS: u32 = 10;
+
 /// What runs. It ends in the order of these fields: those that look before what they look at.
 pub(super) struct Stage {
     pub(super) daemons: Daemons,
@@ -107,12 +111,13 @@ impl Stage {
         };
         let password = databases.as_ref().map(Databases::password);
         let mut daemons = Daemons::start(folder.path(), &fleet, &ways, password)?;
-        if daemons.listen().await.is_err() {
+        let mut attempts = ATTEMPTS;
+        while let Err(why) = daemons.listen().await {
             // Somebody else took one of the ports since.
             drop(daemons);
+            attempts = attempts.checked_sub(1).ok_or(why)?;
             fleet.daemons = other_addresses()?;
             daemons = Daemons::start(folder.path(), &fleet, &ways, password)?;
-            daemons.listen().await?;
         }
         Ok(Self {
             daemons,
