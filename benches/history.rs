@@ -24,7 +24,7 @@ use tokio::time::Instant;
 const TARGETS: u32 = 100;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// The beginning of an hour of 2026.
-const START: Duration = Duration::from_secs(1_795_262_400);
+const START: Duration = Duration::from_hours(498_684);
 
 fn main() {
     for fleet in [100, 1_000, 5_000, 10_000, 20_000] {

@@ -64,7 +64,7 @@ pub struct Figures {
 pub struct Saved {
     /// Whose it is: [`Target::identity`], after its kind.
     pub identity: String,
-    /// What it is, for [`History::restore_step`] or [`History::restore_failure`].
+    /// What it is, for [`Restore::step`] or [`Restore::failure`].
     pub bytes: Vec<u8>,
 }
 
