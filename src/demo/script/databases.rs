@@ -42,7 +42,7 @@ pub(super) async fn play(stage: &mut Stage, terminal: &Terminal) -> Result<(), S
     terminal
         .incident(
             4,
-            "eu-west goes dark: replication first, 3 s later the primary is killed",
+            "eu-west goes dark: replication first, 3 s later the primary crashes",
         )
         .await;
     let death = primary_dies(stage, terminal).await?;
