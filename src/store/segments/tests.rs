@@ -78,10 +78,11 @@ fn files_are_forgotten_when_they_are_old() {
     }
     let (read, _) = all(folder.path());
     let hours: Vec<_> = read.iter().map(|(_, item)| item[0]).collect();
-    assert_eq!(hours, (15..24).collect::<Vec<_>>());
+    // Two hours share a file, which goes when the later one is old.
+    assert_eq!(hours, (14..24).collect::<Vec<_>>());
     let nothing: [(&str, &[u8]); 0] = [];
     write(&mut segments, &nothing, 31);
-    assert_eq!(all(folder.path()).0.len(), 1);
+    assert_eq!(all(folder.path()).0.len(), 2);
     write(&mut segments, &nothing, 32);
     assert!(files(folder.path()).is_empty());
 }
