@@ -234,8 +234,14 @@ impl Page {
 
     /// The status as it is, or was up to a second ago.
     async fn status(self: &Arc<Self>, state: &Arc<State>, asked: &Asked) -> Arc<Made> {
+        // A probe that nobody has is none: otherwise each such name would have a page made for it, and
+        // whoever looks at a good one would wait.
+        let is_known = |probe: &String| {
+            let configured = state.configured.borrow();
+            configured.probes.iter().any(|known| **known == **probe)
+        };
         let asked = Asked {
-            probe: asked.probe.clone(),
+            probe: asked.probe.clone().filter(is_known),
             ..Asked::default()
         };
         let mut kept = Arc::clone(&self.kept).lock_owned().await;

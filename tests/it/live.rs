@@ -1,7 +1,7 @@
 //! The events that pages follow, over real sockets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hotspare::model::ReadyState;
@@ -122,5 +122,24 @@ async fn there_are_so_many_places_and_one_who_leaves_makes_room() {
     let mut next = Viewer::of(served.connect().await).await;
     next.hear("event: change\n", 1).await;
     drop((viewers, next));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_probes_that_nobody_has_are_one_page() {
+    const ASKED: usize = 20;
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let served = Served::judging_always(Box::new(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        Vec::new()
+    }));
+    for n in 0..ASKED {
+        let page = served.get(&format!("/?probe=nobody-{n}"), "").await;
+        assert_eq!(page.status, 200);
+    }
+    // A second later there is another one.
+    let made = made.load(Ordering::Relaxed);
+    assert!((1..ASKED).contains(&made), "{made}");
     served.stop().await;
 }

@@ -169,6 +169,12 @@ impl Served {
         Self::showing(filled().0, readiness, patient())
     }
 
+    /// A server that judges its groups anew for whatever needs it.
+    pub(crate) fn judging_always(judge: Judge) -> Self {
+        let readiness = Readiness::new(judge, Duration::ZERO);
+        Self::showing(filled().0, readiness, patient())
+    }
+
     /// A server that answers as a web configuration file asks for.
     pub(crate) fn guarded(web: Web, limits: Limits) -> Self {
         let nothing = Readiness::new(Box::new(Vec::new), Duration::ZERO);

@@ -49,9 +49,10 @@ export async function until(page, what, look, ...given) {
   }
 }
 
-/** Nothing that axe calls serious or critical, in both schemes. */
+/** Nothing that axe calls serious or critical, in both schemes, on a phone and on a desk. */
 export async function accessible(page) {
-  for (const scheme of SCHEMES) {
+  for (const [scheme, width] of SCHEMES.flatMap((scheme) => [[scheme, 360], [scheme, 1440]])) {
+    await page.setViewport({ width, height: 900 });
     await page.emulateMediaFeatures([
       { name: 'prefers-color-scheme', value: scheme },
       { name: 'prefers-reduced-motion', value: 'reduce' },
@@ -62,7 +63,7 @@ export async function accessible(page) {
     const { violations } = await page.evaluate(() => window.axe.run(document));
     const bad = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
     const said = bad.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join('\n  ')}`);
-    assert.deepEqual(said, [], `${page.url()} in ${scheme}`);
+    assert.deepEqual(said, [], `${page.url()} in ${scheme} at ${width}`);
   }
   await page.emulateMediaFeatures([]);
 }
