@@ -21,8 +21,9 @@ const BACKLOG: i32 = 1024;
 const MODE: u32 = 0o660;
 /// Bytes of an answer that wait in the kernel for their turn, beside those under way: one who reads nothing
 /// would otherwise have megabytes copied for them, and kept, before the server notices. On a path of any
-/// length it costs no throughput, since what is under way does not count.
-const UNSENT: u32 = 128 << 10;
+/// length it costs no throughput, since what is under way does not count. The compressed page of a thousand
+/// targets fits: who reads well waits for one turn of a busy server, not for several.
+const UNSENT: u32 = 512 << 10;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
