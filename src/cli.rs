@@ -264,6 +264,18 @@ fn plan(arguments: &ConfigArguments, which: Option<Which>) -> Result<Planned, Ex
     })
 }
 
+/// The plan with the targets of every source, for commands that measure by themselves. A source that does
+/// not answer is only told of: what is written down is there.
+fn whole_plan(arguments: &ConfigArguments) -> Result<Plan, ExitCode> {
+    let planned = plan(arguments, Some(Which::All))?;
+    for of in planned.discovery.figures().all() {
+        if let Some(fault) = of.fault {
+            fail(&format!("warning: {}: {fault}", of.id));
+        }
+    }
+    Ok(planned.plan)
+}
+
 /// What lies over the configuration's files.
 fn overrides(arguments: &ConfigArguments) -> Result<Overrides, ExitCode> {
     Overrides::new(arguments.region.clone(), std::env::vars_os())

@@ -23,7 +23,6 @@ use super::waiting::waiting;
 use super::written::{Format, Written};
 use super::{ConfigArguments, fail, misused};
 use crate::config::{Plan, PlannedTarget};
-use crate::discover::Which;
 use crate::model::{Sample, duration};
 use crate::schedule::{Single, once};
 
@@ -60,15 +59,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn probe(arguments: &Arguments, ink: Ink) -> ExitCode {
-    let (plan, discovery) = match super::plan(&arguments.config, Some(Which::All)) {
-        Ok(planned) => (planned.plan, planned.discovery),
+    let plan = match super::whole_plan(&arguments.config) {
+        Ok(plan) => plan,
         Err(code) => return code,
     };
-    for of in discovery.figures().all() {
-        if let Some(fault) = of.fault {
-            fail(&format!("warning: {}: {fault}", of.id));
-        }
-    }
     let targets = match targets(&plan, arguments) {
         Ok(targets) => targets,
         Err(why) => return misused(&why),

@@ -19,7 +19,6 @@ use super::terminal::printable;
 use super::written::{Format, Written};
 use super::{ConfigArguments, fail, misused};
 use crate::config::Plan;
-use crate::discover::Which;
 use crate::model::duration;
 use crate::model::ranking::Table;
 
@@ -123,15 +122,10 @@ fn measured(
     arguments: &Arguments,
     candidates: impl Fn(&Plan) -> Result<Candidates, String>,
 ) -> ExitCode {
-    let (plan, discovery) = match super::plan(&arguments.config, Some(Which::All)) {
-        Ok(planned) => (planned.plan, planned.discovery),
+    let plan = match super::whole_plan(&arguments.config) {
+        Ok(plan) => plan,
         Err(code) => return code,
     };
-    for of in discovery.figures().all() {
-        if let Some(fault) = of.fault {
-            fail(&format!("warning: {}: {fault}", of.id));
-        }
-    }
     let candidates = match candidates(&plan) {
         Ok(candidates) => candidates,
         Err(why) => return misused(&why),

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +17,8 @@ use rustix::process::Signal;
 
 use crate::api::{group, lag, standby};
 use crate::daemon::Daemon;
-use crate::process::{free_port, run};
-use crate::rules::{read, root};
+use crate::npm;
+use crate::process::free_port;
 use crate::server::Served;
 
 const FILES: [&str; 5] = [
@@ -36,20 +36,7 @@ static ONE: Mutex<()> = Mutex::new(());
 /// The scripts with all that they need, outside of the repository's files.
 fn install() -> PathBuf {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
-    std::fs::create_dir_all(&folder).expect("writable");
-    for file in FILES {
-        let from = root().join("tests/it/browser").join(file);
-        std::fs::copy(from, folder.join(file)).expect("copied");
-    }
-    let lock = read(&folder.join("package-lock.json"));
-    let installed = folder.join("installed");
-    if std::fs::read_to_string(&installed).ok().as_deref() != Some(&lock) {
-        let arguments = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-        run(Command::new("npm").current_dir(&folder).args(arguments));
-        std::fs::write(installed, lock).expect("writable");
-    }
-    folder
+    npm::install("browser", "tests/it/browser", &FILES)
 }
 
 /// A service that answers every request with 200, until it ends; it can begin again.

@@ -50,6 +50,7 @@ mod mysql;
 mod mysql_hostile;
 mod mysql_pair;
 mod nginx;
+mod npm;
 mod openapi;
 mod own_faults;
 mod package;

@@ -121,31 +121,28 @@ impl Row {
 
 impl Cell {
     fn own(of: &RegionCell) -> Self {
-        Self {
-            lines: sparkline(&of.line, LINE.0, LINE.1),
-            ..Self::new(
-                (of.targets, of.down, of.unknown),
-                of.median_seconds,
-                (of.packet_loss_ratio, of.failure_ratio),
-            )
-        }
+        Self::new(
+            (of.targets, of.down, of.unknown),
+            of.median_seconds,
+            (of.packet_loss_ratio, of.failure_ratio),
+            &of.line,
+        )
     }
 
     fn of(of: &SaidRegion) -> Self {
-        Self {
-            lines: sparkline(&of.line, LINE.0, LINE.1),
-            ..Self::new(
-                (of.targets, of.down, of.unknown),
-                of.median_seconds,
-                (of.packet_loss_ratio, of.failure_ratio),
-            )
-        }
+        Self::new(
+            (of.targets, of.down, of.unknown),
+            of.median_seconds,
+            (of.packet_loss_ratio, of.failure_ratio),
+            &of.line,
+        )
     }
 
     fn new(
         (targets, down, unknown): (usize, usize, usize),
         median: Option<f64>,
         (packets, runs): (Option<f64>, Option<f64>),
+        line: &[Option<f64>],
     ) -> Self {
         let (class, says) = if down > 0 && down == targets {
             ("not-ready", "down".to_owned())
@@ -162,7 +159,7 @@ impl Cell {
             median,
             loss: packets.or(runs),
             lost: if packets.is_some() { "lost" } else { "fail" },
-            lines: Vec::new(),
+            lines: sparkline(line, LINE.0, LINE.1),
         }
     }
 }

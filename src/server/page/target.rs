@@ -198,12 +198,7 @@ impl Target {
         let (runs, failures) = (sum(|step| step.runs), sum(|step| step.failures));
         let (packets, lost) = (sum(|step| step.packets), sum(|step| step.packets_lost));
         let newest = report.recent.last();
-        let (class, says) = match newest.map(|run| run.run.outcome) {
-            Some(Outcome::Success) => ("ready", "up"),
-            Some(Outcome::Failure) => ("not-ready", "down"),
-            Some(Outcome::Unknown) => ("unknown", "unknown"),
-            None => ("none", "not run yet"),
-        };
+        let (class, says) = words::state(newest.map(|run| run.run.outcome));
         let of_steps = steps.iter().map(|step| &step.phases);
         let of_runs = report.recent.iter().map(|run| &run.phases);
         let keys = keys(of_steps.chain(of_runs));

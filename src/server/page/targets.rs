@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::State;
 use super::super::configured::TargetReport;
-use super::words::segment;
+use super::words::{self, segment};
 use crate::model::{LastRun, Outcome};
 
 /// Targets on one page.
@@ -145,12 +145,7 @@ impl Wanted {
 
 impl Row {
     fn of(of: &TargetReport, last: Option<&LastRun>) -> Self {
-        let (class, says) = match last.map(|last| last.outcome) {
-            Some(Outcome::Success) => ("ready", "up"),
-            Some(Outcome::Failure) => ("not-ready", "down"),
-            Some(Outcome::Unknown) => ("unknown", "unknown"),
-            None => ("none", "not run yet"),
-        };
+        let (class, says) = words::state(last.map(|last| last.outcome));
         let reason = last.and_then(|last| last.reason);
         Self {
             probe: Arc::clone(&of.probe),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use minijinja::value::Value;
 use minijinja::{Environment, State};
 
-use crate::model::{self, Unit};
+use crate::model::{self, Outcome, Unit};
 
 /// What stands where nothing is known.
 const NONE: &str = "–";
@@ -27,6 +27,16 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     });
     environment.add_filter("segment", |text: &str| segment(text));
     environment.add_filter("words", words);
+}
+
+/// How a target is by its last run: the class that it is drawn in, and the word.
+pub(super) const fn state(last: Option<Outcome>) -> (&'static str, &'static str) {
+    match last {
+        Some(Outcome::Success) => ("ready", "up"),
+        Some(Outcome::Failure) => ("not-ready", "down"),
+        Some(Outcome::Unknown) => ("unknown", "unknown"),
+        None => ("none", "not run yet"),
+    }
 }
 
 /// A label of a closed set as words.

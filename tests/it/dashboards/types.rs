@@ -1,7 +1,7 @@
 //! The dashboards are such as Grafana's own types want them: every key is spelt right and every
 //! choice is one that there is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,8 +9,7 @@ use serde_json::json;
 
 use super::board::Board;
 use super::sample;
-use crate::process::run;
-use crate::rules::{read, root};
+use crate::npm;
 
 /// What the check is made of.
 const FILES: [&str; 5] = [
@@ -33,19 +32,7 @@ struct Check {
 impl Check {
     fn install() -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboards-check");
-        std::fs::create_dir_all(&folder).expect("writable");
-        for file in FILES {
-            let from = root().join("grafana/check").join(file);
-            std::fs::copy(from, folder.join(file)).expect("copied");
-        }
-        let lock = read(&folder.join("package-lock.json"));
-        let installed = folder.join("installed");
-        if std::fs::read_to_string(&installed).ok().as_deref() != Some(&lock) {
-            let arguments = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-            run(Command::new("npm").current_dir(&folder).args(arguments));
-            std::fs::write(installed, lock).expect("writable");
-        }
+        let folder = npm::install("dashboards-check", "grafana/check", &FILES);
         Self { folder, _one: one }
     }
 
