@@ -1,6 +1,6 @@
 //! The pages in Chromium, against three real daemons.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -108,6 +108,15 @@ fn config(services: &[Service; 3], ports: [u16; 3]) -> String {
     )
 }
 
+/// What a program says, to its end.
+fn said(mut by: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut all = String::new();
+        by.read_to_string(&mut all).expect("text");
+        all
+    })
+}
+
 #[test]
 fn the_pages_tell_what_happens_to_people_with_and_without_a_script() {
     let folder = install();
@@ -127,8 +136,10 @@ fn the_pages_tell_what_happens_to_people_with_and_without_a_script() {
         .args(ports.map(|port| format!("http://127.0.0.1:{port}/")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("node starts");
+    let complaints = said(driver.stderr.take().expect("piped"));
     let mut answers = driver.stdin.take().expect("piped");
     let asked = BufReader::new(driver.stdout.take().expect("piped"));
     for line in asked.lines() {
@@ -150,7 +161,8 @@ fn the_pages_tell_what_happens_to_people_with_and_without_a_script() {
         answers.write_all(b"done\n").expect("it listens");
     }
     let status = driver.wait().expect("waitable");
-    assert!(status.success(), "see above\n{}", daemons[1].log());
+    let complaints = complaints.join().expect("read");
+    assert!(status.success(), "{complaints}\n{}", daemons[1].log());
     services.iter_mut().for_each(Service::end);
 }
 
@@ -271,8 +283,9 @@ async fn every_state_is_readable_at_every_width_in_both_schemes() {
     let urls = [&all, &none, &broken].map(|served| format!("http://{}/", served.address));
     let mut driver = tokio::process::Command::new("node");
     driver.current_dir(folder).arg("states.mjs").args(urls);
-    let status = driver.status().await.expect("node starts");
-    assert!(status.success(), "see above");
+    let output = driver.output().await.expect("node starts");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
     for served in [all, none, broken] {
         served.stop().await;
     }

@@ -106,8 +106,9 @@ async fn a_session_that_is_gone_is_replaced_within_the_run() {
     server.kill();
     server.start();
     assert!(regular.logs_in().await);
-    let end =
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'hotspare_probe'";
+    // It is gone only some time after it was told to go: that is waited for.
+    let end = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity \
+               WHERE usename = 'hotspare_probe'";
     assert_eq!(server.sql(end), "t");
     assert!(regular.logs_in().await);
     link.cut();

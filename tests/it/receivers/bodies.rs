@@ -56,13 +56,23 @@ async fn requests(server: &Server, count: usize) -> Vec<String> {
     server.seen()
 }
 
+/// The alert as one that began then: of one that began long ago, Alertmanager tells at once and alone.
+fn just_now(since: f64, alert: &Alert) -> Arc<Alert> {
+    let mut alert = alert.clone();
+    alert.start_timestamp_seconds = Some(since);
+    if alert.state == AlertState::Resolved {
+        alert.end_timestamp_seconds = Some(since + 0.5);
+    }
+    Arc::new(alert)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_default_body_is_what_alertmanager_sends_of_the_same_alerts() {
     let receiver = Server::answering(OK).await;
     let folder = folder();
     let config = format!(
-        "route: {{ receiver: ops, group_by: [group, target_region], group_wait: 1s, \
-         group_interval: 1s }}\n\
+        "route: {{ receiver: ops, group_by: [group, target_region], group_wait: 2s, \
+         group_interval: 2s }}\n\
          receivers: [{{ name: ops, webhook_configs: [{{ url: \"{}\" }}] }}]\n",
         receiver.url("/")
     );
@@ -79,10 +89,13 @@ async fn the_default_body_is_what_alertmanager_sends_of_the_same_alerts() {
         ]);
     let mut process = Process::start(command);
     let address = listening(&mut process);
+    let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+    let since = since.as_secs_f64().floor() + 0.25;
 
     // What the notification is to be, as a client tells it.
     for (count, state) in [(1, AlertState::Firing), (2, AlertState::Resolved)] {
-        let notification = notification(vec![alert("db-1", state), alert("db-2", state)]);
+        let alerts = ["db-1", "db-2"].map(|name| just_now(since, &alert(name, state)));
+        let notification = notification(alerts.into());
         let (ours, request) = sent(json!({}), "webhook", &notification).await;
         let alerts = ours["alerts"].as_array().expect("a list").iter();
         let told = alerts.map(|alert| {
