@@ -95,6 +95,10 @@ impl TlsClient {
         read: impl Fn(&Path) -> Result<Vec<u8>, String>,
     ) -> Result<Self, (&'static str, String)> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        // The first random number of a process takes some 50 ms: these are no latency of the first
+        // server.
+        let seeded = provider.secure_random.fill(&mut [0]);
+        seeded.map_err(|_| ("tls", "the host gives no random numbers".to_owned()))?;
         let verifier = match authorities(settings, roots, &read)? {
             Some(store) => Some(
                 WebPkiServerVerifier::builder_with_provider(store, Arc::clone(&provider))
