@@ -79,12 +79,13 @@ async function live(page) {
 }
 
 async function stale(page) {
+  // At one look: what the daemon said before is heard late by a browser that was held up.
   const isStale = () => document.body.classList.contains('stale')
+    && document.querySelector('.clock').textContent.includes('last heard')
     && /^No answer since \d+/.test(document.getElementById('late').textContent)
     && !document.getElementById('late').hidden;
   await ask('the first daemon stands still');
   await until(page, 'stale', isStale);
-  assert.match(await text(page, '.clock'), /last heard/);
   await ask('the first daemon goes on');
   await until(page, 'live again', () => !document.body.classList.contains('stale') && document.getElementById('late').hidden);
   await ask('the first daemon is killed');
