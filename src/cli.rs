@@ -245,17 +245,39 @@ struct Planned {
 /// The plan that the arguments lead to, or the exit code after saying what is wrong. Of the sources of
 /// targets these are asked, if any.
 fn plan(arguments: &ConfigArguments, which: Option<Which>) -> Result<Planned, ExitCode> {
-    let shared = Shared::from_system().map_err(|why| fail(&why))?;
-    let overrides = overrides(arguments)?;
+    try_plan(arguments, which).map_err(|refused| refused.tell())
+}
+
+/// Why there is no plan.
+enum Refused {
+    /// This is wrong with the configuration.
+    Problems(Problems),
+    /// The host could not be asked.
+    Host(String),
+}
+
+impl Refused {
+    fn tell(&self) -> ExitCode {
+        match self {
+            Self::Problems(problems) => refuse(problems),
+            Self::Host(why) => fail(why),
+        }
+    }
+}
+
+/// As [`plan`], without a word.
+fn try_plan(arguments: &ConfigArguments, which: Option<Which>) -> Result<Planned, Refused> {
+    let shared = Shared::from_system().map_err(Refused::Host)?;
+    let overrides = overrides(arguments).map_err(Refused::Problems)?;
     let document = Document::read(&arguments.file.path, &overrides);
     let mut discovery = Discovery::new(document.sources(&shared));
     if let Some(which) = which.filter(|_| !discovery.is_empty()) {
-        let runtime = runtime().map_err(|why| fail(&why))?;
+        let runtime = runtime().map_err(Refused::Host)?;
         runtime.block_on(discovery.first(which));
     }
     let plan = document
         .plan(&shared, &discovery.discovered(), None)
-        .map_err(|problems| refuse(&problems))?;
+        .map_err(Refused::Problems)?;
     Ok(Planned {
         document,
         plan,
@@ -277,15 +299,14 @@ fn whole_plan(arguments: &ConfigArguments) -> Result<Plan, ExitCode> {
 }
 
 /// What lies over the configuration's files.
-fn overrides(arguments: &ConfigArguments) -> Result<Overrides, ExitCode> {
+fn overrides(arguments: &ConfigArguments) -> Result<Overrides, Problems> {
     Overrides::new(arguments.region.clone(), std::env::vars_os())
-        .map_err(|problems| refuse(&problems))
 }
 
 /// Reads the configuration again, with what lay over it at the start.
 fn read(arguments: &ConfigArguments) -> Result<app::Read, ExitCode> {
     let path = arguments.file.path.clone();
-    let overrides = overrides(arguments)?;
+    let overrides = overrides(arguments).map_err(|problems| refuse(&problems))?;
     Ok(Arc::new(move || Document::read(&path, &overrides)))
 }
 

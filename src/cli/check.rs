@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::ConfigArguments;
 use super::daemons::{finish, to_json};
 use super::terminal::{Ink, Tone};
 use super::waiting::waiting;
 use super::written::{Format, Written};
+use super::{ConfigArguments, Refused};
 use crate::app::WebConfig;
 use crate::config::host::{self, Lack, Patience};
-use crate::config::{Plan, Shared, summary};
+use crate::config::{Plan, Problems, Shared, summary};
 use crate::discover::{SourceFigures, Which};
 
 /// Targets of a source that are not probed and told one by one.
@@ -56,14 +56,18 @@ pub(super) fn check(arguments: &Arguments, ink: Ink) -> ExitCode {
         Which::Files
     };
     // Both are read, so that whoever mends them knows of everything.
-    let planned = super::plan(&arguments.config, Some(which));
-    if let Err(problems) = WebConfig::read(arguments.web_config_file.clone()) {
-        return super::refuse(&problems);
-    }
-    let (plan, shared, discovery) = match planned {
-        Ok(planned) => (planned.plan, planned.shared, planned.discovery),
-        Err(code) => return code,
+    let planned = super::try_plan(&arguments.config, Some(which));
+    let web = WebConfig::read(arguments.web_config_file.clone());
+    let (planned, mut problems) = match planned {
+        Ok(planned) => (Some(planned), Vec::new()),
+        Err(Refused::Problems(problems)) => (None, vec![problems]),
+        Err(Refused::Host(why)) => return super::fail(&why),
     };
+    problems.extend(web.err());
+    let Some(planned) = planned.filter(|_| problems.is_empty()) else {
+        return refuse(&problems, arguments.written.format());
+    };
+    let (plan, shared, discovery) = (planned.plan, planned.shared, planned.discovery);
     let sources = discovery.figures().all();
     let lacks = match super::runtime() {
         Ok(runtime) => runtime.block_on(waiting("resolving names", lacks(&plan, &shared))),
@@ -77,6 +81,23 @@ pub(super) fn check(arguments: &Arguments, ink: Ink) -> ExitCode {
     let _ = report(&plan, &sources, &lacks, &mut text);
     let text = String::from_utf8_lossy(&text);
     finish(Ok(text.lines().map(|line| coloured(line, ink)).collect()))
+}
+
+/// Says what is wrong, to people or to programs.
+fn refuse(problems: &[Problems], format: Format) -> ExitCode {
+    match format {
+        Format::Json => match to_json(&json::problems(problems)) {
+            // A closed pipe is no failure of another kind.
+            Ok(text) => drop(io::stdout().write_all(text.as_bytes())),
+            Err(failed) => return failed.tell(),
+        },
+        Format::Text => {
+            for all in problems {
+                super::refuse(all);
+            }
+        }
+    }
+    ExitCode::from(super::USAGE)
 }
 
 /// A line of the report, with what an operator should look at in colour.

@@ -134,6 +134,7 @@ fn answers(arguments: &Arguments) -> Result<Answers, String> {
 /// Writes the text beside the file, and checks it there as `hotspare check` would: nothing is begun with
 /// a file that is not good. The exit code is given after saying why not.
 fn checked(file: &Path, text: &str) -> Result<PathBuf, ExitCode> {
+    let shared = Shared::from_system().map_err(|why| fail(&why))?;
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{:032x}.tmp", fastrand::u128(..)));
     let beside = PathBuf::from(beside);
@@ -144,7 +145,6 @@ fn checked(file: &Path, text: &str) -> Result<PathBuf, ExitCode> {
         let _ = fs::remove_file(&beside);
         return Err(fail(&format!("cannot write {}: {error}", file.display())));
     }
-    let shared = Shared::from_system().map_err(|why| fail(&why))?;
     match config::load_and_plan(&beside, &Overrides::default(), &shared, None) {
         Ok(_) => Ok(beside),
         Err(problems) => {
@@ -161,7 +161,7 @@ fn checked(file: &Path, text: &str) -> Result<PathBuf, ExitCode> {
 fn put(beside: &Path, arguments: &Arguments) -> ExitCode {
     let file = &arguments.output;
     let put = if arguments.force {
-        fs::rename(beside, file)
+        replace(beside, file)
     } else {
         fs::hard_link(beside, file).and_then(|()| fs::remove_file(beside))
     };
@@ -177,4 +177,36 @@ fn put(beside: &Path, arguments: &Arguments) -> ExitCode {
          hotspare run --config.file={file}     runs the daemon"
     );
     ExitCode::SUCCESS
+}
+
+/// Takes the place of a file that may be there, for whoever could read that one.
+fn replace(beside: &Path, file: &Path) -> io::Result<()> {
+    match fs::metadata(file) {
+        Ok(there) => fs::set_permissions(beside, there.permissions())?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::rename(beside, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_for_everybody_is_not_once_it_is_written_over() {
+        let folder = tempfile::tempdir().expect("folder");
+        let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+        fs::write(&new, "new").expect("written");
+        replace(&new, &old).expect("nothing was there");
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o640)).expect("owned");
+        fs::write(&new, "newer").expect("written");
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o644)).expect("owned");
+        replace(&new, &old).expect("replaced");
+        let mode = fs::metadata(&old).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(fs::read_to_string(&old).expect("read"), "newer");
+    }
 }

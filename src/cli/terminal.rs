@@ -90,10 +90,16 @@ fn wanted(is_terminal: bool, variable: impl Fn(&str) -> String) -> bool {
 pub(super) fn printable(text: &str) -> String {
     let printable = |c: char| match c {
         '\n' => c,
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c if c.is_control() || is_order(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     };
     text.chars().map(printable).collect()
+}
+
+/// Whether it turns the order around in which the text after it is shown (Unicode, UAX #9): a word of a
+/// target could make another one read otherwise.
+const fn is_order(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -110,8 +116,8 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_no_commands() {
-        let hostile = "a\x1b[2Jb\r\u{9b}\nü";
-        let shown = "a\u{fffd}[2Jb\u{fffd}\u{fffd}\nü";
+        let hostile = "a\x1b[2Jb\r\u{9b}\u{202e}\nü";
+        let shown = "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}\nü";
         assert_eq!(printable(hostile), shown);
         assert_eq!(Ink::NONE.paint(Tone::Bad, hostile), shown);
         let painted = format!("\x1b[31m{shown}\x1b[0m");

@@ -20,6 +20,16 @@ impl Place {
     pub const fn line(&self) -> usize {
         self.line
     }
+
+    /// The column in characters, from 1; 0 where there are no lines.
+    pub const fn column(&self) -> usize {
+        self.column
+    }
+
+    /// The file, the variable or the flag.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
 }
 
 impl fmt::Display for Place {

@@ -250,6 +250,7 @@ fn a_configuration_is_checked() {
             &format!("check {config}"),
             &format!("check {config} --json"),
             "check --config.file=tests/it/snapshots/bad.yaml",
+            "check --config.file=tests/it/snapshots/bad.yaml --json",
             &format!("sd {config}"),
         ],
         |command| {

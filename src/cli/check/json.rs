@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::host::Lack;
-use crate::config::{Plan, PlannedProbe, PlannedSource};
+use crate::config::{Plan, PlannedProbe, PlannedSource, Problem, Problems};
 use crate::discover::SourceFigures;
 use crate::model::PlannedGroup;
 
@@ -29,6 +29,25 @@ pub(super) fn plan(plan: &Plan, sources: &[SourceFigures], lacks: &[Lack]) -> Va
         "sources": plan.discovered.iter().map(|of| source(of, sources)).collect::<Vec<_>>(),
         "warnings": texts(plan.warnings.iter().map(ToString::to_string).collect()),
         "lacks": lacks.iter().map(|lack| json!({ "what": lack.what, "fix": lack.fix })).collect::<Vec<_>>(),
+    })
+}
+
+/// What is wrong with configurations, in order.
+pub(super) fn problems(all: &[Problems]) -> Value {
+    let all = all.iter().flat_map(Problems::iter).map(problem);
+    json!({ "problems": all.collect::<Vec<_>>() })
+}
+
+fn problem(of: &Problem) -> Value {
+    let place = &of.place;
+    let number = |number: usize| (number > 0).then_some(number);
+    json!({
+        "source": place.source(),
+        "line": number(place.line()),
+        "column": number(place.column()),
+        "path": of.path,
+        "message": of.message,
+        "help": of.help,
     })
 }
 
