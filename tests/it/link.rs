@@ -11,7 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::process::PATIENCE;
 
 /// Hands connections on to an address. It runs on a thread of its own, so that a test can wait for
 /// what it carries, and ends when it is dropped.
@@ -131,6 +133,19 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// The port is ours, and may be listened on for a moment still: a process that another test starts has
+/// the socket until it becomes its program.
+async fn listen_again(address: SocketAddr) -> TcpListener {
+    let begun = Instant::now();
+    loop {
+        match listen(address) {
+            Ok(listener) => return TcpListener::from_std(listener).expect("listener"),
+            Err(error) => assert!(begun.elapsed() < PATIENCE, "{address}: {error}"),
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Takes connections while the link is not cut, until it is dropped.
 async fn keep(
     listener: std::net::TcpListener,
@@ -151,8 +166,7 @@ async fn keep(
                     listener = None;
                     while connections.join_next().await.is_some() {}
                 } else if listener.is_none() {
-                    let again = listen(address).expect("the port is ours");
-                    listener = Some(TcpListener::from_std(again).expect("listener"));
+                    listener = Some(listen_again(address).await);
                 }
                 if tell.send(()).is_err() {
                     return;

@@ -134,6 +134,11 @@ impl<'a> Said<'a> {
         self.series.one(family, &[&self.standby, label])
     }
 
+    /// Whether the daemon was held up lately, and does not trust what it saw.
+    pub(crate) fn is_tilted(&self) -> bool {
+        self.series.one("hotspare_tilt", &[]) > 0.0
+    }
+
     /// Whether it could take over.
     pub(crate) fn state(&self) -> String {
         let state = self.only("hotspare_failover_state", &[&self.standby]);

@@ -172,7 +172,11 @@ pub(crate) fn canaries_logged(server: &PostgresServer, since: &str) -> Vec<Strin
 #[test]
 fn an_idle_pair_lacks_nothing() {
     let stage = Stage::set();
-    let series = stage.daemon.series();
+    // A busy host may be late with a canary, but not always.
+    let series = stage.daemon.wait_until("an idle pair", |series| {
+        pair(series, "hotspare_rpo_estimate_seconds") <= 6.0
+            && series.one("hotspare_replication_receiver_silence_seconds", &[SOUTH]) <= 30.0
+    });
     assert!(pair(&series, "hotspare_replication_loss_bytes") < 10_000.0);
     assert!(has_role(&series, NORTH, "primary"));
     assert!(has_role(&series, SOUTH, "standby"));
@@ -181,8 +185,6 @@ fn an_idle_pair_lacks_nothing() {
     assert_eq!(series.one("hotspare_db_timeline", &[SOUTH]), 1.0);
     assert_eq!(pair(&series, "hotspare_replication_slot_lost"), 0.0);
     assert!(pair(&series, "hotspare_replication_slot_retained_bytes") >= 0.0);
-    assert!(series.one("hotspare_replication_receiver_silence_seconds", &[SOUTH]) <= 30.0);
-    assert!(pair(&series, "hotspare_rpo_estimate_seconds") <= 6.0);
     assert!(pair(&series, "hotspare_canary_visibility_seconds_count") >= 1.0);
     assert_eq!(series.sum("hotspare_canary_suppressed_total", &[]), 0.0);
     assert_eq!(series.sum("hotspare_canary_write_failures_total", &[]), 0.0);
@@ -336,7 +338,7 @@ fn a_missing_grant_is_unknown_and_not_a_broken_link() {
         .sql("REVOKE pg_read_all_stats FROM hotspare_probe");
     let series = stage.daemon.wait_until("a missing grant", |series| {
         let withheld = &[SOUTH, "reason=\"permission\""];
-        series.one("hotspare_db_facts_withheld", withheld) == 1.0
+        series.one("hotspare_db_facts_withheld", withheld) == 1.0 && lag(series, "ring") == 0.0
     });
     assert!(
         series
@@ -344,7 +346,6 @@ fn a_missing_grant_is_unknown_and_not_a_broken_link() {
             .is_nan()
     );
     assert!(has_role(&series, SOUTH, "standby"));
-    assert_eq!(lag(&series, "ring"), 0.0);
 }
 
 #[test]
