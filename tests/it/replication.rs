@@ -134,6 +134,12 @@ fn unseen(series: &Series, standby: &str) -> f64 {
         - pair_of(series, standby, "hotspare_canary_seen_seq")
 }
 
+/// Runs that told nothing of the databases.
+fn misses(series: &Series) -> f64 {
+    let failures = series.sum("hotspare_probe_failures_total", &[]);
+    failures + series.sum("hotspare_probe_unknown_total", &[])
+}
+
 /// Canaries that were not written, for a reason.
 fn suppressed(series: &Series, reason: &str) -> f64 {
     let reason = format!("reason=\"{reason}\"");

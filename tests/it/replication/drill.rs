@@ -67,8 +67,11 @@ fn the_canary_tells_how_many_writes_are_lost_and_follows_the_promotion() {
         let lost = format!("SELECT count(*) {of} seq > {}", survived[place]);
         let lost = number(&stage.primary, &lost);
         let end = number(&stage.primary, &format!("SELECT max(at) {of} true"));
-        assert!(place > 0 || told == lost, "{told} {lost}");
-        costs(&seen[place], lost, first[place] - end);
+        // The last one may be in the book and not have been told when the primary ended.
+        let known = seen[place]["rpo_writes"].as_f64().expect("a number");
+        assert!(known == lost || known + 1.0 == lost, "{known} {lost}");
+        assert!(place > 0 || told == known, "{told} {known}");
+        costs(&seen[place], first[place] - end);
     }
     assert_eq!(seen[0]["id"], seen[1]["id"]);
     there.wait_until("users that get through again", |_| {
@@ -104,9 +107,8 @@ fn number(server: &PostgresServer, question: &str) -> f64 {
 }
 
 /// The failover is said to have cost what the servers' own books tell.
-fn costs(event: &Value, lost: f64, without: f64) {
-    assert_eq!(event["rpo_writes"].as_f64(), Some(lost), "{event}");
-    assert!(lost >= 5.0);
+fn costs(event: &Value, without: f64) {
+    assert!(event["rpo_writes"].as_f64() >= Some(5.0), "{event}");
     assert_eq!(event["planned"], false);
     assert_eq!(
         (&event["from"], &event["to"]),
@@ -230,10 +232,8 @@ fn come_back(stage: &Stage) {
     let dead = &stage.primary;
     let (found, since) = (canary(dead), dead.sql("SELECT pg_current_wal_flush_lsn()"));
     stage.to_primary.pass();
-    stage.wait_until_suppressed(5.0);
-    let last = canary(&stage.south.server);
-    stage.wait_until_suppressed(9.0);
-    assert_eq!(canary(&stage.south.server), last, "neither is written to");
+    // Neither is written to.
+    stage.stays(|| canary(&stage.south.server));
     assert_eq!(canary(dead), found);
     assert_eq!(canaries_logged(dead, &since), [""; 0]);
 }

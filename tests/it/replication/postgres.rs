@@ -2,13 +2,17 @@
 
 use std::net::SocketAddr;
 
+use tokio::time::Instant;
+
 use super::campaign::Pair;
 use super::{
-    NORTH, SOUTH, config, has_role, healthy, lag, pair, pair_of, setup, sound, suppressed, unseen,
+    NORTH, SOUTH, config, has_role, healthy, lag, misses, pair, pair_of, setup, sound, suppressed,
+    unseen,
 };
 use crate::daemon::{Daemon, Series};
 use crate::link::Link;
 use crate::postgres_server::PostgresServer;
+use crate::process::PATIENCE;
 use crate::vantages::wait_until;
 
 fn check(canary: &str) -> String {
@@ -85,6 +89,22 @@ impl Stage {
             series.one("hotspare_writable_primaries", &[]) == 2.0
                 && suppressed(series, "two_writable") >= times
         })
+    }
+
+    /// That what is looked at stays as it is while two are writable. A look at one of them that comes to
+    /// nothing, on a host that is busy, leaves one who may be written to: then it is looked at again.
+    pub(super) fn stays(&self, look: impl Fn() -> String) -> Series {
+        let begun = Instant::now();
+        loop {
+            let (before, first) = (self.wait_until_suppressed(5.0), look());
+            let more = suppressed(&before, "two_writable") + 4.0;
+            let (after, last) = (self.wait_until_suppressed(more), look());
+            if misses(&self.daemon.series()) == misses(&before) {
+                assert_eq!(last, first, "{}", self.daemon.log());
+                return after;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{}", self.daemon.log());
+        }
     }
 
     pub(super) fn write(&self) {
@@ -245,22 +265,22 @@ fn a_rogue_standby_never_gets_a_canary() {
     rogue.promote();
     let fork = rogue.sql("SELECT pg_last_wal_replay_lsn()");
     let found = canary(rogue);
-    stage.wait_until_suppressed(5.0);
+    let before = stage.primary.sql("SELECT pg_current_wal_flush_lsn()");
+    // Neither is written to, nor was anything written that a later write hid.
+    let series = stage.stays(|| {
+        let written = canaries_logged(&stage.primary, &before).len();
+        format!("{} {written}", canary(&stage.primary))
+    });
     // What the standby had of the canary when it was promoted is what it has.
     assert_eq!(canary(rogue), found);
-    let first = canary(&stage.primary);
-    let before = stage.primary.sql("SELECT pg_current_wal_flush_lsn()");
-    let series = stage.wait_until_suppressed(9.0);
-    assert_eq!(canary(&stage.primary), first, "neither is written to");
-    assert_eq!(canary(&stage.east.server), first);
+    assert_eq!(canary(&stage.east.server), canary(&stage.primary));
     assert_eq!(pair(&series, "hotspare_db_identity_mismatch"), 0.0);
     assert_eq!(series.one("hotspare_db_timeline", &[NORTH]), 1.0);
     assert_eq!(series.one("hotspare_db_timeline", &[SOUTH]), 2.0);
     assert_eq!(series.one("hotspare_db_role_changes_total", &[SOUTH]), 1.0);
 
-    // Nor was anything written that a later write hid, or that was taken back.
+    // Nor was anything written there that was taken back.
     assert_eq!(canaries_logged(rogue, &fork), [""; 0]);
-    assert_eq!(canaries_logged(&stage.primary, &before), [""; 0]);
     rogue.sql("BEGIN; UPDATE hotspare.canary SET seq = seq; ROLLBACK");
     assert_eq!(canaries_logged(rogue, &fork).len(), 1);
 }
