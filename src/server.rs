@@ -8,6 +8,7 @@ mod access;
 mod admission;
 mod alerts;
 mod api;
+mod beside;
 mod config;
 mod configured;
 mod events;

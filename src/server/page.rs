@@ -8,31 +8,35 @@ mod matrix;
 mod status;
 mod target;
 mod targets;
+mod text;
 mod words;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, FromRequestParts, Path, State as Shown};
-use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::header::ACCEPT_ENCODING;
 use axum::http::request::Parts;
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Router, http};
-use bytes::Bytes;
 use minijinja::value::Value;
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use self::live::Places;
 use self::status::Status;
 use self::target::Target;
 use self::targets::{Targets, Wanted};
+use self::text::Text;
 use super::State;
-use crate::metrics::Exposition;
+use super::beside::beside;
+use super::pages::header;
+use super::problem::{Kind, Problem, is_api};
+use crate::metrics::{Exposition, accepts_gzip};
 use crate::model::Objectives;
 
 pub(super) use self::live::Closing;
@@ -43,14 +47,8 @@ pub struct Overview {
     pub objectives: Box<dyn Fn() -> Vec<(Arc<str>, Objectives)> + Send + Sync>,
 }
 
-/// All of a page comes from this server, and there is neither script nor style in it.
-const POLICY: http::HeaderValue = http::HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-);
-
-/// Bytes of what is asked for that are looked at.
-const MAX_ASKED: usize = 512;
+/// Bytes of what is asked for: three names as long as a name may be fit, however they are written.
+const MAX_ASKED: usize = 4096;
 
 /// Pages that are kept, each for another probe in its matrix.
 const KEPT: usize = 8;
@@ -58,21 +56,27 @@ const KEPT: usize = 8;
 /// Makes the pages.
 pub(super) struct Page {
     templates: Environment<'static>,
+    region: String,
+    version: String,
     style: String,
     script: String,
-    places: Arc<Semaphore>,
+    /// Tells these pages from those of another version of the daemon.
+    build: String,
+    places: Places,
     /// The last pages. The lock is held while one is made: whoever asks meanwhile waits for that.
     kept: Arc<Mutex<Vec<Arc<Made>>>>,
 }
 
-/// A page without what is around it.
+/// A page.
 struct Made {
     at: Instant,
     asked: Asked,
     /// It changes with what the page says, and not as time goes on.
     version: u64,
-    title: String,
-    body: Bytes,
+    /// With all that is around it.
+    whole: Text,
+    /// What of it changes.
+    part: Text,
 }
 
 /// What a page is asked for.
@@ -84,15 +88,29 @@ struct Asked {
     targets: Wanted,
     /// Whether only what changes is wanted.
     fragment: bool,
+    /// Whether it may come compressed.
+    gzip: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Asked {
-    type Rejection = Infallible;
+    type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let query = parts.uri.query().filter(|query| query.len() <= MAX_ASKED);
-        let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        let mut asked = Self::default();
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let query = parts.uri.query().unwrap_or_default();
+        if query.len() > MAX_ASKED {
+            let why = format!("what is asked for may have {MAX_ASKED} bytes");
+            let problem = Problem::new(Kind::BadQuery, why);
+            return Err(if is_api(&parts.uri) {
+                problem.into_response()
+            } else {
+                problem.text()
+            });
+        }
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        let mut asked = Self {
+            gzip: accepts_gzip(header(&parts.headers, &ACCEPT_ENCODING).as_deref()),
+            ..Self::default()
+        };
         for (name, value) in pairs {
             match &*name {
                 "probe" => {
@@ -112,8 +130,9 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 }
 
 /// The routes. The error is a mistake in a template.
-pub(super) fn routes() -> Result<Router<Arc<State>>, String> {
-    let page = Arc::new(Page::new().map_err(|error| format!("a template: {error:#}"))?);
+pub(super) fn routes(state: &State) -> Result<Router<Arc<State>>, String> {
+    let page = Page::new(&state.region, &state.version);
+    let page = Arc::new(page.map_err(|error| format!("a template: {error:#}"))?);
     Ok(Router::new()
         .route("/", get(status))
         .route("/targets", get(targets))
@@ -129,7 +148,12 @@ async fn status(
     asked: Asked,
 ) -> Response {
     let made = page.status(&state, &asked).await;
-    page.answer(&state, &asked, &made, &STATUS)
+    // The first who asks has it compressed, which takes a while.
+    let work = tokio::task::spawn_blocking(move || made.answer(&asked));
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a page could not be sent");
+        http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
 }
 
 async fn targets(
@@ -140,15 +164,15 @@ async fn targets(
     let around = Around {
         page: "targets",
         root: "./",
-        live: true,
         every: 10,
     };
     let make = move || {
-        let view = Targets::of(&state, &asked.targets);
-        let made = page.make(&asked, "targets.html", &view.title(), &view, now(), &around);
-        page.answer(&state, &asked, &made, &around)
+        let now = now();
+        let view = Targets::of(&state, &asked.targets, now);
+        let made = page.make(&asked, "targets.html", &view.title(), &view, now, &around);
+        made.answer(&asked)
     };
-    beside(make).await
+    beside("a page", make).await
 }
 
 async fn target(
@@ -162,37 +186,19 @@ async fn target(
     let around = Around {
         page: "targets",
         root: "../../",
-        live: true,
         every: 10,
     };
     let make = move || {
         let now = now();
         if let Ok(view) = Target::of(&state, &probe, &target, now) {
             let made = page.make(&asked, "target.html", &view.title(), &view, now, &around);
-            return page.answer(&state, &asked, &made, &around);
+            return made.answer(&asked);
         }
-        let view = context! {};
-        let made = page.make(
-            &asked,
-            "missing.html",
-            "no such target",
-            &view,
-            now,
-            &around,
-        );
-        let answer = page.answer(&state, &asked, &made, &around);
-        (http::StatusCode::NOT_FOUND, answer).into_response()
+        let (title, view) = ("no such target", context! {});
+        let made = page.make(&asked, "missing.html", title, &view, now, &around);
+        (http::StatusCode::NOT_FOUND, made.answer(&asked)).into_response()
     };
-    beside(make).await
-}
-
-/// Not on this thread, which serves everybody.
-async fn beside(work: impl FnOnce() -> Response + Send + 'static) -> Response {
-    let work = tokio::task::spawn_blocking(work);
-    work.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a page could not be made");
-        http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
-    })
+    beside("a page", make).await
 }
 
 /// What is around a page's own part.
@@ -200,7 +206,6 @@ struct Around {
     page: &'static str,
     /// Where `/` is from there: the pages also work below the path of a proxy.
     root: &'static str,
-    live: bool,
     /// It asks for what has changed once in so many seconds at most.
     every: u8,
 }
@@ -208,26 +213,30 @@ struct Around {
 const STATUS: Around = Around {
     page: "status",
     root: "./",
-    live: true,
     every: 1,
 };
 
 impl Page {
-    fn new() -> Result<Self, minijinja::Error> {
+    fn new(region: &str, version: &str) -> Result<Self, minijinja::Error> {
+        const SHELL: &str = include_str!("page/shell.html");
         let mut templates = Environment::new();
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        templates.add_template("shell.html", include_str!("page/shell.html"))?;
+        templates.add_template("shell.html", SHELL)?;
         templates.add_template("status.html", include_str!("page/status.html"))?;
         templates.add_template("target.html", include_str!("page/target.html"))?;
         templates.add_template("targets.html", include_str!("page/targets.html"))?;
         templates.add_template("missing.html", include_str!("page/missing.html"))?;
         words::add_to(&mut templates);
-        let version = |text: &str| format!("{:016x}", assets::hash(text.as_bytes()));
+        let hash = |text: &str| format!("{:016x}", assets::hash(text.as_bytes()));
+        let (style, script) = (hash(assets::STYLE), hash(assets::SCRIPT));
         Ok(Self {
             templates,
-            style: version(assets::STYLE),
-            script: version(assets::SCRIPT),
-            places: Arc::new(Semaphore::new(live::PLACES)),
+            region: region.to_owned(),
+            version: version.to_owned(),
+            build: hash(&[&style, &script, SHELL, version].concat()),
+            style,
+            script,
+            places: Places::default(),
             kept: Arc::default(),
         })
     }
@@ -264,7 +273,7 @@ impl Page {
         });
         work.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a page could not be made");
-            Arc::new(Made::fault())
+            Arc::new(self.fault())
         })
     }
 
@@ -280,78 +289,74 @@ impl Page {
         let version = serde_json::to_vec(view).map_or(0, |json| assets::hash(&json));
         let rendered = self.templates.get_template(template).and_then(|template| {
             let view = Value::from(minijinja::value::Serde(view));
-            template.render(context! { now, root => around.root, ..view })
+            template.render(context! { now, title, root => around.root, ..view })
         });
-        match rendered {
-            Ok(body) => Made {
-                at: Instant::now(),
-                asked: asked.clone(),
-                version,
-                title: title.to_owned(),
-                body: body.into(),
-            },
-            Err(error) => {
+        rendered
+            .and_then(|part| {
+                Ok(Made {
+                    at: Instant::now(),
+                    asked: asked.clone(),
+                    version,
+                    whole: self.whole(title, &part, now, around)?.into(),
+                    part: part.into(),
+                })
+            })
+            .unwrap_or_else(|error| {
                 tracing::error!(error = format!("{error:#}"), "a page could not be made");
-                Made::fault()
-            }
-        }
-    }
-
-    /// The page, or what of it changes.
-    fn answer(&self, state: &State, asked: &Asked, made: &Made, around: &Around) -> Response {
-        if asked.fragment {
-            return html(Html(made.body.clone()).into_response());
-        }
-        self.whole(state, made, around)
+                Made {
+                    asked: asked.clone(),
+                    ..self.fault()
+                }
+            })
     }
 
     /// The page with all around it.
-    fn whole(&self, state: &State, made: &Made, around: &Around) -> Response {
-        let now = now();
-        let rendered = self.templates.get_template("shell.html").and_then(|shell| {
-            shell.render(context! {
-                now,
-                iso => words::iso(now),
-                title => &made.title,
-                region => &state.region,
-                version => &state.version,
-                root => around.root,
-                page => around.page,
-                live => around.live,
-                every => around.every,
-                style => &self.style,
-                script => &self.script,
-                body => Value::from_safe_string(String::from_utf8_lossy(&made.body).into_owned()),
-            })
-        });
-        match rendered {
-            Ok(text) => html(Html(text).into_response()),
-            Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "a page could not be made");
-                http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
-            }
+    fn whole(
+        &self,
+        title: &str,
+        part: &str,
+        now: f64,
+        around: &Around,
+    ) -> Result<String, minijinja::Error> {
+        self.templates.get_template("shell.html")?.render(context! {
+            now,
+            iso => words::iso(now),
+            title,
+            region => &self.region,
+            version => &self.version,
+            root => around.root,
+            page => around.page,
+            every => around.every,
+            style => &self.style,
+            script => &self.script,
+            build => &self.build,
+            body => Value::from_safe_string(part.to_owned()),
+        })
+    }
+
+    /// What stands in for a page that could not be made.
+    fn fault(&self) -> Made {
+        const PART: &str = include_str!("page/fault.html");
+        let whole = self.whole("not made", PART, now(), &STATUS);
+        Made {
+            at: Instant::now(),
+            asked: Asked::default(),
+            version: 0,
+            whole: whole.unwrap_or_else(|_| PART.to_owned()).into(),
+            part: PART.to_owned().into(),
         }
     }
 }
 
 impl Made {
-    fn fault() -> Self {
-        let body = "<p class=\"note not-ready\">This page could not be made, which is a mistake of \
-                    hotspare: the log says more.</p>";
-        Self {
-            at: Instant::now(),
-            asked: Asked::default(),
-            version: 0,
-            title: "not made".to_owned(),
-            body: Bytes::from_static(body.as_bytes()),
-        }
+    fn answer(&self, asked: &Asked) -> Response {
+        let text = if asked.fragment {
+            &self.part
+        } else {
+            &self.whole
+        };
+        text.answer(asked.gzip)
     }
-}
-
-/// The answer with the policy of the pages.
-fn html(mut answer: Response) -> Response {
-    answer.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
-    answer
 }
 
 /// Seconds since 1970.

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::State as Shown;
 use axum::http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, HeaderName, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, HeaderName, REFERRER_POLICY, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::map_response;
@@ -29,6 +29,9 @@ use crate::metrics::{Refusal, accepts_gzip, negotiate};
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
+/// Who may load what is here into a page.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 /// The routes. A known path with another method is answered with 405, an unknown path with 404.
 pub(super) fn router(state: Arc<State>) -> Result<Router, String> {
     Ok(Router::new()
@@ -46,7 +49,7 @@ pub(super) fn router(state: Arc<State>) -> Result<Router, String> {
         .merge(status::routes())
         .merge(targets::routes())
         .merge(openapi::routes())
-        .merge(page::routes()?)
+        .merge(page::routes(&state)?)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .with_state(state)
@@ -111,6 +114,9 @@ fn say(status: StatusCode, text: &str) -> Response {
 /// what they load may be kept.
 pub(super) fn guard(answer: &mut HeaderMap) {
     answer.insert(X_CONTENT_TYPE_OPTIONS, value("nosniff"));
+    answer.insert(REFERRER_POLICY, value("no-referrer"));
+    // No page of another origin has it loaded, not even blindly.
+    answer.insert(RESOURCE_POLICY, value("same-origin"));
     let policy = answer.entry(CONTENT_SECURITY_POLICY);
     policy.or_insert(value(POLICY));
     answer.entry(CACHE_CONTROL).or_insert(value("no-store"));
@@ -121,7 +127,7 @@ const fn value(text: &'static str) -> axum::http::HeaderValue {
 }
 
 /// All values of a header as one list.
-fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(super) fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?.to_str().ok()?.to_owned();
     let rest = values.filter_map(|value| value.to_str().ok());

@@ -11,6 +11,7 @@ use axum::routing::get;
 
 use super::State;
 use super::api::json;
+use super::beside::beside;
 use super::problem::{Kind, Problem};
 use super::query::parameters;
 use crate::model::{LastRun, MatrixReport, NoSuch, SamplesReport, Span};
@@ -87,20 +88,12 @@ async fn samples(Shown(state): Shown<Arc<State>>, RawQuery(query): RawQuery) -> 
             Err(miss) => missed(miss).into_response(),
         }
     };
-    beside(tell).await
+    beside("the past of a target", tell).await
 }
 
 async fn matrix(Shown(state): Shown<Arc<State>>) -> Response {
-    beside(move || json(StatusCode::OK, serde_json::to_vec(&*state.history.matrix()))).await
-}
-
-/// Not on this thread, which serves everybody.
-async fn beside(work: impl FnOnce() -> Response + Send + 'static) -> Response {
-    let work = tokio::task::spawn_blocking(work);
-    work.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "the past could not be told");
-        Problem::new(Kind::Internal, "the past could not be told").into_response()
-    })
+    let tell = move || json(StatusCode::OK, serde_json::to_vec(&*state.history.matrix()));
+    beside("the matrix", tell).await
 }
 
 fn missed(miss: NoSuch) -> Problem {

@@ -11,8 +11,9 @@ use tokio::net::TcpStream;
 use crate::api::{group, standby};
 use crate::server::{HANG, Served};
 
-/// Viewers at once, as docs/status-page.md has it.
+/// Viewers at once, and those of one address, as docs/status-page.md has it.
 const PLACES: u8 = 64;
+const OF_ONE: u8 = 16;
 
 /// One who listens.
 struct Viewer {
@@ -98,8 +99,7 @@ async fn there_are_so_many_places_and_one_who_leaves_makes_room() {
     let served = served(&Arc::default());
     let mut viewers = Vec::new();
     for place in 0..PLACES {
-        // As many of one address as there may be connections of one.
-        let from = [127, 0, 5, 1 + place / 32];
+        let from = [127, 0, 5, 1 + place / OF_ONE];
         let mut viewer = Viewer::of(served.connect_from(from).await).await;
         viewer.hear("event: change\n", 1).await;
         viewers.push(viewer);
@@ -122,6 +122,27 @@ async fn there_are_so_many_places_and_one_who_leaves_makes_room() {
     let mut next = Viewer::of(served.connect().await).await;
     next.hear("event: change\n", 1).await;
     drop((viewers, next));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn those_who_listen_behind_one_address_leave_room_there_for_who_asks() {
+    let served = served(&Arc::default());
+    let mut viewers = Vec::new();
+    for _ in 0..OF_ONE {
+        let mut viewer = Viewer::of(served.connect().await).await;
+        viewer.hear("event: change\n", 1).await;
+        viewers.push(viewer);
+    }
+    assert_eq!(served.get("/api/v1/live", "").await.status, 429);
+    let mut elsewhere = Viewer::of(served.connect_from([127, 0, 5, 1]).await).await;
+    elsewhere.hear("event: change\n", 1).await;
+    // The others of the address are not kept out by those who listen.
+    let others = (0..OF_ONE).map(|_| served.get("/?fragment", ""));
+    for answer in futures_util::future::join_all(others).await {
+        assert_eq!(answer.status, 200);
+    }
+    drop((viewers, elsewhere));
     served.stop().await;
 }
 

@@ -85,6 +85,7 @@ mod silences;
 mod snapshots;
 mod soak;
 mod state;
+mod status_page;
 mod succession;
 mod systemd;
 mod target_sources;

@@ -1,8 +1,10 @@
 //! Tells the pages that something has changed, so that they ask for what: events are small, and whoever
 //! reads them slowly keeps nothing but a place.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,17 +12,19 @@ use axum::extract::{Extension, State as Shown};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::super::State;
+use super::super::access::Peer;
+use super::super::admission::client;
 use super::super::patience::Patience;
 use super::super::problem::{Kind, Problem};
 use super::{Asked, Page, now};
 use crate::metrics::Own;
 
 /// Viewers at once: the pages of more ask by themselves now and then.
-pub(super) const PLACES: usize = 64;
+const PLACES: usize = 64;
 /// After that a viewer asks anew: a place is not kept by one that has gone without a word.
 const LIFE: Duration = Duration::from_mins(4);
 /// Between two looks whether something has changed.
@@ -50,9 +54,13 @@ pub(super) async fn live(
     Extension(page): Extension<Arc<Page>>,
     Extension(patience): Extension<Arc<Patience>>,
     Extension(Closing(closing)): Extension<Closing>,
+    Extension(peer): Extension<Peer>,
     asked: Asked,
 ) -> Response {
-    let Some(place) = Place::take(&page.places, &state.own) else {
+    let address = client(peer.origin.address());
+    // Half of the connections of an address are left to those who ask: behind a proxy all come from one.
+    let of_one = state.limits.per_address.div_ceil(2);
+    let Some(place) = page.places.take(address, of_one, &state.own) else {
         let why = "too many pages are told of changes already: ask again in half a minute";
         return Problem::new(Kind::TooManyRequests, why).into_response();
     };
@@ -92,46 +100,70 @@ impl Viewer {
             let version = self.page.status(&self.state, &self.asked).await.version;
             let Some((at, before)) = self.told else {
                 self.told = Some((time, version));
-                return Some(format!("retry: 2000\n{}", event("change", version)));
+                return Some(format!("retry: 2000\n{}", self.event("change", version)));
             };
             if before != version {
                 self.told = Some((time, version));
-                return Some(event("change", version));
+                return Some(self.event("change", version));
             }
             if at + BEAT <= time {
                 self.told = Some((time, version));
-                return Some(event("beat", version));
+                return Some(self.event("beat", version));
             }
         }
     }
+
+    fn event(&self, name: &str, version: u64) -> String {
+        let (build, now) = (&self.page.build, now());
+        format!(
+            "event: {name}\ndata: {{\"version\":\"{version:016x}\",\"build\":\"{build}\",\"now\":{now:.3}}}\n\n"
+        )
+    }
 }
 
-fn event(name: &str, version: u64) -> String {
-    format!(
-        "event: {name}\ndata: {{\"version\":\"{version:016x}\",\"now\":{:.3}}}\n\n",
-        now()
-    )
-}
+/// The viewers of each address.
+#[derive(Clone, Default)]
+pub(super) struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// The right to listen, counted.
-struct Place {
-    own: Arc<Own>,
-    _permit: OwnedSemaphorePermit,
-}
+impl Places {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-impl Place {
-    fn take(places: &Arc<Semaphore>, own: &Arc<Own>) -> Option<Self> {
-        let permit = Arc::clone(places).try_acquire_owned().ok()?;
+    /// A place, unless all are taken, or so many by this address.
+    fn take(&self, address: IpAddr, of_one: usize, own: &Arc<Own>) -> Option<Place> {
+        let mut taken = self.lock();
+        let all: usize = taken.values().sum();
+        let here = taken.get(&address).copied().unwrap_or(0);
+        if all >= PLACES || here >= of_one {
+            return None;
+        }
+        taken.insert(address, here + 1);
         own.http_live_viewers.inc();
-        Some(Self {
+        Some(Place {
+            places: self.clone(),
+            address,
             own: Arc::clone(own),
-            _permit: permit,
         })
     }
 }
 
+/// The right to listen, counted.
+struct Place {
+    places: Places,
+    address: IpAddr,
+    own: Arc<Own>,
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
+        let mut taken = self.places.lock();
+        if let Some(here) = taken.get_mut(&self.address) {
+            *here -= 1;
+            if *here == 0 {
+                taken.remove(&self.address);
+            }
+        }
         self.own.http_live_viewers.dec();
     }
 }

@@ -8,6 +8,8 @@
   const LATE_MS = 8000;
   /** Where there is no place among those who are told, the page asks by itself. */
   const ASK_MS = 5000;
+  /** Not even a proxy that mixes versions has a page loaded anew more often. */
+  const RELOAD_MS = 60000;
 
   const main = document.getElementById('main');
   const clock = document.getElementById('clock');
@@ -17,24 +19,40 @@
   const here = new URL(location.href);
   const root = new URL(document.querySelector('.brand a').getAttribute('href'), here);
 
-  let heard = Date.now();
+  let heard = moment();
   let ahead = Number(clock.dataset.now) * 1000 - Date.now();
   let shown = null;
   let asking = false;
   let again = false;
   let events = null;
   let seen = null;
-  let askedAt = 0;
+  let askedAt = null;
+  let listensSince = null;
   /** Since when something has changed that is not shown. */
   let owed = null;
   const every = Number(clock.dataset.every) * 1000;
+  /** The versions that the daemon tells are those of the status. */
+  const isStatus = clock.dataset.page === 'status';
+
+  /** Now, by both clocks: one may be set, and the other stands still while a computer sleeps. */
+  function moment() {
+    return { wall: Date.now(), steady: performance.now() };
+  }
+
+  /** Milliseconds since then, by the clock that says more. */
+  function since(then) {
+    const now = moment();
+    return Math.max(now.wall - then.wall, now.steady - then.steady);
+  }
 
   function hear(now) {
-    heard = Date.now();
+    heard = moment();
     if (Number.isFinite(now)) {
-      ahead = now * 1000 - heard;
+      ahead = now * 1000 - heard.wall;
     }
   }
+
+  const isSilent = () => since(owed ?? heard) > LATE_MS + (owed === null ? 0 : every);
 
   // The same words as those of the server.
   function span(seconds) {
@@ -52,22 +70,21 @@
   }
 
   function tick() {
-    const silence = Date.now() - (owed ?? heard);
-    const isLate = silence > LATE_MS + (owed === null ? 0 : every);
+    const isLate = isSilent();
     const now = (Date.now() + ahead) / 1000;
     for (const time of document.querySelectorAll('time[data-at]')) {
       const age = now - Number(time.dataset.at);
       write(time, age <= -1 ? `in ${span(-age)}` : `${span(age)} ago`);
     }
     // The time of the server stands still with its last word.
-    const at = new Date(isLate ? heard + ahead : Date.now() + ahead);
+    const at = new Date((isLate ? heard.wall : Date.now()) + ahead);
     write(document.getElementById('now'), `${at.toISOString().slice(11, 19)} UTC`);
     write(link, isLate ? 'last heard' : 'live');
     link.classList.toggle('live', !isLate);
     document.body.classList.toggle('stale', isLate);
     late.hidden = !isLate;
     if (isLate) {
-      write(late, `No answer since ${span(silence / 1000)}: all below is as it was then.`);
+      write(late, `No answer since ${span(since(owed ?? heard) / 1000)}: all below is as it was then.`);
     }
   }
 
@@ -130,9 +147,11 @@
     url.hash = '';
     try {
       const answer = await fetch(url, { cache: 'no-store', signal: AbortSignal.timeout(LATE_MS) });
-      if (answer.ok) {
-        const fresh = new DOMParser().parseFromString(`<main>${await answer.text()}</main>`, 'text/html');
-        children(main, fresh.querySelector('main'));
+      const whole = new DOMParser().parseFromString(`<main>${await answer.text()}</main>`, 'text/html');
+      const fresh = whole.querySelector('main');
+      // What a proxy says for itself, a login above all, is no answer; that a target is gone is one.
+      if (fresh.querySelector('#answer')) {
+        children(main, fresh);
         told();
         hear(NaN);
         owed = null;
@@ -154,32 +173,46 @@
   /** Says a new answer to who cannot see it, and puts it into the title. */
   function told() {
     const answer = document.getElementById('answer');
-    if (!answer || answer.textContent === shown) return;
-    if (shown !== null && news) write(news, answer.textContent);
+    const { title } = answer.closest('section').dataset;
+    document.title = (title ?? answer.textContent) + document.title.slice(document.title.lastIndexOf(' · '));
+    if (answer.textContent === shown) return;
+    if (shown !== null) write(news, answer.textContent);
     shown = answer.textContent;
-    const of = document.title.lastIndexOf(' · ');
-    document.title = shown + document.title.slice(of);
   }
 
   function listen() {
     events?.close();
     const url = new URL('api/v1/live', root);
     const probe = here.searchParams.get('probe');
-    if (probe) url.searchParams.set('probe', probe);
+    if (probe && isStatus) url.searchParams.set('probe', probe);
     events = new EventSource(url);
+    listensSince = moment();
     const said = (event) => {
-      const { version, now } = JSON.parse(event.data);
+      const { version, build, now } = JSON.parse(event.data);
       hear(now);
+      // Another version of the daemon has come, and what it says may need its own script and style.
+      if (build !== clock.dataset.build && performance.now() > RELOAD_MS) {
+        location.reload();
+        return;
+      }
       // What was shown when the page was loaded is asked for once more: it may have changed since.
-      if (version === seen) return;
-      owed ??= Date.now();
-      if (Date.now() - askedAt < every) return;
+      if (version === seen && isStatus) return;
+      const isDue = askedAt === null || since(askedAt) >= every;
+      if (isStatus || isDue) owed ??= moment();
+      if (!isDue) return;
       seen = version;
-      askedAt = Date.now();
+      askedAt = moment();
       ask();
     };
     events.addEventListener('beat', said);
     events.addEventListener('change', said);
+  }
+
+  /** What is shown may be hours old. */
+  function wake() {
+    tick();
+    ask();
+    listen();
   }
 
   // A page that nobody sees keeps no connection: browsers have few for all their pages.
@@ -188,19 +221,28 @@
       events?.close();
       events = null;
     } else {
-      ask();
-      listen();
+      wake();
     }
+  });
+  // One to which somebody goes back is shown as it was left.
+  window.addEventListener('pageshow', (event) => {
+    if (event.persisted) wake();
   });
   document.addEventListener('change', (event) => {
     if (event.target.matches('select[data-submit]')) event.target.form.submit();
   });
   let asked = 0;
   setInterval(() => {
-    if (!document.hidden && events?.readyState === EventSource.CLOSED) {
+    if (document.hidden) return;
+    if (events?.readyState === EventSource.CLOSED) {
       asked += 1;
       if (asked % 6 === 0) listen();
       else ask();
+    } else if (isSilent()) {
+      // A connection that has died without a word, in another network or while the computer slept, stays
+      // open for the browser. One on a bad line may take a while to be there.
+      if (since(listensSince) > 2 * LATE_MS) listen();
+      ask();
     }
   }, ASK_MS);
   setInterval(tick, 1000);

@@ -18,6 +18,8 @@ use crate::model::{
 };
 use crate::rule::WATCHDOG;
 
+/// The check that a standby is one.
+const ROLE: &str = "role";
 /// Groups that are shown; those with trouble have a place before others.
 const GROUPS: usize = 100;
 /// Lines of the answer that say what is wrong.
@@ -34,6 +36,8 @@ pub(super) struct Status {
     /// What the page's title says.
     pub(super) title: String,
     pub(super) answer: Answer,
+    /// Whether the groups are known: without them, none is no news.
+    judged: bool,
     groups: Vec<Group>,
     more_groups: usize,
     alerts: Alerts,
@@ -76,7 +80,7 @@ struct Group {
     name: Arc<str>,
     primary: Arc<str>,
     primary_class: &'static str,
-    primary_says: &'static str,
+    primary_says: String,
     rpo_objective: Option<f64>,
     rto_objective: Option<f64>,
     ranked_by: Option<String>,
@@ -250,6 +254,7 @@ impl Status {
             region: state.region.clone(),
             version: state.version.clone(),
             targets: state.exposition.targets(),
+            judged: unjudged.is_none(),
             groups: groups.collect(),
             more_groups: reports.len() - shown.len(),
             answer,
@@ -276,12 +281,25 @@ fn title(answer: &Answer, alerts: &Alerts) -> String {
     }
 }
 
-/// The places of the groups that are shown, those with trouble first where not all can be.
+/// The places of the groups that are shown, the worst where not all can be.
 fn shown(reports: &[GroupReport]) -> HashSet<usize> {
-    let is_well = |report: &GroupReport| report.standbys.iter().all(is_ready);
+    let worst = |report: &GroupReport| {
+        let urgencies = report.standbys.iter().map(|of| urgency(of.state));
+        urgencies.min()
+    };
     let mut places: Vec<_> = (0..reports.len()).collect();
-    places.sort_by_key(|place| is_well(&reports[*place]));
+    places.sort_by_key(|place| worst(&reports[*place]).unwrap_or(u8::MAX));
     places.into_iter().take(GROUPS).collect()
+}
+
+/// The smaller, the sooner it is told.
+const fn urgency(state: ReadyState) -> u8 {
+    match state {
+        ReadyState::PrimaryLost => 0,
+        ReadyState::NotReady => 1,
+        ReadyState::Unknown => 2,
+        ReadyState::Ready => 3,
+    }
 }
 
 fn is_ready(standby: &StandbyReport) -> bool {
@@ -340,20 +358,17 @@ impl Answer {
         };
         let wrong = reports.iter().enumerate().flat_map(|(id, group)| {
             let standbys = group.standbys.iter().filter(|standby| !is_ready(standby));
-            standbys.map(move |standby| Line::of(id, group, standby))
+            standbys.map(move |standby| (id, group, standby))
         });
-        let mut lines: Vec<_> = wrong.collect();
-        lines.sort_by_key(|line| {
-            let order = ["lost", "not-ready", "unknown"];
-            order.iter().position(|class| *class == line.class)
-        });
-        let more_lines = lines.len().saturating_sub(LINES);
-        lines.truncate(LINES);
+        let mut wrong: Vec<_> = wrong.collect();
+        wrong.sort_by_key(|(.., standby)| urgency(standby.state));
+        let lines = wrong.iter().take(LINES);
+        let lines = lines.map(|(id, group, standby)| Line::of(*id, group, standby));
         Self {
             class,
             words,
-            lines,
-            more_lines,
+            lines: lines.collect(),
+            more_lines: wrong.len().saturating_sub(LINES),
         }
     }
 }
@@ -428,8 +443,9 @@ impl Group {
     }
 }
 
-/// How the primary is seen: of what the standbys witness, the worst.
-fn sight(report: &GroupReport) -> (&'static str, &'static str) {
+/// How the primary is seen: of what the standbys witness, the worst. After a failover that is said of the one
+/// that was promoted, and not of the region that the configuration names.
+fn sight(report: &GroupReport) -> (&'static str, String) {
     let worst = report.standbys.iter().map(|standby| standby.primary_sight);
     let worst = worst.max_by_key(|sight| match sight {
         Sight::Seen => 0,
@@ -438,13 +454,27 @@ fn sight(report: &GroupReport) -> (&'static str, &'static str) {
         Sight::Unwitnessed => 3,
         Sight::Lost => 4,
     });
-    match worst {
+    let promoted = report.standbys.iter().find(|standby| is_primary(standby));
+    if let Some(promoted) = promoted.filter(|_| worst != Some(Sight::Lost)) {
+        return (
+            "not-ready",
+            format!("{} is a primary now", promoted.standby),
+        );
+    }
+    let (class, says) = match worst {
         Some(Sight::Seen) => ("ready", "seen"),
         Some(Sight::Unclear) | None => ("unknown", "not clear whether it is seen"),
         Some(Sight::OneSided) => ("unknown", "not reached from here, but heard by a standby"),
         Some(Sight::Unwitnessed) => ("unknown", "not reached, and no standby can witness"),
         Some(Sight::Lost) => ("lost", "lost: neither reached nor heard"),
-    }
+    };
+    (class, says.to_owned())
+}
+
+/// Whether it says that it is no standby.
+fn is_primary(standby: &StandbyReport) -> bool {
+    let mut checks = standby.checks.iter();
+    checks.any(|check| *check.check == *ROLE && check.state == CheckState::Fail)
 }
 
 /// How far the intervals of a group's differences go from 0.
@@ -771,6 +801,7 @@ mod tests {
             targets: 1,
             title: String::new(),
             answer: Answer::of(&[], Some("the groups could not be judged")),
+            judged: false,
             groups: Vec::new(),
             more_groups: 1,
             alerts: Alerts {
@@ -798,7 +829,7 @@ mod tests {
 
     #[test]
     fn what_happened_and_who_was_not_told_is_said_in_full() {
-        let page = Page::new().expect("good templates");
+        let page = Page::new("here", "1").expect("good templates");
         let made = page.make(
             &Asked::default(),
             "status.html",
@@ -807,7 +838,7 @@ mod tests {
             100.0,
             &STATUS,
         );
-        let text = std::str::from_utf8(&made.body).expect("text");
+        let text = made.part.read();
         for part in [
             "the groups could not be judged",
             "drill; no writes for <b>12.5s</b>, users waited <b>14s</b>; lost <b>0.5s</b> (3 canaries)",
@@ -830,7 +861,7 @@ mod tests {
 
     #[test]
     fn time_that_goes_on_changes_no_version_and_what_happens_does() {
-        let page = Page::new().expect("good templates");
+        let page = Page::new("here", "1").expect("good templates");
         let make = |status: &Status, now| {
             let made = page.make(&Asked::default(), "status.html", "", status, now, &STATUS);
             made.version

@@ -32,8 +32,11 @@ pub(super) struct Target {
     step: String,
     /// From when on there is something.
     since: Option<f64>,
+    /// Those that tell something of the target.
     runs: u64,
-    failed: f64,
+    /// None before the first of them.
+    failed: Option<f64>,
+    failed_class: &'static str,
     lost: Option<f64>,
     heat: Option<Heat>,
     stack: Option<Stack>,
@@ -186,19 +189,24 @@ impl Target {
             report = state.history.samples(probe, target, span(Some(wider)))?;
         }
         let settings = Settings::of(state, probe, target);
-        Ok(Self {
-            settings,
-            ..Self::new(&report)
-        })
+        Ok(Self::new(&report, settings, now))
     }
 
-    fn new(report: &SamplesReport) -> Self {
+    fn new(report: &SamplesReport, settings: Option<Settings>, now: f64) -> Self {
         let steps = &report.steps;
         let sum = |of: fn(&PastStep) -> u64| steps.iter().map(of).sum::<u64>();
-        let (runs, failures) = (sum(|step| step.runs), sum(|step| step.failures));
+        // What a fault of this host ended tells nothing of the target.
+        let (runs, failures) = (
+            sum(|step| step.runs.saturating_sub(step.unknown)),
+            sum(|step| step.failures),
+        );
         let (packets, lost) = (sum(|step| step.packets), sum(|step| step.packets_lost));
         let newest = report.recent.last();
-        let (class, says) = words::state(newest.map(|run| run.run.outcome));
+        let past = newest.map(|run| (run.run.outcome, now - run.run.timestamp_seconds));
+        let (class, says) = match &settings {
+            Some(of) => words::state_now(past, of.interval, of.timeout),
+            None => words::state(past.map(|(outcome, _)| outcome)),
+        };
         let of_steps = steps.iter().map(|step| &step.phases);
         let of_runs = report.recent.iter().map(|run| &run.phases);
         let keys = keys(of_steps.chain(of_runs));
@@ -218,7 +226,12 @@ impl Target {
                 .first()
                 .map(|step| seconds(step.start_timestamp_seconds)),
             runs,
-            failed: seconds(failures) / seconds(runs.max(1)),
+            failed: (runs > 0).then(|| seconds(failures) / seconds(runs)),
+            failed_class: match (runs, failures) {
+                (0, _) => "unknown",
+                (_, 0) => "ready",
+                _ => "not-ready",
+            },
             lost: (packets > 0).then(|| seconds(lost) / seconds(packets)),
             heat: Heat::of(report),
             stack: Stack::of(report),
@@ -227,7 +240,7 @@ impl Target {
             bars_top,
             recent: report.recent.iter().rev().take(RUNS).map(Run::of).collect(),
             failures: failures_of(report),
-            settings: None,
+            settings,
         }
     }
 
@@ -455,6 +468,65 @@ impl Bar {
             width,
             title,
             parts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Asked, Page, STATUS};
+    use super::*;
+
+    fn report(steps: Vec<PastStep>) -> SamplesReport {
+        SamplesReport {
+            probe: "web".into(),
+            kind: "http",
+            target: "there".into(),
+            source_region: "here".into(),
+            target_region: "there".into(),
+            timestamp_seconds: 100.0,
+            step_seconds: 60,
+            bounds_seconds: Vec::new(),
+            steps,
+            recent: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// What the page says of the runs that failed, with the class that it is drawn in.
+    fn chip(steps: Vec<PastStep>) -> String {
+        let view = Target::new(&report(steps), None, 100.0);
+        let page = Page::new("here", "1").expect("good templates");
+        let made = page.make(&Asked::default(), "target.html", "", &view, 100.0, &STATUS);
+        let (_, chip) = made.part.read().split_once("<li class=\"").expect("a chip");
+        let (class, rest) = chip.split_once('"').expect("a class");
+        let (_, text) = rest.split_once("</svg>").expect("a shape");
+        let (text, _) = text.split_once("</a>").expect("ended");
+        format!("{class}: {text}")
+    }
+
+    #[test]
+    fn runs_that_tell_nothing_are_not_drawn_as_good_ones() {
+        let step = |runs, failures, unknown| PastStep {
+            start_timestamp_seconds: 60,
+            runs,
+            failures,
+            unknown,
+            packets: 0,
+            packets_lost: 0,
+            counts: Vec::new(),
+            minimum_seconds: None,
+            median_seconds: None,
+            maximum_seconds: None,
+            phases: PhaseSeconds(Vec::new()),
+        };
+        for (steps, expected) in [
+            (Vec::new(), "unknown: no run has told anything yet"),
+            (vec![step(4, 0, 4)], "unknown: no run has told anything yet"),
+            (vec![step(5, 0, 1)], "ready: 0 % of 4 runs failed"),
+            (vec![step(5, 2, 1)], "not-ready: 50 % of 4 runs failed"),
+        ] {
+            assert_eq!(chip(steps), expected);
         }
     }
 }

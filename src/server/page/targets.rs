@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::State;
 use super::super::configured::TargetReport;
 use super::words::{self, segment};
-use crate::model::{LastRun, Outcome};
+use crate::model::LastRun;
 
 /// Targets on one page.
 const PAGE: usize = 100;
@@ -19,7 +19,7 @@ pub(super) struct Wanted {
     pub(super) probe: Option<String>,
     pub(super) region: Option<String>,
     pub(super) group: Option<String>,
-    /// Only those whose last run did not succeed.
+    /// Only those that are not up: their last run did not succeed, or there was none lately.
     pub(super) failing: bool,
     /// The page, from 1.
     pub(super) page: usize,
@@ -30,8 +30,8 @@ pub(super) struct Wanted {
 pub(super) struct Targets {
     wanted: Wanted,
     all: usize,
-    found: usize,
-    failing: usize,
+    class: &'static str,
+    says: String,
     probes: Vec<Arc<str>>,
     regions: Vec<Arc<str>>,
     groups: Vec<Arc<str>>,
@@ -57,7 +57,8 @@ struct Row {
 }
 
 impl Targets {
-    pub(super) fn of(state: &State, wanted: &Wanted) -> Self {
+    /// Those that are wanted, at `now`, in seconds since 1970.
+    pub(super) fn of(state: &State, wanted: &Wanted, now: f64) -> Self {
         let configured = Arc::clone(&state.configured.borrow());
         let is_wanted = |wanted: &Option<String>, is: &dyn Fn(&str) -> bool| {
             wanted
@@ -71,30 +72,23 @@ impl Targets {
                     of.groups.iter().any(|of| **of == *group)
                 })
         };
-        let last = |of: &TargetReport| state.history.last(&of.probe, &of.target);
-        let fails = |last: &Option<LastRun>| {
-            last.as_ref()
-                .is_some_and(|last| last.outcome != Outcome::Success)
-        };
-        let found = configured
-            .targets
-            .iter()
-            .filter(fits)
-            .map(|of| (of, last(of)));
+        let found = configured.targets.iter().filter(fits).map(|of| {
+            let last = state.history.last(&of.probe, &of.target);
+            Row::of(of, last.as_ref(), now)
+        });
         let mut found: Vec<_> = found.collect();
-        let failing = found.iter().filter(|(_, last)| fails(last)).count();
+        let (class, says) = headline(&found);
         if wanted.failing {
-            found.retain(|(_, last)| fails(last));
+            found.retain(|row| row.class != "ready");
         }
         let pages = found.len().div_ceil(PAGE).max(1);
         let page = wanted.page.clamp(1, pages);
-        let rows = found.iter().skip((page - 1) * PAGE).take(PAGE);
-        let rows = rows.map(|(of, last)| Row::of(of, last.as_ref()));
+        let rows = found.into_iter().skip((page - 1) * PAGE).take(PAGE);
         let to = |page: usize| wanted.query(page);
         Self {
             all: configured.targets.len(),
-            found: found.len(),
-            failing,
+            class,
+            says,
             probes: configured.probes.clone(),
             regions: configured
                 .regions
@@ -115,9 +109,37 @@ impl Targets {
 
     /// What the page's title says.
     pub(super) fn title(&self) -> String {
-        match self.failing {
-            0 => format!("{} targets", self.found),
-            failing => format!("{} targets, {failing} not up", self.found),
+        self.says.clone()
+    }
+}
+
+/// What is to be said of all of them: the class, and the words.
+fn headline(found: &[Row]) -> (&'static str, String) {
+    let count = |classes: &[&str]| {
+        let those = found.iter().filter(|row| classes.contains(&row.class));
+        those.count()
+    };
+    let (down, unknown) = (count(&["not-ready"]), count(&["unknown", "none"]));
+    let of = match found.len() {
+        1 => "1 target".to_owned(),
+        all => format!("{all} targets"),
+    };
+    let be = |count: usize| if count == 1 { "is" } else { "are" };
+    match (found.len(), down, unknown) {
+        (0, ..) => ("none", "There is no such target here".to_owned()),
+        (1, 0, 0) => ("ready", "The target is up".to_owned()),
+        (all, 0, 0) => ("ready", format!("All {all} targets are up")),
+        (_, 0, _) => {
+            let says = format!("Not known whether {unknown} of {of} {} up", be(unknown));
+            ("unknown", says)
+        }
+        (_, _, 0) => ("not-ready", format!("{down} of {of} {} down", be(down))),
+        _ => {
+            let says = format!(
+                "{down} of {of} {} down; of {unknown} it is not known",
+                be(down)
+            );
+            ("not-ready", says)
         }
     }
 }
@@ -144,8 +166,9 @@ impl Wanted {
 }
 
 impl Row {
-    fn of(of: &TargetReport, last: Option<&LastRun>) -> Self {
-        let (class, says) = words::state(last.map(|last| last.outcome));
+    fn of(of: &TargetReport, last: Option<&LastRun>, now: f64) -> Self {
+        let past = last.map(|last| (last.outcome, now - last.timestamp_seconds));
+        let (class, says) = words::state_now(past, of.interval_seconds, of.timeout_seconds);
         let reason = last.and_then(|last| last.reason);
         Self {
             probe: Arc::clone(&of.probe),
@@ -159,6 +182,48 @@ impl Row {
             reason: reason.map(|reason| reason.replace('_', " ")),
             at: last.map(|last| last.timestamp_seconds),
             duration: last.map(|last| last.duration_seconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(classes: &[&'static str]) -> (&'static str, String) {
+        let row = |class: &&'static str| Row {
+            probe: "web".into(),
+            kind: "http",
+            target: "there".into(),
+            region: "there".into(),
+            address: "192.0.2.1".into(),
+            interval: 10.0,
+            class,
+            says: "",
+            reason: None,
+            at: None,
+            duration: None,
+        };
+        headline(&classes.iter().map(row).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn targets_are_all_up_where_that_is_known_of_every_one() {
+        let (up, down, odd, new) = ("ready", "not-ready", "unknown", "none");
+        for (classes, class, expected) in [
+            (&[][..], "none", "There is no such target here"),
+            (&[up], up, "The target is up"),
+            (&[up, up], up, "All 2 targets are up"),
+            (&[up, new], odd, "Not known whether 1 of 2 targets is up"),
+            (&[odd, new], odd, "Not known whether 2 of 2 targets are up"),
+            (&[up, down], down, "1 of 2 targets is down"),
+            (
+                &[down, down, odd],
+                down,
+                "2 of 3 targets are down; of 1 it is not known",
+            ),
+        ] {
+            assert_eq!(says(classes), (class, expected.to_owned()), "{classes:?}");
         }
     }
 }

@@ -39,6 +39,19 @@ pub(super) const fn state(last: Option<Outcome>) -> (&'static str, &'static str)
     }
 }
 
+/// The same of a run that ended so many seconds ago, of which one is due each `interval`. As with the checks,
+/// two that do not come say nothing yet, and then what was before is told of the past alone.
+pub(super) fn state_now(
+    last: Option<(Outcome, f64)>,
+    interval: f64,
+    timeout: f64,
+) -> (&'static str, &'static str) {
+    match last {
+        Some((_, age)) if age > interval * 3.0 + timeout => ("unknown", "not run lately"),
+        last => state(last.map(|(outcome, _)| outcome)),
+    }
+}
+
 /// A label of a closed set as words.
 #[expect(clippy::needless_pass_by_value, reason = "filters take what they own")]
 fn words(label: String) -> String {
@@ -183,6 +196,17 @@ mod tests {
         assert_eq!(percent(0.123), "12 %");
         assert_eq!(iso(f64::NAN), "1970-01-01T00:00:00Z");
         assert_eq!(iso(1e300), "");
+    }
+
+    #[test]
+    fn a_run_that_is_too_old_says_nothing_of_now() {
+        let after = |age| state_now(Some((Outcome::Success, age)), 10.0, 3.0);
+        // By a clock that was set back meanwhile it may be still to come.
+        for age in [-60.0, 0.0, 33.0] {
+            assert_eq!(after(age), ("ready", "up"));
+        }
+        assert_eq!(after(33.1), ("unknown", "not run lately"));
+        assert_eq!(state_now(None, 10.0, 3.0), ("none", "not run yet"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! What the canary said would be lost is what is lost, and what the failover is said to have cost is
 //! what it cost. Then the same in order, and nothing is lost.
 
+use hotspare::model::{Unit, figure};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -39,6 +40,7 @@ fn the_canary_tells_how_many_writes_are_lost_and_follows_the_promotion() {
     stage.daemon.wait_until("a primary that is gone", |series| {
         series.one("hotspare_probe_up", &[NORTH]) == 0.0
     });
+    lost_to_people(&stage);
     // What the new primary takes is later than that, by the one clock of this machine.
     let promoted = number(
         &stage.south.server,
@@ -120,7 +122,7 @@ fn costs(event: &Value, without: f64) {
     assert!(seconds > 0.0, "{event}");
 }
 
-/// The metrics tell the same, and another failover is held back.
+/// The metrics and the status page tell the same, and another failover is held back.
 fn shown(stage: &Stage, event: &Value) {
     let series = stage.daemon.series();
     let counted = |planned: &str| {
@@ -146,12 +148,43 @@ fn shown(stage: &Stage, event: &Value) {
                 (shown - known).abs() < 1e-3
             })
         });
+    told_to_people(&stage.daemon, event);
     let series = stage.daemon.series();
     let held = |standby: &str| {
         let standby = format!("standby=\"{standby}\"");
         series.one("hotspare_hold", &[&standby, "reason=\"recent_failover\""])
     };
     assert_eq!((held("east"), held("south")), (1.0, 0.0));
+}
+
+/// The status page says that the primary is lost, and of no failover yet.
+fn lost_to_people(stage: &Stage) {
+    // Behind a black hole a standby is silent for 45 s before that says anything.
+    stage.south.stream.cut();
+    stage.east.stream.cut();
+    on_the_page(
+        &stage.daemon,
+        &["The primary of 1 group is lost", "No failover was observed"],
+    );
+}
+
+/// The status page says who took over from whom, and what that cost.
+fn told_to_people(daemon: &Daemon, event: &Value) {
+    let seconds = |key: &str| figure(Some(Unit::Seconds), event[key].as_f64().expect("a number"));
+    let (rto, rpo) = (seconds("rto_write_seconds"), seconds("rpo_seconds"));
+    let writes = &event["rpo_writes"];
+    let cost =
+        format!("unplanned; no writes for <b>{rto}</b>; lost <b>{rpo}</b> ({writes} canaries)");
+    let taken_over = "south is a primary now";
+    on_the_page(daemon, &["<b>shop</b> north → south", &cost, taken_over]);
+}
+
+/// Waits until the status page has all of it.
+fn on_the_page(daemon: &Daemon, parts: &[&str]) {
+    daemon.wait_until(&format!("a page with {parts:?}"), |_| {
+        let page = daemon.get("/").text();
+        parts.iter().all(|part| page.contains(part))
+    });
 }
 
 #[test]
