@@ -151,6 +151,7 @@ impl Document {
         let history = check.history(settings);
         let folder = parts.files.first().and_then(|file| file.parent());
         let heartbeat = check.heartbeat(settings, folder);
+        let peers = check.peers(settings, folder, &regions);
         let named = validate::names(&parts.probes);
         let mut probes = check.probes(parts.probes.clone(), &regions, &defaults);
         check.targets(&probes, &regions, &limits);
@@ -180,6 +181,7 @@ impl Document {
             state_dir,
             history,
             heartbeat,
+            peers,
             probes,
             groups,
             maintenance,
@@ -386,8 +388,10 @@ impl Reader {
         for element in self.parts.probes.iter().chain(&self.parts.receivers) {
             named_variables(&element.value, &mut named);
         }
-        if let Some(heartbeat) = self.parts.main.get("heartbeat") {
-            named_variables(heartbeat, &mut named);
+        for key in ["heartbeat", "peers"] {
+            if let Some(value) = self.parts.main.get(key) {
+                named_variables(value, &mut named);
+            }
         }
         let file = self.main_settings();
         let env = variables(
