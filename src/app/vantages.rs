@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use crate::config::Plan;
+use crate::model::timestamp_seconds;
 use crate::notify::{Peers, Refusal, RefusalReason};
 use crate::server::{Said, Vantage, Vantages};
 
@@ -111,8 +112,7 @@ impl Asker {
                     Some(before) => Err(before),
                     None => ask_in_time(peers, &url).await,
                 };
-                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-                (region, said, since.unwrap_or_default().as_secs_f64())
+                (region, said, timestamp_seconds(SystemTime::now()))
             }
         });
         let asked: Vec<_> = asked.collect();

@@ -33,7 +33,7 @@ use self::target::Target;
 use self::targets::{Targets, Wanted};
 use super::State;
 use crate::metrics::Exposition;
-use crate::model::Objectives;
+use crate::model::{Objectives, timestamp_seconds};
 
 pub(super) use self::live::Closing;
 
@@ -356,6 +356,5 @@ fn html(mut answer: Response) -> Response {
 
 /// Seconds since 1970.
 fn now() -> f64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_secs_f64()
+    timestamp_seconds(SystemTime::now())
 }
