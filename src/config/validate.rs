@@ -250,12 +250,12 @@ impl Check<'_> {
     pub(super) fn heartbeat(
         &mut self,
         settings: &Map<String, Value>,
-        folder: Option<&FilePath>,
+        folder: &FilePath,
     ) -> Option<Heartbeat> {
         let element = Element {
             value: settings.get("heartbeat")?.clone(),
             path: Path::root("heartbeat"),
-            folder: folder.map(FilePath::to_owned).unwrap_or_default(),
+            folder: folder.to_owned(),
         };
         let read = strict::read(&element.value, &element.path, self.places, self.problems);
         read.map(|settings| Heartbeat { settings, element })
@@ -265,12 +265,12 @@ impl Check<'_> {
     pub(super) fn peers(
         &mut self,
         settings: &Map<String, Value>,
-        folder: Option<&FilePath>,
+        folder: &FilePath,
         regions: &[Region],
     ) -> Peers {
         let (element, settings): (_, PeerSettings) = self.section(settings, "peers");
         let element = Element {
-            folder: folder.map(FilePath::to_owned).unwrap_or_default(),
+            folder: folder.to_owned(),
             ..element
         };
         let daemons = regions.iter().filter(|_| settings.has_login());
