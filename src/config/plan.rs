@@ -787,11 +787,12 @@ fn summary(probe: &Probe) -> PlannedProbe {
     }
 }
 
-/// The address without the query of a URL, which often holds a token.
+/// The address without the query of a URL, which often holds a token. It is a URL also with one slash or
+/// none behind the scheme, and nothing else has such characters.
 pub(super) fn shown(address: &Arc<str>) -> Arc<str> {
     match address.find(['?', '#']) {
-        Some(end) if address.contains("://") => address[..end].into(),
-        _ => Arc::clone(address),
+        Some(end) => address[..end].into(),
+        None => Arc::clone(address),
     }
 }
 
@@ -805,6 +806,9 @@ mod tests {
             ("https://h/a?token=x#y", "https://h/a"),
             ("https://h/a#y?z", "https://h/a"),
             ("https://h/a", "https://h/a"),
+            ("https:/h/a?token=x", "https:/h/a"),
+            ("https:h?token=x", "https:h"),
+            (r"https:\\h\a?token=x", r"https:\\h\a"),
             ("h:80", "h:80"),
         ] {
             assert_eq!(&*shown(&address.into()), expected);
