@@ -189,7 +189,7 @@ impl Base {
     ) -> Result<(), String> {
         let stop = || stopped(self.stop.server.subscribe());
         let forget = forget_pages(Arc::clone(&answers.exposition), stop());
-        let ask = others.asker(&answers.vantages).ask(stop());
+        let ask = others.asker(&answers).ask(stop());
         let stop = stop();
         self.supervisor.thread("server", || async {
             let serve = server::serve(listeners, Arc::new(answers), stop);

@@ -14,7 +14,7 @@ use url::Url;
 use crate::config::Plan;
 use crate::model::timestamp_seconds;
 use crate::notify::{Peers, Refusal, RefusalReason};
-use crate::server::{Said, Vantage, Vantages};
+use crate::server::{Configured, Said, State, Vantage, Vantages};
 
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(3);
@@ -59,11 +59,12 @@ impl Others {
         self.0.send_replace(Daemons::of(plan));
     }
 
-    /// What asks them, for the pages that show `vantages`.
-    pub(super) fn asker(&self, vantages: &Arc<Vantages>) -> Asker {
+    /// What asks them, for the pages of this server.
+    pub(super) fn asker(&self, answers: &State) -> Asker {
         Asker {
             daemons: self.0.subscribe(),
-            vantages: Arc::clone(vantages),
+            known: answers.configured.clone(),
+            vantages: Arc::clone(&answers.vantages),
             refused: HashMap::new(),
         }
     }
@@ -72,6 +73,8 @@ impl Others {
 /// Asks them.
 pub(super) struct Asker {
     daemons: watch::Receiver<Arc<Daemons>>,
+    /// What the pages have a place for.
+    known: watch::Receiver<Arc<Configured>>,
     vantages: Arc<Vantages>,
     /// Who refused the login, and when.
     refused: HashMap<Arc<str>, (Instant, Refusal)>,
@@ -87,6 +90,7 @@ impl Asker {
                     self.round().await;
                     sleep(PAUSE).await;
                 } else {
+                    self.vantages.forget();
                     sleep(Duration::from_secs(1)).await;
                 }
             };
@@ -104,13 +108,15 @@ impl Asker {
         let daemons = Arc::clone(&self.daemons.borrow_and_update());
         let Some(peers) = &daemons.peers else { return };
         self.refused.retain(|_, (at, _)| at.elapsed() < REST);
+        let known = Arc::clone(&self.known.borrow());
         let asked = daemons.of_regions.iter().map(|(region, url)| {
             let before = self.refused.get(region).map(|(_, before)| before.clone());
             let (region, url) = (Arc::clone(region), url.clone());
+            let known = Arc::clone(&known);
             async move {
                 let said = match before {
                     Some(before) => Err(before),
-                    None => ask_in_time(peers, &url).await,
+                    None => ask_in_time(peers, &region, &url, known).await,
                 };
                 (region, said, timestamp_seconds(SystemTime::now()))
             }
@@ -134,21 +140,37 @@ impl Asker {
     }
 }
 
-async fn ask_in_time(peers: &Peers, daemon: &Url) -> Result<Said, Refusal> {
-    let asked = timeout(PATIENCE, ask(peers, daemon)).await;
+async fn ask_in_time(
+    peers: &Peers,
+    region: &Arc<str>,
+    daemon: &Url,
+    known: Arc<Configured>,
+) -> Result<Said, Refusal> {
+    let asked = timeout(PATIENCE, ask(peers, region, daemon, known)).await;
     asked.unwrap_or_else(|_| {
         let why = format!("no whole answer within {} s", PATIENCE.as_secs());
         Err(Refusal::new(RefusalReason::Timeout, why))
     })
 }
 
-async fn ask(peers: &Peers, daemon: &Url) -> Result<Said, Refusal> {
+async fn ask(
+    peers: &Peers,
+    region: &Arc<str>,
+    daemon: &Url,
+    known: Arc<Configured>,
+) -> Result<Said, Refusal> {
     let groups = peers.get(daemon, "/api/v1/groups", MAX_BYTES).await?;
-    // An older daemon has no matrix, and that is no reason not to show the rest.
-    let matrix = peers.get(daemon, "/api/v1/matrix", MAX_BYTES).await;
-    let matrix = matrix.unwrap_or_default();
+    let matrix = match peers.get(daemon, "/api/v1/matrix", MAX_BYTES).await {
+        Ok(matrix) => Some(matrix),
+        // An older daemon has none, and that is no reason not to show the rest.
+        Err(refusal) if refusal.reason == RefusalReason::Rejected => None,
+        Err(refusal) => return Err(refusal),
+    };
+    let region = Arc::clone(region);
     // Not on this thread, which serves everybody.
-    let read = tokio::task::spawn_blocking(move || Said::read(&groups, &matrix));
+    let read = tokio::task::spawn_blocking(move || {
+        Said::read(&region, (&groups, matrix.as_deref()), &known)
+    });
     let said = read.await.map_err(|error| error.to_string());
     said.flatten()
         .map_err(|why| Refusal::new(RefusalReason::Protocol, why))
