@@ -176,15 +176,12 @@ fn hostile(region: &str) -> Impostor {
     )
 }
 
-#[test]
-fn whatever_answers_in_the_place_of_a_daemon_the_page_is_one_that_can_be_read() {
-    let elsewhere = Impostor::saying("{}", "{}");
+/// Others in the place of daemons, by the names of their regions, and what is told of each.
+fn impostors(elsewhere: SocketAddr) -> [(&'static str, Impostor, &'static str); 7] {
     let location = format!(
-        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{}/\r\nContent-Length: 0\r\n\r\n",
-        elsewhere.address
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{elsewhere}/\r\nContent-Length: 0\r\n\r\n"
     );
-    let itself = Daemon::start_with(&fleet("", ""), |_| {}, &[]);
-    let others = [
+    [
         ("hostile", hostile("hostile"), ""),
         (
             "deep",
@@ -216,7 +213,14 @@ fn whatever_answers_in_the_place_of_a_daemon_the_page_is_one_that_can_be_read() 
             Impostor::answering(move |_| location.clone().into_bytes()),
             "307 Temporary Redirect",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn whatever_answers_in_the_place_of_a_daemon_the_page_is_one_that_can_be_read() {
+    let elsewhere = Impostor::saying("{}", "{}");
+    let itself = Daemon::start_with(&fleet("", ""), |_| {}, &[]);
+    let others = impostors(elsewhere.address);
     let url = |address| format!("daemon: \"http://{address}\" }}");
     let mut regions = vec![format!("{{ name: mirror, {}", url(itself.address))];
     let region =
