@@ -63,6 +63,7 @@ use signals::Signals;
 use state::State;
 use supervise::Supervisor;
 use systemd::Systemd;
+use vantages::Others;
 
 pub use confine::Reach;
 pub use reload::Read;
@@ -255,7 +256,8 @@ impl Daemon {
             limits: base.budget.of_server(),
             beat,
         };
-        base.serve(listeners, answers)?;
+        let others = Others::of(&base.plan);
+        base.serve(listeners, answers, &others)?;
         show(&base.plan, &[], &base.own);
         let hash = base.plan.hash.short();
         base.own.configured(&hash, SystemTime::now());
@@ -267,6 +269,7 @@ impl Daemon {
             lanes,
             discovering: base.discover(options.discovery)?,
             daemons,
+            others,
             configured,
         };
         let stopped = stopped(base.stop.lanes.subscribe());

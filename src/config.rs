@@ -51,7 +51,7 @@ use url::Url;
 use crate::discover::{self, At, Discovered, Taking};
 use crate::model::ranking::Quantile;
 use crate::model::{Assumed, Digest, HistoryTerms, Hold, Objectives, PlannedCheck};
-use crate::notify::{self, HeartbeatSettings};
+use crate::notify::{self, HeartbeatSettings, PeerSettings};
 use crate::probe::Check;
 use crate::rule::{Maintenance, PlannedRule};
 
@@ -71,6 +71,8 @@ pub struct Config {
     pub history: HistoryTerms,
     /// Where this daemon says that it goes on.
     pub heartbeat: Option<Heartbeat>,
+    /// How the daemons of other regions are asked.
+    pub peers: Peers,
     /// Every probe, in the files' order.
     pub probes: Vec<Probe>,
     /// Every group, in the files' order.
@@ -121,6 +123,14 @@ pub struct Limits {
 pub struct Heartbeat {
     /// Where, and how often.
     pub settings: HeartbeatSettings,
+    element: load::Element,
+}
+
+/// How the daemons of other regions are asked.
+#[derive(Clone, Debug)]
+pub struct Peers {
+    /// As whom, and whom to trust.
+    pub settings: PeerSettings,
     element: load::Element,
 }
 

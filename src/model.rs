@@ -33,6 +33,7 @@ mod silence;
 pub mod size;
 mod stable;
 mod target;
+mod timestamp;
 mod web;
 
 pub use alert::{Alert, AlertState, Fingerprint, Labels, Mute, Severity};
@@ -78,6 +79,7 @@ pub use secret::Secret;
 pub use silence::{Silence, SilenceOrder, SilenceRefusal, SilenceStart, agrees};
 pub use stable::stable_hash;
 pub use target::{Target, TargetKey, Turn};
+pub use timestamp::timestamp_seconds;
 pub use web::{
     ClientAuth, FrameOptions, HttpServerSettings, NoSniff, PasswordHash, RateLimit, TlsBound,
     TlsServerSettings, WebHeaders, WebSettings, WebTlsVersion,

@@ -16,8 +16,9 @@ mod slack;
 mod teams;
 mod webhook;
 
-// It is configured by itself.
+// Each of them is configured by itself.
 mod heartbeat;
+mod peers;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,6 +29,7 @@ use serde::Deserialize;
 
 pub use self::alertmanager::{Denial, Member, Request, Settings as AlertmanagerSettings, Stated};
 pub use self::heartbeat::{Heartbeat, Pulse, Settings as HeartbeatSettings};
+pub use self::peers::{Peers, Settings as PeerSettings, may_have_login};
 use crate::files::Files;
 use crate::model::{Alert, AlertState, Labels, Problem, one_line};
 use crate::net::{Resolver, Roots};

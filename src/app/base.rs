@@ -22,7 +22,7 @@ use super::own::Sources;
 use super::state::State;
 use super::supervise::Supervisor;
 use super::systemd::Systemd;
-use super::vantages::Asker;
+use super::vantages::Others;
 use super::watch::Watchers;
 use super::{Stop, WebConfig, forget_pages, stopped};
 use crate::config::{Plan, Shared};
@@ -185,10 +185,11 @@ impl Base {
         &mut self,
         listeners: Vec<server::Listener>,
         answers: server::State,
+        others: &Others,
     ) -> Result<(), String> {
         let stop = || stopped(self.stop.server.subscribe());
         let forget = forget_pages(Arc::clone(&answers.exposition), stop());
-        let ask = Asker::of(&self.plan.region, &self.shared, &answers).ask(stop());
+        let ask = others.asker(&answers).ask(stop());
         let stop = stop();
         self.supervisor.thread("server", || async {
             let serve = server::serve(listeners, Arc::new(answers), stop);

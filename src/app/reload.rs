@@ -20,6 +20,7 @@ use super::health::Health;
 use super::heartbeat::Heartbeats;
 use super::lanes::Lanes;
 use super::systemd::Systemd;
+use super::vantages::Others;
 use super::{alertmanagers, delivery};
 use crate::config::{Document, Plan, Shared};
 use crate::discover::Discovered;
@@ -45,6 +46,7 @@ pub(super) struct Followers {
     pub(super) lanes: Lanes,
     pub(super) discovering: Discovering,
     pub(super) daemons: watch::Sender<Arc<Vec<TargetGroup>>>,
+    pub(super) others: Others,
     pub(super) configured: watch::Sender<Arc<Configured>>,
 }
 
@@ -258,6 +260,7 @@ impl Reload {
         is_done.await.map_err(|_| ReloadRefusal::Ending)?;
         to.lanes.follow(plan);
         to.daemons.send_replace(Arc::new(plan.daemons.clone()));
+        to.others.follow(plan);
         to.configured
             .send_replace(super::shown::configured(plan, document));
         self.health.follow(plan);

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::health::Health;
 use crate::config::{Document, Plan, Region, target_groups};
 use crate::evaluate::Progress;
+use crate::model::timestamp_seconds;
 use crate::server::{Configured, Masked, RegionReport, Stand, Standing, TargetReport};
 use crate::store::Store;
 
 /// Tells how the daemon stands, which has just started.
 pub(super) fn standing(health: Arc<Health>, progress: Arc<Progress>, state: Store) -> Stand {
-    let started = SystemTime::now().duration_since(UNIX_EPOCH);
-    let start_timestamp_seconds = started.unwrap_or_default().as_secs_f64();
+    let start_timestamp_seconds = timestamp_seconds(SystemTime::now());
     Box::new(move || Standing {
         start_timestamp_seconds,
         unseen: progress.unseen(),

@@ -164,11 +164,7 @@ fn credentials(url: &Url, host: &Host, trust: &Trust) -> Result<Option<HeaderVal
     }
     let password = trust.password.as_ref();
     let password = password.ok_or("a user needs a password: --password-file")?;
-    let here = match host {
-        Host::Ip(address) => address.is_loopback(),
-        Host::Name(name) => name.to_string() == "localhost",
-    };
-    if url.scheme() == "http" && !here {
+    if url.scheme() == "http" && !host.is_here() {
         return Err("a password goes to other hosts over https only".to_owned());
     }
     let text = format!("{}:{}", url.username(), password.expose());

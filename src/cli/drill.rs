@@ -14,7 +14,9 @@ use super::daemons::{Daemons, Failed, finish, moment, read, to_json};
 use super::events::events;
 use super::terminal::printable;
 use super::written::Written;
-use crate::model::{Drill, DrillKind, DrillStart, DrillState, Failover, duration};
+use crate::model::{
+    Drill, DrillKind, DrillStart, DrillState, Failover, duration, timestamp_seconds,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -128,8 +130,7 @@ pub(super) fn drill(command: &Command) -> ExitCode {
 }
 
 fn start(arguments: &Start) -> Result<String, Failed> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_secs_f64();
+    let now = timestamp_seconds(SystemTime::now());
     let id = arguments.id.clone();
     let id = id.unwrap_or_else(|| format!("{}-{}", plain(&arguments.group), plain(&moment(now))));
     let start = DrillStart {

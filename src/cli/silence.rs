@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ask::{Client, Daemon};
 use super::daemons::{Daemons, Failed, finish, moment, read};
 use super::written::Written;
-use crate::model::{Labels, Silence, SilenceStart, duration};
+use crate::model::{Labels, Silence, SilenceStart, duration, timestamp_seconds};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -136,8 +136,7 @@ fn list(arguments: &List) -> Result<String, Failed> {
 fn line(silence: &Silence) -> String {
     let labels = silence.matches.iter();
     let labels: Vec<_> = labels.map(|(k, v)| format!("{k}={v}")).collect();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_secs_f64();
+    let now = timestamp_seconds(SystemTime::now());
     let verb = if silence.holds(now) {
         "until"
     } else {

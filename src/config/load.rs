@@ -118,9 +118,15 @@ impl Document {
         self.settings.get(key)
     }
 
-    /// Says which of the lists that are needed are empty.
-    fn lacking(&self, main: &Place, problems: &mut Problems) {
-        let parts = &self.parts;
+    /// The folder of the main file.
+    fn folder(&self) -> &FilePath {
+        let folder = self.parts.files.first().and_then(|file| file.parent());
+        folder.unwrap_or(FilePath::new(""))
+    }
+
+    /// What is wrong with the files, and which of the lists that are needed are empty.
+    fn lacking(&self, main: &Place) -> Problems {
+        let (mut problems, parts) = (self.problems.clone(), &self.parts);
         for (key, list) in [("regions", &parts.regions), ("probes", &parts.probes)] {
             // A file that cannot be read says nothing about what it lacks.
             if self.readable && list.is_empty() && !problems.names(0, &Path::root(key)) {
@@ -128,6 +134,7 @@ impl Document {
                 problems.push(Problem::new(main.clone(), &Path::root(key), message));
             }
         }
+        problems
     }
 
     /// Checks everything. The configuration is good only if there are no problems; otherwise it holds
@@ -135,8 +142,7 @@ impl Document {
     pub(super) fn config(&self, discovered: &Discovered) -> (Config, Problems) {
         let main = self.places.place(Source::MAIN, Spot::default());
         let (settings, parts) = (&self.settings, &self.parts);
-        let mut problems = self.problems.clone();
-        self.lacking(&main, &mut problems);
+        let mut problems = self.lacking(&main);
         let mut check = validate::Check {
             places: &self.places,
             problems: &mut problems,
@@ -149,8 +155,8 @@ impl Document {
         let limits = check.limits(settings);
         let state_dir = check.state_dir(settings);
         let history = check.history(settings);
-        let folder = parts.files.first().and_then(|file| file.parent());
-        let heartbeat = check.heartbeat(settings, folder);
+        let heartbeat = check.heartbeat(settings, self.folder());
+        let peers = check.peers(settings, self.folder(), &regions);
         let named = validate::names(&parts.probes);
         let mut probes = check.probes(parts.probes.clone(), &regions, &defaults);
         check.targets(&probes, &regions, &limits);
@@ -180,6 +186,7 @@ impl Document {
             state_dir,
             history,
             heartbeat,
+            peers,
             probes,
             groups,
             maintenance,
@@ -386,8 +393,10 @@ impl Reader {
         for element in self.parts.probes.iter().chain(&self.parts.receivers) {
             named_variables(&element.value, &mut named);
         }
-        if let Some(heartbeat) = self.parts.main.get("heartbeat") {
-            named_variables(heartbeat, &mut named);
+        for key in ["heartbeat", "peers"] {
+            if let Some(value) = self.parts.main.get(key) {
+                named_variables(value, &mut named);
+            }
         }
         let file = self.main_settings();
         let env = variables(

@@ -42,6 +42,12 @@ static SHOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| {
 /// Keys of URLs whose path may be a secret: of a service that takes whatever comes to it.
 const ORIGIN_ONLY: &str = "url";
 
+/// Keys of addresses and URLs, which are such also with one slash or none behind the scheme.
+const ADDRESSES: [&str; 4] = ["address", "external_url", "targets", "urls"];
+
+/// The key whose value may be any JSON: nothing below it is a key of ours.
+const ANY: &str = "equals";
+
 /// The keys whose values are mappings with names of the operator's own.
 const NAMED: [&str; 8] = [
     "annotations",
@@ -101,6 +107,9 @@ impl<'a> Part<'a> {
 
     /// What a mapping has under a name.
     fn below(self, name: &'a str, value: &'a Value) -> Self {
+        if self.key == ANY {
+            return Self { value, ..self };
+        }
         let named = !self.entry && NAMED.contains(&self.key);
         Self {
             value,
@@ -112,6 +121,9 @@ impl<'a> Part<'a> {
     fn text(self, text: &str) -> Cow<'_, str> {
         if self.key == ORIGIN_ONLY {
             return origin(text).into();
+        }
+        if ADDRESSES.contains(&self.key) {
+            return address(text);
         }
         if SHOWN.contains(self.key) {
             return without_secrets(text);
@@ -156,6 +168,15 @@ fn origin(text: &str) -> String {
     match url::Url::parse(text) {
         Ok(url) if url.has_host() => format!("{}/{MASK}", url.origin().ascii_serialization()),
         _ => MASK.to_owned(),
+    }
+}
+
+/// An address without user, query and fragment, in whatever form.
+fn address(text: &str) -> Cow<'_, str> {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    match &text[..end] {
+        text if text.contains('@') && !text.contains("://") => MASK.into(),
+        text => without_secrets(text),
     }
 }
 
@@ -281,9 +302,12 @@ mod tests {
              probes:\n\
              - name: web\n  check: { http: { headers: { X-Key: SECRET, X-Pin: 90210, X-Yes: true }, \
              secret_headers: { X-Other: { file: name-of-a-file } }, body: SECRET, \
-             headers_match: { X-Said: SECRET }, json: [{ pointer: /a, equals: SECRET }], \
+             headers_match: { X-Said: SECRET }, json: [{ pointer: /a, equals: SECRET }, \
+             { pointer: /b, equals: { name: SECRET, user: [{ state: SECRET, limit: 90210 }] } }], \
              body_matches: [SECRET], unknown: SECRET, unknowns: [90210, { name: shown, x: SECRET }] } }\n  \
-             targets: { here: \"https://u:SECRET@h/path?token=SECRET\" }\n\
+             targets: { here: \"https://u:SECRET@h/path?token=SECRET\", a: \"https:/h/b?token=SECRET\", \
+             b: [{ address: 'https:\\\\h\\c?token=SECRET' }] }\n  \
+             targets_http: [{ url: \"https:/h/SECRET\", address: \"u:SECRET@{}\" }]\n\
              - name: mail\n  check: { tcp: { dialogue: [{ send: SECRET }, { expect: SECRET }] } }\n\
              - name: db\n  check: { redis: { query: [AUTH, SECRET], expect: SECRET } }\n\
              rules:\n- name: r\n  annotations: { a: \"see https://u:SECRET@h/x?y=SECRET , and\\nhttp://u:SEC/SECRET@h\" }\n\
@@ -301,6 +325,7 @@ mod tests {
             r#""X-Other":{"file":"name-of-a-file"}"#,
             r#""X-Pin":"<masked>""#,
             r#""here":"https://h/path""#,
+            r#""a":"https:/h/b""#,
             r#""a":"see https://h/x , and\n<masked>""#,
             r#""url":"https://h:8443/<masked>""#,
             r#""url":"<masked>""#,

@@ -102,6 +102,8 @@ pub struct Plan {
     pub history: HistoryTerms,
     /// Where this daemon says that it goes on.
     pub heartbeat: Option<PlannedHeartbeat>,
+    /// Asks the daemons of other regions; none if what is said of it is wrong.
+    pub peers: Option<Arc<notify::Peers>>,
     /// Tells it apart from others that were made of other files. Variables and flags have no part in
     /// it, so that a fleet with one configuration has one.
     pub hash: Digest,
@@ -293,6 +295,7 @@ pub(super) fn build(config: &Config, shared: &Shared, before: Option<&Plan>) -> 
             state_dir: config.state_dir.clone(),
             history: config.history,
             heartbeat: None,
+            peers: None,
             hash: config.hash,
             targets: Vec::new(),
             probes: Vec::new(),
@@ -310,6 +313,7 @@ pub(super) fn build(config: &Config, shared: &Shared, before: Option<&Plan>) -> 
         },
     };
     planner.heartbeat(shared);
+    planner.peers(shared);
     for probe in &config.probes {
         planner.probe(probe, shared);
     }
@@ -371,14 +375,23 @@ impl Planner<'_> {
                     prepared: Arc::new(prepared),
                 });
             }
-            Err(faults) => {
-                for fault in faults {
-                    let below = Path::parse(&fault.field);
-                    let places = &self.config.places;
-                    let problem = element.problem(places, &below, fault.message);
-                    self.problems.push(problem);
-                }
-            }
+            Err(faults) => self.faults(element, faults),
+        }
+    }
+
+    fn peers(&mut self, shared: &Shared) {
+        let peers = &self.config.peers;
+        match peers.settings.prepare(&shared.receiver(&peers.element)) {
+            Ok(prepared) => self.plan.peers = Some(Arc::new(prepared)),
+            Err(faults) => self.faults(&peers.element, faults),
+        }
+    }
+
+    fn faults(&mut self, element: &Element, faults: Vec<model::Problem>) {
+        for fault in faults {
+            let below = Path::parse(&fault.field);
+            let problem = element.problem(&self.config.places, &below, fault.message);
+            self.problems.push(problem);
         }
     }
 
@@ -584,13 +597,7 @@ impl Planner<'_> {
                 prepared,
             }),
             // What is missing was left out: its fault is known, and others may come of that.
-            Some(Err(faults)) if receiver.complete => {
-                for fault in faults {
-                    let (path, places) = (Path::parse(&fault.field), &self.config.places);
-                    self.problems
-                        .push(receiver.element.problem(places, &path, fault.message));
-                }
-            }
+            Some(Err(faults)) if receiver.complete => self.faults(&receiver.element, faults),
             _ => {}
         }
     }
@@ -780,11 +787,12 @@ fn summary(probe: &Probe) -> PlannedProbe {
     }
 }
 
-/// The address without the query of a URL, which often holds a token.
+/// The address without the query of a URL, which often holds a token. It is a URL also with one slash or
+/// none behind the scheme, and nothing else has such characters.
 pub(super) fn shown(address: &Arc<str>) -> Arc<str> {
     match address.find(['?', '#']) {
-        Some(end) if address.contains("://") => address[..end].into(),
-        _ => Arc::clone(address),
+        Some(end) => address[..end].into(),
+        None => Arc::clone(address),
     }
 }
 
@@ -798,6 +806,9 @@ mod tests {
             ("https://h/a?token=x#y", "https://h/a"),
             ("https://h/a#y?z", "https://h/a"),
             ("https://h/a", "https://h/a"),
+            ("https:/h/a?token=x", "https:/h/a"),
+            ("https:h?token=x", "https:h"),
+            (r"https:\\h\a?token=x", r"https:\\h\a"),
             ("h:80", "h:80"),
         ] {
             assert_eq!(&*shown(&address.into()), expected);

@@ -19,7 +19,7 @@ use crate::probe::Check;
 use crate::rule::When;
 
 /// The keys of the main file.
-pub(super) const MAIN: [&str; 14] = [
+pub(super) const MAIN: [&str; 15] = [
     "region",
     "regions",
     "defaults",
@@ -27,6 +27,7 @@ pub(super) const MAIN: [&str; 14] = [
     "state_dir",
     "history",
     "heartbeat",
+    "peers",
     "include",
     "probes",
     "groups",

@@ -29,7 +29,8 @@ pub(super) use self::sources::discovered;
 use super::load::Element;
 use super::place::{Path, Place, Places};
 use super::problem::{Problem, Problems, choices};
-use super::{Heartbeat, Limits, Region, buckets, schema, strict};
+use super::{Heartbeat, Limits, Peers, Region, buckets, schema, strict};
+use crate::notify::{PeerSettings, may_have_login};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -249,15 +250,40 @@ impl Check<'_> {
     pub(super) fn heartbeat(
         &mut self,
         settings: &Map<String, Value>,
-        folder: Option<&FilePath>,
+        folder: &FilePath,
     ) -> Option<Heartbeat> {
         let element = Element {
             value: settings.get("heartbeat")?.clone(),
             path: Path::root("heartbeat"),
-            folder: folder.map(FilePath::to_owned).unwrap_or_default(),
+            folder: folder.to_owned(),
         };
         let read = strict::read(&element.value, &element.path, self.places, self.problems);
         read.map(|settings| Heartbeat { settings, element })
+    }
+
+    /// How the daemons of other regions are asked. Files that it names are relative to `folder`.
+    pub(super) fn peers(
+        &mut self,
+        settings: &Map<String, Value>,
+        folder: &FilePath,
+        regions: &[Region],
+    ) -> Peers {
+        let (element, settings): (_, PeerSettings) = self.section(settings, "peers");
+        let element = Element {
+            folder: folder.to_owned(),
+            ..element
+        };
+        let daemons = regions.iter().filter(|_| settings.has_login());
+        for region in
+            daemons.filter(|of| of.daemon.as_ref().is_some_and(|url| !may_have_login(url)))
+        {
+            let message = format!(
+                "the daemon of `{}` is asked without a login, which goes to other hosts over https only",
+                region.name
+            );
+            self.warn(&element, &Path::default(), message);
+        }
+        Peers { settings, element }
     }
 
     /// A section of settings; an absent one is one without settings.

@@ -17,7 +17,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,7 +29,7 @@ pub use self::told::Timing;
 use self::told::{Moment, Told};
 use super::change::{Changes, Handle, Stage};
 use crate::metrics::AlertmanagerSeries;
-use crate::model::{Beat, Digest, Fingerprint, ReceiverStatus};
+use crate::model::{Beat, Digest, Fingerprint, ReceiverStatus, timestamp_seconds};
 use crate::notify::{Denial, Member, Refusal, RefusalReason, Stated};
 use crate::rule::Alerts;
 
@@ -448,10 +448,9 @@ fn late(limit: Duration) -> Refusal {
 }
 
 fn moment() -> Moment {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH);
     Moment {
         monotonic: Instant::now().into_std(),
-        wall: wall.unwrap_or_default().as_secs_f64(),
+        wall: timestamp_seconds(SystemTime::now()),
     }
 }
 

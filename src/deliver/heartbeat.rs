@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::metrics::Own;
-use crate::model::Digest;
+use crate::model::{Digest, timestamp_seconds};
 use crate::notify::{Heartbeat, Pulse, Refusal, RefusalReason};
 
 /// The longest that a beat is waited for.
@@ -143,11 +143,10 @@ impl Heart {
     }
 
     fn pulse(&self, sequence: u64, age: Option<Duration>) -> Pulse {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Pulse {
             source_region: Arc::clone(&self.source_region),
             sequence,
-            timestamp_seconds: now.unwrap_or_default().as_secs_f64(),
+            timestamp_seconds: timestamp_seconds(SystemTime::now()),
             last_probe_age_seconds: age.map(|age| age.as_secs_f64()),
             version: crate::VERSION,
         }

@@ -19,7 +19,7 @@ use super::change::Stage;
 use super::entry::Group;
 use super::lane::Moment;
 use super::lanes::{Begun, Lanes};
-use crate::model::Beat;
+use crate::model::{Beat, timestamp_seconds};
 use crate::notify::{Notifier, Refusal, RefusalReason};
 
 /// Attempts at one receiver at the same time.
@@ -194,9 +194,8 @@ fn refusal(reason: RefusalReason, detail: &str) -> Refusal {
 
 /// Now, by both clocks.
 pub(super) fn moment() -> Moment {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Moment {
         now: Instant::now().into_std(),
-        wall_seconds: since_1970.unwrap_or_default().as_secs_f64(),
+        wall_seconds: timestamp_seconds(SystemTime::now()),
     }
 }

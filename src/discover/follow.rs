@@ -1,13 +1,14 @@
 //! Asks the sources again and again, and keeps their last good answers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::{Answer, Asker, Discovered, Found, Source, SourceId};
+use crate::model::timestamp_seconds;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -216,8 +217,8 @@ impl Followed {
             figures.targets = targets.len();
         }
         if good {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            figures.last_good_timestamp_seconds = Some(now.unwrap_or_default().as_secs_f64());
+            let now = timestamp_seconds(SystemTime::now());
+            figures.last_good_timestamp_seconds = Some(now);
         } else if answer.read || figures.fault != fault {
             figures.failures += 1;
         }

@@ -16,10 +16,9 @@ use tracing::info;
 use self::instance::{Instance, Scene};
 use self::kept::KeptTimer;
 use self::mutes::Dependencies;
-use super::group::seconds;
 use crate::model::{
     Alert, AlertState, Fingerprint, GroupReport, Mute, PastFigures, PlannedGroup, Sample, Shape,
-    Target, TargetKey,
+    Target, TargetKey, timestamp_seconds,
 };
 use crate::rule::{
     Alerts, Change, Health, Maintenance, Measure, Mutes, Muting, Pace, PlannedRule, Reading,
@@ -232,7 +231,7 @@ impl Alerting {
         let kept = kept.map(|timer| KeptTimer {
             alert: fingerprint,
             timer,
-            timestamp_seconds: seconds(view.today),
+            timestamp_seconds: timestamp_seconds(view.today),
         });
         if kept.is_some() || instance.kept {
             kept::keep(&self.store, fingerprint, kept.as_ref());

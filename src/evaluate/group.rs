@@ -32,7 +32,7 @@ use super::set::{Changes, Set};
 use crate::model::{
     Drill, DrillKind, DrillOrder, DrillRefusal, DrillState, GroupReport, PairFigures, PairKey,
     PlannedGroup, ReadyState, ReplicationFacts, Sample, SetFigures, Sight, StandbyReport,
-    TargetKey,
+    TargetKey, timestamp_seconds,
 };
 use crate::readiness::{Disorder, Hearing, Jolt, sight_of};
 use crate::store::Store;
@@ -306,7 +306,7 @@ impl Group {
         GroupReport {
             group: Arc::clone(&self.brief.group.name),
             source_region: Arc::clone(&self.brief.source_region),
-            timestamp_seconds: seconds(today),
+            timestamp_seconds: timestamp_seconds(today),
             primary: Arc::clone(&self.brief.group.primary),
             standbys: standbys.collect(),
             ranking: self.ranking.report(),
@@ -362,10 +362,4 @@ fn part(probe: &Witness, target: TargetKey) -> Option<Part> {
         let nth = targets.iter().position(|of| *of == target)?;
         Some(Part::Standby { place, nth })
     })
-}
-
-/// Seconds since 1970.
-pub(super) fn seconds(at: SystemTime) -> f64 {
-    let since = at.duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0.0, |since| since.as_secs_f64())
 }

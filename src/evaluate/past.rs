@@ -6,11 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{error, info, warn};
 
-use super::group::seconds;
 use super::user_path::{UserPath, Window};
 use crate::model::{
     Drill, DrillKind, DrillRefusal, DrillStart, DrillState, Failover, HoldReport, Objectives,
-    PastFigures, Sample, TargetKey,
+    PastFigures, Sample, TargetKey, timestamp_seconds,
 };
 use crate::store::{Entry, Store};
 
@@ -183,7 +182,7 @@ impl Past {
         let mut failovers = self.failovers.iter().rev();
         let last = failovers.find(|failover| failover.drill.is_none())?;
         let until = last.timestamp_seconds + block.as_secs_f64();
-        let holds = *last.to != *region && seconds(today) < until;
+        let holds = *last.to != *region && timestamp_seconds(today) < until;
         holds.then(|| HoldReport {
             kind: "recent_failover",
             reason: format!("a failover from {} to {}", last.from, last.to).into(),
@@ -203,7 +202,7 @@ impl Past {
     pub(super) fn drill_age(&self, today: SystemTime) -> Option<f64> {
         let last = DrillKind::ALL.map(|kind| self.succeeded(kind));
         let last = last.into_iter().flatten().reduce(f64::max)?;
-        Some((seconds(today) - last).max(0.0))
+        Some((timestamp_seconds(today) - last).max(0.0))
     }
 
     fn succeeded(&self, kind: DrillKind) -> Option<f64> {
@@ -335,7 +334,7 @@ impl Past {
 
 /// A moment in seconds since 1970, to the millisecond: written as JSON and read again, it is the same.
 pub(super) fn moment(at: SystemTime) -> f64 {
-    (seconds(at) * 1000.0).round() / 1000.0
+    (timestamp_seconds(at) * 1000.0).round() / 1000.0
 }
 
 /// What the store has of a group, oldest first.

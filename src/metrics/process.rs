@@ -11,6 +11,8 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::model::timestamp_seconds;
+
 /// Name, help and how to read each value; one that cannot be read is left out.
 const READINGS: [(&str, &str, Reading); 8] = [
     (
@@ -100,10 +102,9 @@ impl Process {
         let desc = |&(name, help, _): &(&str, &str, Reading)| {
             Desc::new(name.to_owned(), help.to_owned(), Vec::new(), HashMap::new())
         };
-        let started = started.duration_since(SystemTime::UNIX_EPOCH);
         Ok(Self {
             descs: READINGS.iter().map(desc).collect::<Result<_, _>>()?,
-            started: started.unwrap_or_default().as_secs_f64(),
+            started: timestamp_seconds(started),
         })
     }
 }

@@ -59,6 +59,14 @@ impl Host {
         }
     }
 
+    /// Whether it is this host, by whatever name resolution says.
+    pub fn is_here(&self) -> bool {
+        match self {
+            Self::Ip(ip) => ip.is_loopback(),
+            Self::Name(name) => **name == *"localhost",
+        }
+    }
+
     /// Whether the host has to be resolved.
     pub fn is_name(&self) -> bool {
         matches!(self, Self::Name(_))

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Watched;
 use super::kind::zero_problem;
 use super::{Beyond, Kind, Measure, NeedOfProbe, OfTarget, Pace, Problem, Reading, Scope};
-use crate::model::{Sample, Unit, duration};
+use crate::model::{Sample, Unit, duration, timestamp_seconds};
 
 /// The settings.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -100,8 +100,7 @@ fn left(moment: i64, now: SystemTime) -> f64 {
         reason = "exact until the year 285 million"
     )]
     let moment = moment as f64;
-    let now = now.duration_since(SystemTime::UNIX_EPOCH);
-    moment - now.map_or(0.0, |now| now.as_secs_f64())
+    moment - timestamp_seconds(now)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Maintenance, Silences};
-use crate::model::{Alert, Labels, Mute, agrees};
+use crate::model::{Alert, Labels, Mute, agrees, timestamp_seconds};
 
 /// The maintenance windows of the configuration, and the silences.
 #[derive(Clone, Debug)]
@@ -29,14 +29,12 @@ impl Mutes {
 
     /// What holds at this moment of the wall clock.
     pub fn at(&self, today: SystemTime) -> Muting {
-        let since = today.duration_since(SystemTime::UNIX_EPOCH);
-        let moment = since.map_or(0.0, |since| since.as_secs_f64());
         let open = self.windows.iter().filter(|window| window.is_open(today));
         let open = open.map(|window| {
             let mute = Mute::Maintenance(window.name.clone());
             (window.matches.clone(), mute)
         });
-        let silences = self.silences.holding(moment).into_iter();
+        let silences = self.silences.holding(timestamp_seconds(today)).into_iter();
         let silences = silences.map(|silence| {
             let mute = Mute::Silence(silence.id.into());
             (silence.matches, mute)

@@ -12,6 +12,7 @@ use super::orders::{Came, order, tell};
 use super::problem::{Kind, Problem};
 use crate::model::{
     Alert, Fingerprint, ReceiverStatus, Silence, SilenceOrder, SilenceRefusal, SilenceStart,
+    timestamp_seconds,
 };
 use crate::rule::{Alerts, Silences};
 
@@ -71,12 +72,10 @@ struct OfSilence {
 }
 
 fn carry_out(state: &State, order: &SilenceOrder) -> Came<Silence> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let moment = since.unwrap_or_default().as_secs_f64();
     state
         .alerting
         .silences
-        .order(order, moment)
+        .order(order, timestamp_seconds(SystemTime::now()))
         .map_err(|refusal| {
             let kind = match refusal {
                 SilenceRefusal::Bad(_) => Kind::BadOrder,

@@ -37,7 +37,7 @@ use super::beside::beside;
 use super::pages::header;
 use super::problem::{Kind, Problem, is_api};
 use crate::metrics::{Exposition, accepts_gzip};
-use crate::model::Objectives;
+use crate::model::{Objectives, timestamp_seconds};
 
 pub(super) use self::live::Closing;
 
@@ -361,6 +361,5 @@ impl Made {
 
 /// Seconds since 1970.
 fn now() -> f64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_secs_f64()
+    timestamp_seconds(SystemTime::now())
 }

@@ -17,7 +17,9 @@ use super::api::{json, judged};
 use super::configured::RegionReport;
 use super::problem::{Kind, Problem};
 use super::readiness::Judged;
-use crate::model::{AlertState, GroupReport, Promotability, ReadyState, StandbyReport};
+use crate::model::{
+    AlertState, GroupReport, Promotability, ReadyState, StandbyReport, timestamp_seconds,
+};
 use crate::rule::WATCHDOG;
 
 /// What the daemon tells of itself.
@@ -112,12 +114,11 @@ struct Alerts {
 fn told(state: &State, judged: &Judged) -> serde_json::Result<Vec<u8>> {
     let standing = (state.standing)();
     let configured = Arc::clone(&state.configured.borrow());
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let status = Status {
         source_region: &state.region,
         version: &state.version,
         revision: crate::REVISION,
-        timestamp_seconds: now.unwrap_or_default().as_secs_f64(),
+        timestamp_seconds: timestamp_seconds(SystemTime::now()),
         start_timestamp_seconds: standing.start_timestamp_seconds,
         config_hash: &configured.hash,
         targets: state.exposition.targets(),

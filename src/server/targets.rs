@@ -24,7 +24,7 @@ use super::pages::PageBody;
 use super::problem::{Kind, Problem};
 use super::query::parameters;
 use crate::metrics::Exposition;
-use crate::model::LastRun;
+use crate::model::{LastRun, timestamp_seconds};
 
 /// The route.
 pub(super) fn routes() -> Router<Arc<State>> {
@@ -161,8 +161,7 @@ impl List {
             last: Option<LastRun>,
         }
         let at = Instant::now();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_secs_f64();
+        let now = timestamp_seconds(SystemTime::now());
         let region = serde_json::to_string(&state.region)?;
         let head = format!(
             "{{\"source_region\":{region},\"timestamp_seconds\":{},\"targets\":[",

@@ -57,6 +57,7 @@ mod package;
 mod page;
 mod patroni;
 mod patroni_cluster;
+mod peers;
 mod postgres;
 mod postgres_canary;
 mod postgres_hostile;

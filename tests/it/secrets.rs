@@ -24,7 +24,7 @@ use crate::web::user;
 const MARK: &str = "canaryX";
 
 /// The secrets that files hold, and what stands around them there.
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 17] = [
     ("basic", "@"),
     ("header", "@"),
     ("redis", "@"),
@@ -41,6 +41,7 @@ const FILES: [(&str, &str); 16] = [
     ("alertmanager", "@"),
     ("heartbeat-url", "http://ADDRESS/ping/@"),
     ("proxy", "Basic @"),
+    ("peers", "@"),
 ];
 
 /// The secrets that the environment holds.
@@ -309,7 +310,8 @@ impl World {
 
     fn config(&self, state: &Path) -> String {
         let mut text = format!(
-            "region: here\nregions: [{{ name: here }}]\nstate_dir: {}\n\
+            "region: here\nregions: [{{ name: here }}, {{ name: there, daemon: \"http://HTTP\" }}]\n\
+             state_dir: {}\npeers: {{ username: u, password_file: peers }}\n\
              defaults: {{ interval: 1s, timeout: 900ms }}\n\
              heartbeat: {{ url_file: heartbeat-url, interval: 5s }}\n\
              alerting: {{ group_wait: 0s, group_interval: 1s }}\n\
@@ -438,6 +440,8 @@ fn no_secret_is_anywhere_but_where_it_belongs() {
     let arguments = ["--log.level=trace", &web];
     let prepare = |folder: &Path| world.write_files(folder);
     let mut daemon = Daemon::start_command(with_variables(), &config, prepare, &arguments);
+    // Other daemons are asked once somebody looks.
+    get(daemon.address, "/", "");
     // Every secret reaches its place: the search could find it.
     for name in names() {
         let Some(parrot) = world.place_of(name) else {
@@ -456,6 +460,8 @@ fn no_secret_is_anywhere_but_where_it_belongs() {
         || page().sum("hotspare_probe_failures_total", &[]),
         |failures| *failures > 20.0,
     );
+    let looked = || get(address, "/", "");
+    wait_for(looked, |page| page.contains("it refused the login"));
     let mut search = Search::of(&world);
     for (path, head) in PAGES {
         search.through(path, get(address, path, head));

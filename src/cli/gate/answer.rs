@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::verdict::Question;
-use crate::model::{Cause, ReadyState, Unit};
+use crate::model::{self, Cause, ReadyState, Unit};
 
 /// How far from this host's clock the moment of a judgement may be. Daemons judge when they are
 /// asked: anything else comes from a cache, or the clocks differ too much to tell.
@@ -125,9 +125,7 @@ impl Reason {
 
 /// Whether a judgement is of now, give or take.
 fn fresh(timestamp_seconds: f64, now: SystemTime) -> Result<(), String> {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.map_or(0.0, |since| since.as_secs_f64());
-    let age = now - timestamp_seconds;
+    let age = model::timestamp_seconds(now) - timestamp_seconds;
     if age.abs() <= MAX_AGE.as_secs_f64() {
         return Ok(());
     }

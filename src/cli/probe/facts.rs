@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::cli::daemons::moment;
 use crate::model::{
     DatabaseFacts, DnsFacts, Facts, HttpFacts, ManagerFacts, PingFacts, TlsFacts, ValueFacts,
-    duration,
+    duration, timestamp_seconds,
 };
 
 const DAY: f64 = 86_400.0;
@@ -15,8 +15,7 @@ const DAY: f64 = 86_400.0;
 pub(super) fn lines(facts: &Facts, now: SystemTime) -> Vec<String> {
     let addresses: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
     let addresses = (!addresses.is_empty()).then(|| format!("address: {}", addresses.join(", ")));
-    let now = now.duration_since(SystemTime::UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_secs_f64();
+    let now = timestamp_seconds(now);
     let lines = [
         addresses,
         facts.ping.as_ref().map(ping),

@@ -1,12 +1,12 @@
 //! What runs came to, for programs. Names and units are those of the API.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::advice::advice;
 use crate::config::{Plan, PlannedTarget};
-use crate::model::{Facts, PingFacts, Sample, TlsFacts, ValueFacts};
+use crate::model::{Facts, PingFacts, Sample, TlsFacts, ValueFacts, timestamp_seconds};
 
 /// All of them.
 pub(super) fn runs(plan: &Plan, probe: &str, samples: &[Sample]) -> Value {
@@ -36,13 +36,12 @@ fn run(target: &PlannedTarget, sample: &Sample) -> Value {
     let phases = sample.laps.iter();
     let phases = phases.map(|(phase, took)| (phase.as_str().to_owned(), json!(seconds(&took))));
     let took = sample.ended.saturating_duration_since(sample.started);
-    let at = sample.at.duration_since(SystemTime::UNIX_EPOCH);
     json!({
         "target": &*of.name,
         "target_region": &*of.target_region,
         "kind": of.kind,
         "address": &*of.address,
-        "timestamp_seconds": at.unwrap_or_default().as_secs_f64(),
+        "timestamp_seconds": timestamp_seconds(sample.at),
         "outcome": outcome,
         "reason": failure.map(|failure| failure.reason.as_str()),
         "detail": failure.map(|failure| &*failure.detail),

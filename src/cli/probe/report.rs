@@ -10,7 +10,7 @@ use crate::cli::daemons::moment;
 use crate::cli::table::{Cell, table};
 use crate::cli::terminal::{Ink, Tone, printable};
 use crate::config::PlannedTarget;
-use crate::model::{Failure, Reply, Sample};
+use crate::model::{Failure, Reply, Sample, timestamp_seconds};
 
 /// Everything about one run.
 pub(super) fn block(target: &PlannedTarget, sample: &Sample, ink: Ink) -> String {
@@ -33,8 +33,7 @@ pub(super) fn block(target: &PlannedTarget, sample: &Sample, ink: Ink) -> String
 
 /// One of many runs, as it comes.
 pub(super) fn line(target: &PlannedTarget, sample: &Sample, ink: Ink) -> String {
-    let at = sample.at.duration_since(std::time::UNIX_EPOCH);
-    let at = moment(at.unwrap_or_default().as_secs_f64());
+    let at = moment(timestamp_seconds(sample.at));
     let mut line = format!("{at}  {}  {}", target.target, outcome(sample, ink));
     let laps = sample.laps.iter();
     let laps: Vec<_> = laps

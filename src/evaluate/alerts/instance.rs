@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Ruled, Scope, View};
-use crate::evaluate::group::seconds;
-use crate::model::{Alert, AlertState, Fingerprint, Sample};
+use crate::model::{Alert, AlertState, Fingerprint, Sample, timestamp_seconds};
 use crate::rule::{
     About, Change, Machine, OfDaemon, OfGroup, OfStandby, OfTarget, Reading, Timer, Timing, Values,
     Watched,
@@ -179,7 +178,7 @@ impl Instance {
     pub(super) fn read(&mut self, view: &View<'_>) -> Reading {
         let reading = match &mut self.condition {
             Condition::Daemon(condition) => {
-                let today = seconds(view.today);
+                let today = timestamp_seconds(view.today);
                 Some(condition.read(view.health, view.now, today))
             }
             _ if view.tilted => None,
@@ -241,7 +240,9 @@ impl Instance {
     }
 
     fn alert(&self, state: AlertState, scene: &Scene<'_>) -> Alert {
-        let active = self.active.unwrap_or_else(|| seconds(scene.view.today));
+        let active = self
+            .active
+            .unwrap_or_else(|| timestamp_seconds(scene.view.today));
         let Ruled {
             rule,
             measure,
@@ -280,13 +281,13 @@ impl Instance {
 
     /// The alert that is pending from now on.
     pub(super) fn pending(&mut self, scene: &Scene<'_>) -> Alert {
-        self.active = Some(seconds(scene.view.today));
+        self.active = Some(timestamp_seconds(scene.view.today));
         self.alert(AlertState::Pending, scene)
     }
 
     /// The alert that fires from now on.
     pub(super) fn firing(&mut self, scene: &Scene<'_>) -> Alert {
-        let today = seconds(scene.view.today);
+        let today = timestamp_seconds(scene.view.today);
         self.active = self.active.or(Some(today));
         self.start = next_start(self.start, today);
         self.alert(AlertState::Firing, scene)
@@ -295,7 +296,7 @@ impl Instance {
     /// The alert that is over from now on; `before`: as it fired.
     pub(super) fn over(&mut self, before: Option<&Alert>, scene: &Scene<'_>) -> Alert {
         let over = Alert {
-            end_timestamp_seconds: Some(seconds(scene.view.today).max(self.start)),
+            end_timestamp_seconds: Some(timestamp_seconds(scene.view.today).max(self.start)),
             // Whether anybody was to hear of it remains as it was.
             muted: before.and_then(|alert| alert.muted.clone()),
             ..self.alert(AlertState::Resolved, scene)

@@ -9,8 +9,7 @@ use tracing::info;
 use super::instance::next_start;
 use super::kept::{self, KeptTimer};
 use super::{Alerting, log};
-use crate::evaluate::group::seconds;
-use crate::model::{Alert, AlertState, Fingerprint, Labels, Mute};
+use crate::model::{Alert, AlertState, Fingerprint, Labels, Mute, timestamp_seconds};
 use crate::rule::{Machine, PlannedRule, Timer, WATCHDOG};
 
 /// The annotation that says why an alert is over that was not seen to be.
@@ -88,7 +87,7 @@ impl Alerting {
         instance.kept = kept.is_some();
         let (timer, since) =
             kept.map_or((seen, active), |kept| (kept.timer, kept.timestamp_seconds));
-        let away = seconds(today) - since;
+        let away = timestamp_seconds(today) - since;
         instance.machine = Machine::restored(timer, away, now);
         instance.active = Some(active);
         let rule = &self.rules[instance.rule()].rule;
@@ -98,7 +97,7 @@ impl Alerting {
             let timer = KeptTimer {
                 alert: instance.fingerprint,
                 timer,
-                timestamp_seconds: seconds(today),
+                timestamp_seconds: timestamp_seconds(today),
             };
             kept::keep(&self.store, timer.alert, Some(&timer));
             instance.kept = true;
@@ -132,7 +131,7 @@ impl Alerting {
                 over.state = AlertState::Resolved;
                 over.muted = muted;
                 let start = alert.start_timestamp_seconds.unwrap_or_default();
-                over.end_timestamp_seconds = Some(seconds(today).max(start));
+                over.end_timestamp_seconds = Some(timestamp_seconds(today).max(start));
                 info!(alert = %alert.rule, %fingerprint, why, "alert is over");
                 self.book.put(over);
             }
@@ -163,7 +162,10 @@ impl Alerting {
         let last = before.as_ref().and_then(|a| a.start_timestamp_seconds);
         let start = match firing {
             Some(_) => last,
-            None => Some(next_start(last.unwrap_or_default(), seconds(today))),
+            None => Some(next_start(
+                last.unwrap_or_default(),
+                timestamp_seconds(today),
+            )),
         };
         let alert = Alert {
             rule: WATCHDOG.into(),

@@ -8,8 +8,7 @@ use super::instance::Instance;
 use super::kept::{self, KeptTimer};
 use super::mutes::Dependencies;
 use super::{Alerting, Ruled, Ruleset, Scope};
-use crate::evaluate::group::seconds;
-use crate::model::{AlertState, Fingerprint};
+use crate::model::{AlertState, Fingerprint, timestamp_seconds};
 
 /// What there was before.
 struct Former {
@@ -81,7 +80,7 @@ impl Alerting {
             let kept = kept.map(|timer| KeptTimer {
                 alert: ours.fingerprint,
                 timer,
-                timestamp_seconds: seconds(today),
+                timestamp_seconds: timestamp_seconds(today),
             });
             if kept.is_some() || ours.kept {
                 kept::keep(&self.store, ours.fingerprint, kept.as_ref());

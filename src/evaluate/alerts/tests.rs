@@ -29,7 +29,7 @@ fn wall(seconds: u64) -> SystemTime {
 
 /// The wall clock at that second, as alerts have it.
 fn stamp(second: u64) -> f64 {
-    seconds(wall(second))
+    timestamp_seconds(wall(second))
 }
 
 fn rule(name: &str, pending: u64, keep_firing: u64) -> PlannedRule {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::history::History;
 use crate::model::{
     Bound, CheckKind, CheckReason, ManagerFacts, NoValue, PlannedCheck, ReplicationFacts, Role,
-    Sample, ValueFacts,
+    Sample, ValueFacts, timestamp_seconds,
 };
 use crate::readiness::{Look, Outcome};
 
@@ -128,7 +128,7 @@ fn left(moment: i64, now: SystemTime) -> f64 {
         reason = "exact until the year 285 million"
     )]
     let moment = moment as f64;
-    moment - super::seconds(now)
+    moment - timestamp_seconds(now)
 }
 
 /// What a database told of its replication; where it did not, why.

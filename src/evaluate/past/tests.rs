@@ -38,7 +38,7 @@ fn failover(id: &str, seconds: u64) -> Failover {
 }
 
 fn seconds_of(since: u64) -> f64 {
-    seconds(at(since))
+    timestamp_seconds(at(since))
 }
 
 fn start(past: &mut Past, id: &str, since: u64) -> Result<Drill, DrillRefusal> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::super::State;
+use super::super::configured::RegionReport;
 use super::super::vantages::{Said, SaidRegion, Vantage};
 use super::draw::sparkline;
 use super::status::class;
@@ -64,9 +65,12 @@ impl Matrix {
             .collect();
         let said = others.iter().filter_map(|of| of.said.as_ref().ok());
         let said = said.filter_map(|said| said.matrix.get(&*shown.probe));
-        for of in said.flatten() {
-            if !regions.contains(&of.region) {
-                regions.push(of.region.clone());
+        let said: Vec<_> = said.collect();
+        for RegionReport { region, .. } in &state.configured.borrow().regions {
+            let name = region.to_string();
+            let is_said = said.iter().any(|of| of.contains_key(&name));
+            if is_said && !regions.contains(&name) {
+                regions.push(name);
             }
         }
         let mut rows = vec![Row::own(&state.region, shown, &regions)];
@@ -105,10 +109,7 @@ impl Row {
     fn of(vantage: &Vantage, probe: &str, regions: &[String]) -> Self {
         let said = vantage.said.as_ref().ok();
         let said = said.and_then(|said| said.matrix.get(probe));
-        let cell = |region: &String| {
-            let mut cells = said?.iter();
-            cells.find(|of| of.region == *region).map(Cell::of)
-        };
+        let cell = |region: &String| said?.get(region).map(Cell::of);
         let away = vantage.said.as_ref().err();
         Self {
             vantage: vantage.region.to_string(),
@@ -134,7 +135,10 @@ impl Cell {
             (of.targets, of.down, of.unknown),
             of.median_seconds,
             (of.packet_loss_ratio, of.failure_ratio),
-            &of.line,
+            &of.line
+                .iter()
+                .map(|of| of.map(f64::from))
+                .collect::<Vec<_>>(),
         )
     }
 
@@ -148,7 +152,7 @@ impl Cell {
             ("not-ready", "down".to_owned())
         } else if down > 0 {
             ("not-ready", format!("{down} of {targets} down"))
-        } else if unknown > 0 {
+        } else if unknown > 0 || targets == 0 {
             ("unknown", "unknown".to_owned())
         } else {
             ("ready", "up".to_owned())
@@ -230,7 +234,10 @@ impl SideBySide {
             let said = others.iter().map(|other| {
                 let said: &Said = other.said.as_ref().ok()?;
                 let said = said.groups.get(&*group.group)?.get(&*of.standby)?;
-                Some(Verdict::new(said.state, said.why.clone()))
+                Some(Verdict::new(
+                    said.state,
+                    said.why.as_deref().map(str::to_owned),
+                ))
             });
             let cells: Vec<_> = std::iter::once(Some(Verdict::own(of)))
                 .chain(said)

@@ -182,6 +182,16 @@ fn every_kind_is_documented_with_every_setting_and_no_other() {
     }
 }
 
+#[test]
+fn every_setting_of_the_way_to_other_daemons_is_documented_and_no_other() {
+    let peers = |settings: &str| format!("peers: {{ {settings} }}\n");
+    assert_same(
+        "## peers",
+        settings(peers, "peers."),
+        documented("## peers"),
+    );
+}
+
 /// The settings of a kind, and those within them: `within` is a file with the settings of one.
 fn settings(within: impl Fn(&str) -> String, path: &str) -> Vec<String> {
     let keys = valid(&within("zzz_unknown: 1"), path).expect("the kind's settings");

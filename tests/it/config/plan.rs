@@ -112,6 +112,29 @@ fn one_address_under_two_names_is_a_warning() {
 }
 
 #[test]
+fn a_login_that_a_daemon_is_not_shown_is_a_warning() {
+    let plan = |peers: &str| {
+        let file = FILE.replace(
+            "{ name: b }",
+            "{ name: b, daemon: \"http://10.2.0.5:9887\" }",
+        );
+        assert_ne!(file, FILE);
+        let folder = Folder::with(&format!("{file}peers: {{ {peers} }}\n")).add("pw", "x");
+        folder
+            .plan()
+            .unwrap_or_else(|problems| panic!("{problems}"))
+    };
+    let warnings = plan("username: u, password_file: pw").warnings.to_string();
+    let said =
+        "the daemon of `b` is asked without a login, which goes to other hosts over https only";
+    assert!(
+        warnings.ends_with(&format!(": peers: {said}")),
+        "{warnings}"
+    );
+    assert_eq!(plan("").warnings.to_string(), "");
+}
+
+#[test]
 fn faults_of_reading_do_not_hide_faults_of_preparing() {
     let broken = FILE
         .replace("buckets: [0.1, 1]", "bukets: [0.1, 1]")

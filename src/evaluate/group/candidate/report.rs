@@ -5,9 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Candidate;
 use crate::evaluate::group::database::Database;
-use crate::evaluate::group::{Brief, estimate, seconds};
+use crate::evaluate::group::{Brief, estimate};
 use crate::evaluate::past::Past;
-use crate::model::{CheckReport, HoldReport, Sight, SightReport, StandbyReport};
+use crate::model::{CheckReport, HoldReport, Sight, SightReport, StandbyReport, timestamp_seconds};
 use crate::readiness::{LastSight, Verdict};
 
 impl Candidate {
@@ -54,7 +54,7 @@ impl Candidate {
             rank: None,
             holds: self.holds(brief, past, today),
             last_sight: last_sight.map(|last| SightReport {
-                timestamp_seconds: seconds(last.at),
+                timestamp_seconds: timestamp_seconds(last.at),
                 rpo_seconds: last.rpo.map(|rpo| rpo.as_secs_f64()),
                 loss_bytes: last.loss_bytes,
             }),
@@ -80,7 +80,7 @@ impl Candidate {
                     threshold,
                     unit: planned.bound.map(|bound| bound.unit),
                     age_seconds: age,
-                    last_conclusive_timestamp_seconds: self.answered[at].map(seconds),
+                    last_conclusive_timestamp_seconds: self.answered[at].map(timestamp_seconds),
                     transitions: self.standby.transitions(at),
                 }
             })
@@ -155,7 +155,7 @@ impl Candidate {
             .map(|hold| HoldReport {
                 kind: "maintenance",
                 reason: Arc::clone(&hold.reason),
-                expiry_timestamp_seconds: seconds(hold.until),
+                expiry_timestamp_seconds: timestamp_seconds(hold.until),
             })
             .chain(past.hold(&self.region, brief.group.block, today))
             .collect()
