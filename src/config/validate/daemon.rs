@@ -41,8 +41,8 @@ fn daemon(text: &str) -> Result<Url, &'static str> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "a daemon's URL must not hold a user or password: set `basic_auth` in the job of \
-             Prometheus",
+            "a daemon's URL must not hold a user or password: set `peers`, and `basic_auth` in the \
+             job of Prometheus",
         );
     }
     if url.query().is_some() || url.fragment().is_some() {
