@@ -14,6 +14,7 @@ use super::supervise::Supervisor;
 use crate::evaluate::{History, Saved};
 use crate::metrics::Own;
 use crate::model::{HistoryTerms, LastRun, MatrixReport, NoSuch, SamplesReport, Span};
+use crate::rule::LONGEST_PAST;
 use crate::server;
 use crate::store::{Bounds, Segments};
 
@@ -57,6 +58,7 @@ pub(super) struct Saver {
     own: Arc<Own>,
     steps: Segments,
     failures: Segments,
+    batches: Segments,
     /// Whether the last attempt failed: one line in the log is enough.
     failing: bool,
 }
@@ -75,6 +77,7 @@ impl Saver {
             own: Arc::clone(own),
             steps: Segments::new(folder, "history-steps"),
             failures: Segments::new(folder, "history-failures"),
+            batches: Segments::new(folder, "history-batches"),
             failing: false,
         };
         saver.read();
@@ -93,9 +96,13 @@ impl Saver {
         let failures = self.failures.read(|identity, bytes| {
             taken += u64::from(restore.failure(identity, bytes));
         });
-        let damaged = steps.damaged + failures.damaged;
+        let batches = self.batches.read(|name, bytes| {
+            taken += u64::from(restore.batch(name, bytes));
+        });
+        let found = [steps, failures, batches];
+        let damaged = found.iter().map(|found| found.damaged).sum();
         self.own.history_corruptions_total.inc_by(damaged);
-        let read = steps.items + failures.items;
+        let read: u64 = found.iter().map(|found| found.items).sum();
         if read > 0 {
             info!(read, taken, "read the history");
         }
@@ -116,21 +123,32 @@ impl Saver {
     fn save(&mut self, all: bool) {
         let now = SystemTime::now();
         let terms = self.history.terms();
-        let (steps, failures) = self.history.unsaved(now, all);
-        // One quarter is for failures: an outage pushes out no more of the steps than its own.
-        let quarter = terms.size / 4;
+        let unsaved = self.history.unsaved(now, all);
+        // One eighth each is for failures and batches: an outage pushes out no more of the steps than its
+        // own.
+        let eighth = terms.size / 8;
+        // A rule may compare with what is further back than steps are kept. Who keeps nothing keeps no
+        // batches either.
+        let past = if terms.keep.is_zero() {
+            terms.keep
+        } else {
+            LONGEST_PAST
+        };
         let saved = [
-            (&mut self.steps, steps, terms.size - quarter),
-            (&mut self.failures, failures, quarter),
+            (
+                &mut self.steps,
+                unsaved.steps,
+                terms.size - 2 * eighth,
+                terms.keep,
+            ),
+            (&mut self.failures, unsaved.failures, eighth, terms.keep),
+            (&mut self.batches, unsaved.batches, eighth, past),
         ]
-        .map(|(segments, items, bytes)| {
-            let bounds = Bounds {
-                bytes,
-                keep: terms.keep,
-            };
+        .map(|(segments, items, bytes, keep)| {
+            let bounds = Bounds { bytes, keep };
             segments.write(items.iter().map(item), now, bounds)
         });
-        let bytes = self.steps.bytes() + self.failures.bytes();
+        let bytes = self.steps.bytes() + self.failures.bytes() + self.batches.bytes();
         self.own
             .history_disk_bytes
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
