@@ -239,7 +239,7 @@ impl Track {
 /// Whether a step is neither too old nor still to come.
 fn is_kept(step: &Step, now: u64, frame: &Frame) -> bool {
     let of = u64::from(step.length);
-    step.end() + frame.keep > now && step.start <= now + of
+    step.end().saturating_add(frame.keep) > now && step.start <= now.saturating_add(of)
 }
 
 #[cfg(test)]
