@@ -90,13 +90,14 @@ impl Saver {
         }
         let restore = self.history.restore(SystemTime::now());
         let mut taken = 0_u64;
-        let steps = self.steps.read(|identity, bytes| {
+        let [of_steps, of_failures, of_batches] = bounds(&self.history.terms());
+        let steps = self.steps.read(of_steps.bytes, |identity, bytes| {
             taken += u64::from(restore.step(identity, bytes));
         });
-        let failures = self.failures.read(|identity, bytes| {
+        let failures = self.failures.read(of_failures.bytes, |identity, bytes| {
             taken += u64::from(restore.failure(identity, bytes));
         });
-        let batches = self.batches.read(|name, bytes| {
+        let batches = self.batches.read(of_batches.bytes, |name, bytes| {
             taken += u64::from(restore.batch(name, bytes));
         });
         let found = [steps, failures, batches];
@@ -122,32 +123,14 @@ impl Saver {
     /// Saves what is over, or all.
     fn save(&mut self, all: bool) {
         let now = SystemTime::now();
-        let terms = self.history.terms();
         let unsaved = self.history.unsaved(now, all);
-        // One eighth each is for failures and batches: an outage pushes out no more of the steps than its
-        // own.
-        let eighth = terms.size / 8;
-        // A rule may compare with what is further back than steps are kept. Who keeps nothing keeps no
-        // batches either.
-        let past = if terms.keep.is_zero() {
-            terms.keep
-        } else {
-            LONGEST_PAST
-        };
+        let [of_steps, of_failures, of_batches] = bounds(&self.history.terms());
         let saved = [
-            (
-                &mut self.steps,
-                unsaved.steps,
-                terms.size - 2 * eighth,
-                terms.keep,
-            ),
-            (&mut self.failures, unsaved.failures, eighth, terms.keep),
-            (&mut self.batches, unsaved.batches, eighth, past),
+            (&mut self.steps, unsaved.steps, of_steps),
+            (&mut self.failures, unsaved.failures, of_failures),
+            (&mut self.batches, unsaved.batches, of_batches),
         ]
-        .map(|(segments, items, bytes, keep)| {
-            let bounds = Bounds { bytes, keep };
-            segments.write(items.iter().map(item), now, bounds)
-        });
+        .map(|(segments, items, bounds)| segments.write(items.iter().map(item), now, bounds));
         let bytes = self.steps.bytes() + self.failures.bytes() + self.batches.bytes();
         self.own
             .history_disk_bytes
@@ -169,6 +152,25 @@ impl Saver {
 
 fn item(saved: &Saved) -> (&str, &[u8]) {
     (&saved.identity, &saved.bytes)
+}
+
+/// What steps, failures and batches may take on disk. One eighth each is for failures and batches: an
+/// outage pushes out no more of the steps than its own.
+fn bounds(terms: &HistoryTerms) -> [Bounds; 3] {
+    let eighth = terms.size / 8;
+    // A rule may compare with what is further back than steps are kept. Who keeps nothing keeps no
+    // batches either.
+    let past = if terms.keep.is_zero() {
+        terms.keep
+    } else {
+        LONGEST_PAST
+    };
+    [
+        (terms.size - 2 * eighth, terms.keep),
+        (eighth, terms.keep),
+        (eighth, past),
+    ]
+    .map(|(bytes, keep)| Bounds { bytes, keep })
 }
 
 /// From one look for what is over to the next: a tenth of a step.

@@ -90,7 +90,7 @@ fn saved(folder: &Path, step: &Value) -> Option<u64> {
     };
     let history = History::new("here".into(), vec![here()], &terms);
     let restore = history.restore(now);
-    Segments::new(folder, "history-steps").read(|identity, bytes| {
+    Segments::new(folder, "history-steps").read(terms.size, |identity, bytes| {
         restore.step(identity, bytes);
     });
     let told = history.samples("web", "here", Span::default(), now);
