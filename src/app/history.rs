@@ -48,6 +48,8 @@ pub(super) fn show(history: &History, own: &Own) {
     let span = figures
         .begins
         .map_or(0, |begins| now.saturating_sub(begins));
+    // A step that is older may be there until the next one pushes it out. It is not told.
+    let span = span.min(history.terms().keep.as_secs());
     own.history_span_seconds.set(whole(span));
 }
 
