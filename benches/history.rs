@@ -139,7 +139,9 @@ fn two_days(fleet: u64) -> (Arc<History>, SystemTime, usize) {
     for hours in 0..48 {
         let from = START + hour * hours;
         run(Some(&history), from, hour);
-        let (steps, _) = history.unsaved(SystemTime::UNIX_EPOCH + from + hour, false);
+        let steps = history
+            .unsaved(SystemTime::UNIX_EPOCH + from + hour, false)
+            .steps;
         // An item is a number, two lengths and the step; the names and heads are a part of that.
         saved += steps.iter().map(|step| step.bytes.len() + 8).sum::<usize>();
     }

@@ -34,7 +34,7 @@ pub use self::board::Board;
 use self::failover::Found;
 pub use self::group::{Brief, Group, Witness};
 use self::history::Entry;
-pub use self::history::{Figures as HistoryFigures, History, Restore, Saved};
+pub use self::history::{Figures as HistoryFigures, History, Restore, Saved, Unsaved};
 pub use self::ranking::Ranking;
 use self::set::Changes;
 pub use self::set::{Member, Set};
@@ -183,7 +183,23 @@ impl Evaluation {
 
     /// Looks at the conditions of rules too, which may ask for the daemon's health.
     #[must_use]
-    pub fn with_alerts(mut self, alerts: Alerting, health: HealthOf) -> Self {
+    pub fn with_alerts(mut self, mut alerts: Alerting, health: HealthOf) -> Self {
+        let (mut batches, mut taken) = (0, 0);
+        for (key, watched) in &self.targets {
+            let Some(past) = &watched.past else { continue };
+            let past = past.restored();
+            batches += past.len();
+            taken += alerts.remember(*key, &past);
+        }
+        if batches > 0 {
+            let left_out = batches - taken;
+            info!(
+                batches,
+                left_out,
+                "the past that rules compare with is known; no rule looks at what is left out, or in \
+                 batches of another length"
+            );
+        }
         self.alerts = Some((alerts, health));
         self
     }
@@ -267,14 +283,21 @@ impl Evaluation {
             runs_without_resources: self.own.faults(Reason::LocalResources),
             ..health()
         };
-        alerts.second(&View {
+        let view = View {
             now,
             today,
             tilted: self.tilted,
             reports: &reports,
             past: &past,
             health: &health,
-        });
+        };
+        alerts.second(&view);
+        for (target, batch) in alerts.gathered(&view) {
+            let watched = self.targets.get(&target);
+            if let Some(past) = watched.and_then(|watched| watched.past.as_ref()) {
+                past.gather(batch);
+            }
+        }
     }
 
     fn take_in(&mut self, observation: &Observation) {
@@ -429,3 +452,6 @@ fn log(target: &Target, sample: &Sample, before: State, after: State) {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ mod readiness;
 mod rpo;
 mod shift;
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use serde::Deserialize;
 
@@ -40,8 +40,10 @@ pub use self::machine::{Change, Machine, Timer, Timing};
 pub use self::maintenance::Maintenance;
 pub use self::mutes::{Mutes, Muting};
 pub use self::planned::{About, PlannedRule, WATCHDOG};
+pub use self::shift::LONGEST_PAST;
 pub use self::silences::Silences;
 use crate::model::{GroupReport, PastFigures, Sample, StandbyReport};
+use crate::readiness::rank::PastBatch;
 
 /// What a condition finds when it looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -103,6 +105,18 @@ pub trait OfTarget: Send {
 
     /// Looks, at `now`.
     fn read(&mut self, now: Instant) -> Reading;
+
+    /// The batch of runs that is over since it was last asked, if another life of the daemon is to know
+    /// of it. Asked after each look; the wall clock decides when the batch was.
+    fn gathered(&mut self, _now: (Instant, SystemTime)) -> Option<PastBatch> {
+        None
+    }
+
+    /// Takes the batches that were gathered in earlier lives, before the first run; how many of them
+    /// are of use.
+    fn remember(&mut self, _past: &[PastBatch]) -> usize {
+        0
+    }
 
     /// What else there is to say to people, in one line: the annotation variable `detail`.
     fn detail(&self) -> Option<String> {

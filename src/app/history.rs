@@ -14,6 +14,7 @@ use super::supervise::Supervisor;
 use crate::evaluate::{History, Saved};
 use crate::metrics::Own;
 use crate::model::{HistoryTerms, LastRun, MatrixReport, NoSuch, SamplesReport, Span};
+use crate::rule::LONGEST_PAST;
 use crate::server;
 use crate::store::{Bounds, Segments};
 
@@ -47,6 +48,8 @@ pub(super) fn show(history: &History, own: &Own) {
     let span = figures
         .begins
         .map_or(0, |begins| now.saturating_sub(begins));
+    // A step that is older may be there until the next one pushes it out. It is not told.
+    let span = span.min(history.terms().keep.as_secs());
     own.history_span_seconds.set(whole(span));
 }
 
@@ -57,6 +60,7 @@ pub(super) struct Saver {
     own: Arc<Own>,
     steps: Segments,
     failures: Segments,
+    batches: Segments,
     /// Whether the last attempt failed: one line in the log is enough.
     failing: bool,
 }
@@ -75,6 +79,7 @@ impl Saver {
             own: Arc::clone(own),
             steps: Segments::new(folder, "history-steps"),
             failures: Segments::new(folder, "history-failures"),
+            batches: Segments::new(folder, "history-batches"),
             failing: false,
         };
         saver.read();
@@ -87,15 +92,20 @@ impl Saver {
         }
         let restore = self.history.restore(SystemTime::now());
         let mut taken = 0_u64;
-        let steps = self.steps.read(|identity, bytes| {
+        let [of_steps, of_failures, of_batches] = bounds(&self.history.terms());
+        let steps = self.steps.read(of_steps.bytes, |identity, bytes| {
             taken += u64::from(restore.step(identity, bytes));
         });
-        let failures = self.failures.read(|identity, bytes| {
+        let failures = self.failures.read(of_failures.bytes, |identity, bytes| {
             taken += u64::from(restore.failure(identity, bytes));
         });
-        let damaged = steps.damaged + failures.damaged;
+        let batches = self.batches.read(of_batches.bytes, |name, bytes| {
+            taken += u64::from(restore.batch(name, bytes));
+        });
+        let found = [steps, failures, batches];
+        let damaged = found.iter().map(|found| found.damaged).sum();
         self.own.history_corruptions_total.inc_by(damaged);
-        let read = steps.items + failures.items;
+        let read: u64 = found.iter().map(|found| found.items).sum();
         if read > 0 {
             info!(read, taken, "read the history");
         }
@@ -115,22 +125,15 @@ impl Saver {
     /// Saves what is over, or all.
     fn save(&mut self, all: bool) {
         let now = SystemTime::now();
-        let terms = self.history.terms();
-        let (steps, failures) = self.history.unsaved(now, all);
-        // One quarter is for failures: an outage pushes out no more of the steps than its own.
-        let quarter = terms.size / 4;
+        let unsaved = self.history.unsaved(now, all);
+        let [of_steps, of_failures, of_batches] = bounds(&self.history.terms());
         let saved = [
-            (&mut self.steps, steps, terms.size - quarter),
-            (&mut self.failures, failures, quarter),
+            (&mut self.steps, unsaved.steps, of_steps),
+            (&mut self.failures, unsaved.failures, of_failures),
+            (&mut self.batches, unsaved.batches, of_batches),
         ]
-        .map(|(segments, items, bytes)| {
-            let bounds = Bounds {
-                bytes,
-                keep: terms.keep,
-            };
-            segments.write(items.iter().map(item), now, bounds)
-        });
-        let bytes = self.steps.bytes() + self.failures.bytes();
+        .map(|(segments, items, bounds)| segments.write(items.iter().map(item), now, bounds));
+        let bytes = self.steps.bytes() + self.failures.bytes() + self.batches.bytes();
         self.own
             .history_disk_bytes
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
@@ -151,6 +154,25 @@ impl Saver {
 
 fn item(saved: &Saved) -> (&str, &[u8]) {
     (&saved.identity, &saved.bytes)
+}
+
+/// What steps, failures and batches may take on disk. One eighth each is for failures and batches: an
+/// outage pushes out no more of the steps than its own.
+fn bounds(terms: &HistoryTerms) -> [Bounds; 3] {
+    let eighth = terms.size / 8;
+    // A rule may compare with what is further back than steps are kept. Who keeps nothing keeps no
+    // batches either.
+    let past = if terms.keep.is_zero() {
+        terms.keep
+    } else {
+        LONGEST_PAST
+    };
+    [
+        (terms.size - 2 * eighth, terms.keep),
+        (eighth, terms.keep),
+        (eighth, past),
+    ]
+    .map(|(bytes, keep)| Bounds { bytes, keep })
 }
 
 /// From one look for what is over to the next: a tenth of a step.

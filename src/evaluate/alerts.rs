@@ -20,6 +20,7 @@ use crate::model::{
     Alert, AlertState, Fingerprint, GroupReport, Mute, PastFigures, PlannedGroup, Sample, Shape,
     Target, TargetKey, timestamp_seconds,
 };
+use crate::readiness::rank::PastBatch;
 use crate::rule::{
     Alerts, Change, Health, Maintenance, Measure, Mutes, Muting, Pace, PlannedRule, Reading,
     Silences,
@@ -171,6 +172,26 @@ impl Alerting {
         for instance in of(&self.of_target, &mut self.instances, sample.target) {
             instance.observe(sample);
         }
+    }
+
+    /// Tells the conditions on a target what was gathered of it in earlier lives, before its first run; how
+    /// much of that is of use.
+    pub(super) fn remember(&mut self, target: TargetKey, past: &[PastBatch]) -> usize {
+        let instances = of(&self.of_target, &mut self.instances, target);
+        let useful = instances.iter_mut().map(|instance| instance.remember(past));
+        useful.max().unwrap_or(0)
+    }
+
+    /// What the last look has completed for the next life. Of a time at which the clocks cannot be
+    /// trusted, nobody knows when it was.
+    pub(super) fn gathered(&mut self, view: &View<'_>) -> Vec<(TargetKey, PastBatch)> {
+        if view.tilted {
+            return Vec::new();
+        }
+        let (scope, now) = (&self.scope, (view.now, view.today));
+        let instances = self.instances.iter_mut();
+        let gathered = instances.filter_map(|instance| instance.gathered(scope, now));
+        gathered.collect()
     }
 
     /// Looks at every condition. It is due once a second.

@@ -5,6 +5,7 @@
 //! takes to copy a few kilobytes. Whoever reads takes such copies, and makes sense of them on a thread
 //! of its own.
 
+mod batches;
 mod cells;
 mod durations;
 mod frame;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use self::frame::Frame;
 use self::track::Track;
 use crate::model::{HistoryTerms, LastRun, MatrixReport, Sample, Target, TargetKey};
+use crate::readiness::rank::PastBatch;
 
 /// How old what is made of all targets may be when it is told again.
 const MAX_AGE: Duration = Duration::from_secs(5);
@@ -64,8 +66,29 @@ pub struct Figures {
 pub struct Saved {
     /// Whose it is: [`Target::identity`], after its kind.
     pub identity: String,
-    /// What it is, for [`Restore::step`] or [`Restore::failure`].
+    /// What it is, for [`Restore::step`], [`Restore::failure`] or [`Restore::batch`].
     pub bytes: Vec<u8>,
+}
+
+impl Saved {
+    /// A batch of runs of a target, which is named with its length.
+    pub fn batch(target: &Target, past: &PastBatch) -> Self {
+        Self {
+            identity: batches::name(&identity(target), past.length),
+            bytes: batches::put(&past.batch),
+        }
+    }
+}
+
+/// What is to be saved of all targets, each the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsaved {
+    /// Steps that are over.
+    pub steps: Vec<Saved>,
+    /// Failures in full.
+    pub failures: Vec<Saved>,
+    /// Batches of runs that rules gathered.
+    pub batches: Vec<Saved>,
 }
 
 /// Whose past it is.
@@ -90,6 +113,18 @@ impl Entry {
     /// Takes in a run.
     pub(super) fn observe(&self, sample: &Sample) {
         self.track().observe(sample, &self.frame);
+    }
+
+    /// Takes in a batch that a rule gathered, to be saved.
+    pub(super) fn gather(&self, past: PastBatch) {
+        if !self.frame.is_nothing() {
+            self.track().gathered.push(past);
+        }
+    }
+
+    /// The batches that were saved in earlier lives, in that order. There are none the next time.
+    pub(super) fn restored(&self) -> Vec<PastBatch> {
+        self.track().gathered.restored()
     }
 
     fn name(&self) -> (&str, &str) {
@@ -209,25 +244,29 @@ impl History {
         last.map(run::Run::shown)
     }
 
-    /// What has to be saved of what is over by now (steps, and failures), or of all.
-    pub fn unsaved(&self, now: SystemTime, all: bool) -> (Vec<Saved>, Vec<Saved>) {
+    /// What has to be saved of what is over by now, or of all.
+    pub fn unsaved(&self, now: SystemTime, all: bool) -> Unsaved {
         let now = run::millis(now) / 1_000;
         let over = now.saturating_sub(LATE);
-        let (mut steps, mut failures) = (Vec::new(), Vec::new());
+        let mut saved = Unsaved::default();
         for entry in &self.index().entries {
             let unsaved = {
                 let mut track = entry.track();
                 track.close(over, all, &entry.frame);
                 track.unsaved()
             };
-            let saved = |bytes| Saved {
-                identity: identity(&entry.target),
+            let target = &entry.target;
+            let of = |bytes| Saved {
+                identity: identity(target),
                 bytes,
             };
-            steps.extend(unsaved.steps.into_iter().map(saved));
-            failures.extend(unsaved.failures.into_iter().map(saved));
+            saved.steps.extend(unsaved.steps.into_iter().map(of));
+            saved.failures.extend(unsaved.failures.into_iter().map(of));
+            let batches = unsaved.batches.iter();
+            let batches = batches.map(|past| Saved::batch(target, past));
+            saved.batches.extend(batches);
         }
-        (steps, failures)
+        saved
     }
 
     /// Who takes in what was saved, before there is anything else.
@@ -298,6 +337,21 @@ impl Restore {
     pub fn failure(&self, identity: &str, bytes: &[u8]) -> bool {
         let entry = self.entries.get(identity);
         entry.is_some_and(|entry| entry.track().restore_failure(bytes, &entry.frame))
+    }
+
+    /// Takes in a batch, for the rules; false if it is none, or of a target that is not there.
+    pub fn batch(&self, name: &str, bytes: &[u8]) -> bool {
+        let read = || {
+            let (identity, length) = batches::named(name)?;
+            let entry = self.entries.get(identity)?;
+            let batch = batches::take(bytes)?;
+            Some((entry, PastBatch { length, batch }))
+        };
+        let read = read().filter(|(entry, _)| !entry.frame.is_nothing());
+        if let Some((entry, past)) = read {
+            entry.track().gathered.restore(past);
+        }
+        read.is_some()
     }
 }
 

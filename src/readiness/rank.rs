@@ -19,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod test_windows;
 
-pub use batches::{Batch, Batches, Grid, Window};
+pub use batches::{Batch, Batches, Grid, PastBatch, Window};
 pub use compare::{Change, Comparison, Interval, MIN_BATCHES, change, compare};
 pub use order::{Candidate, Level, Order, Place, Preference, Standing, Why, order};
 pub use published::Published;

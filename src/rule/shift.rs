@@ -1,6 +1,6 @@
 //! `shift`: runs against a target take longer than they did.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use super::{
 use crate::model::duration::{self, display};
 use crate::model::ranking::Quantile;
 use crate::model::{Sample, Unit};
-use crate::readiness::rank::{Batches, Change, Grid, change};
+use crate::readiness::rank::{Batch, Batches, Change, Grid, PastBatch, change};
 
 /// Batches that are compared unless `over` says otherwise: as many as the ranking needs.
 const BATCHES: u32 = 24;
@@ -21,6 +21,9 @@ const FEWEST: u32 = 8;
 
 /// The furthest that the past can be away.
 const FURTHEST: Duration = Duration::from_hours(7 * 24);
+
+/// How far back batches can be of use: what is compared is never longer than how far away it is.
+pub const LONGEST_PAST: Duration = Duration::from_hours(2 * 7 * 24);
 
 /// The settings.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -141,6 +144,10 @@ struct Shift {
     recent: u32,
     before: u32,
     batches: Option<(Grid, Batches)>,
+    /// Those of earlier lives, until the first run.
+    past: Vec<Batch>,
+    /// The last one that is kept for the next life.
+    gathered: Option<u32>,
     /// What was read in this batch.
     read: Option<(u32, Reading)>,
 }
@@ -157,17 +164,24 @@ impl Shift {
             recent,
             before: u32::try_from(before).unwrap_or(u32::MAX).max(recent),
             batches: None,
+            past: Vec::new(),
+            gathered: None,
             read: None,
         }
     }
 
-    /// The batches, on a grid that begins with the first run.
-    fn batches(&mut self, now: Instant) -> &mut (Grid, Batches) {
+    /// The batches, on a grid that the first run decides on.
+    fn batches(&mut self, run: &Sample) -> &mut Batches {
         let kept = self.before.max(self.recent * 2).saturating_add(self.recent);
-        self.batches.get_or_insert_with(|| {
-            let grid = Grid::new(now, Quantile::Median, self.interval).keeping(kept);
-            (grid, Batches::new(grid))
-        })
+        let (_, batches) = self.batches.get_or_insert_with(|| {
+            let grid = Grid::dated(run.ended, run.at, Quantile::Median, self.interval);
+            let grid = grid.keeping(kept);
+            let mut batches = Batches::new(grid);
+            batches.remember(std::mem::take(&mut self.past));
+            self.gathered = batches.last().map(|batch| batch.slot);
+            (grid, batches)
+        });
+        batches
     }
 
     /// Looks at the batches that are over.
@@ -221,12 +235,12 @@ impl Shift {
 
 impl OfTarget for Shift {
     fn observe(&mut self, sample: &Sample) {
-        self.batches(sample.ended).1.observe(sample);
+        self.batches(sample).observe(sample);
     }
 
     fn read(&mut self, now: Instant) -> Reading {
-        // The first run begins the grid, and not the first look, which is the same for all: they
-        // would come to the ends of their batches together.
+        // The runs decide on the grid, and not the looks, which are the same for all: they would come
+        // to the ends of their batches together.
         let slot = self.batches.as_ref().map_or(0, |(grid, _)| grid.slot(now));
         if let Some((of, reading)) = self.read
             && of == slot
@@ -236,6 +250,29 @@ impl OfTarget for Shift {
         let reading = self.look(now);
         self.read = Some((slot, reading));
         reading
+    }
+
+    fn gathered(&mut self, now: (Instant, SystemTime)) -> Option<PastBatch> {
+        let (grid, batches) = self.batches.as_ref()?;
+        let batch = batches.last()?;
+        if self.gathered == Some(batch.slot) {
+            return None;
+        }
+        self.gathered = Some(batch.slot);
+        Some(PastBatch {
+            length: grid.length(),
+            batch: Batch {
+                slot: grid.number(batch.slot, now)?,
+                ..*batch
+            },
+        })
+    }
+
+    fn remember(&mut self, past: &[PastBatch]) -> usize {
+        let length = Grid::length_for(Quantile::Median, self.interval);
+        let fit = past.iter().filter(|past| past.length == length);
+        self.past = fit.map(|past| past.batch).collect();
+        self.past.len()
     }
 }
 

@@ -27,9 +27,15 @@ const PARTS: u32 = 8;
 /// Files that are kept at most: a daemon that is started again and again begins one each time.
 const MAX_FILES: usize = 512;
 
+/// One write may take this part of the bytes of all: it pushes out no more.
+const MOST_AT_ONCE: u64 = 2;
+
 /// Bytes of items in a record, and the longest item with its name.
 const RECORD: usize = 64 << 10;
 const MAX_ITEM: usize = 16 << 10;
+
+/// The numbers of files are below.
+const MAX_NUMBER: u64 = 1 << 62;
 
 /// How much is kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +76,8 @@ struct Segment {
 /// The file that is written.
 #[derive(Debug)]
 struct Open {
-    file: File,
+    /// None before the first write to it.
+    file: Option<File>,
     begun: SystemTime,
     sequence: u64,
     names: HashMap<String, u32>,
@@ -88,18 +95,25 @@ impl Segments {
         Self {
             folder: folder.to_owned(),
             name,
-            next: files.last().map_or(1, |last| last.number.saturating_add(1)),
+            next: files.last().map_or(1, |last| last.number + 1),
             files: files.into(),
             open: None,
         }
     }
 
-    /// Reads all that was written, the oldest first: the name of each item, and the item.
-    pub fn read(&self, mut each: impl FnMut(&str, &[u8])) -> Found {
+    /// Reads all that was written, the oldest first: the name of each item, and the item. A file that is
+    /// longer than all may be (so many bytes) is none of ours, and not read.
+    pub fn read(&self, most: u64, mut each: impl FnMut(&str, &[u8])) -> Found {
         let mut found = Found::default();
         for file in &self.files {
             let path = self.path(file.number);
-            match read(&path, file.bytes, &mut each) {
+            let came = if file.bytes > most {
+                let why = format!("it is longer than all may be ({most} bytes), and goes");
+                Err(io::Error::other(why))
+            } else {
+                read(&path, file.bytes, &mut each)
+            };
+            match came {
                 Ok((items, good)) => {
                     found.items += items;
                     if !good {
@@ -117,7 +131,8 @@ impl Segments {
     }
 
     /// Forgets what is too old, and adds items; they are on disk when it returns. After an error they are
-    /// lost, and the next ones go to another file.
+    /// lost, or those for which there is no room, and nothing that was there; the next ones go to another
+    /// file.
     pub fn write<'a>(
         &mut self,
         items: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -129,94 +144,148 @@ impl Segments {
         if items.peek().is_none() {
             return Ok(());
         }
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => self.begin(now)?,
-        };
-        let mut bytes = Vec::new();
-        let mut payload = Vec::new();
-        for (name, item) in items {
-            if name.len() + item.len() > MAX_ITEM {
-                continue;
-            }
-            open.push(&mut payload, name, item);
-            if payload.len() > RECORD {
-                open.record(&mut bytes, &mut payload);
-            }
-        }
-        open.record(&mut bytes, &mut payload);
+        let mut open = self.open.take().unwrap_or_else(|| Open::new(now));
+        let bytes = open.records(&mut items, bounds.bytes / MOST_AT_ONCE);
+        let lost = items.count();
         // Before there is more: there never is too much.
         self.forget(now, bounds, bytes.len() as u64)?;
+        self.append(&mut open, &bytes, now)?;
+        let length = self.files.back().map_or(0, |file| file.bytes);
+        let age = now.duration_since(open.begun).unwrap_or_default();
+        if length < bounds.bytes / u64::from(PARTS) && age < bounds.keep / PARTS {
+            self.open = Some(open);
+        }
+        if lost > 0 {
+            let why = format!("there is no room for {lost} items more at once");
+            return Err(io::Error::other(why));
+        }
+        Ok(())
+    }
+
+    /// Adds bytes to the last file, which is begun if it is new.
+    fn append(&mut self, open: &mut Open, bytes: &[u8], now: SystemTime) -> io::Result<()> {
+        let file = match &open.file {
+            Some(file) => file,
+            None => open.file.insert(self.begin(now)?),
+        };
         let Some(last) = self.files.back_mut() else {
             return Err(io::Error::other("there is not so much room for history"));
         };
-        open.file.write_all(&bytes)?;
-        last.bytes += bytes.len() as u64;
-        last.written = now;
-        open.file.sync_data()?;
-        let age = now.duration_since(open.begun).unwrap_or_default();
-        if last.bytes < bounds.bytes / u64::from(PARTS) && age < bounds.keep / PARTS {
-            self.open = Some(open);
+        let mut writer = file;
+        let written = writer.write_all(bytes).and_then(|()| file.sync_data());
+        if written.is_ok() {
+            last.bytes += bytes.len() as u64;
+            last.written = now;
+            return Ok(());
         }
-        Ok(())
+        // What is left of it would take the room of what is good, night after night. If that cannot be
+        // taken back either, it is a torn end.
+        let (number, before) = (last.number, last.bytes);
+        let _ = file.set_len(before);
+        if before == 0 && fs::remove_file(self.path(number)).is_ok() {
+            self.files.pop_back();
+        }
+        written.map_err(|error| self.about(number, &error))
     }
 
     /// Removes what is too old, and as much more as is needed for `more` bytes.
     fn forget(&mut self, now: SystemTime, bounds: Bounds, more: u64) -> io::Result<()> {
-        while let Some(first) = self.files.front() {
-            let age = now.duration_since(first.written).unwrap_or_default();
-            let full = self.bytes() + more > bounds.bytes || self.files.len() > MAX_FILES;
+        loop {
+            // One that is longer than all may be goes before it pushes out all others.
+            let mut places = self.files.iter();
+            let long = places.position(|file| file.bytes > bounds.bytes);
+            let place = long.unwrap_or(0);
+            let Some(file) = self.files.get(place) else {
+                return Ok(());
+            };
+            let age = now.duration_since(file.written).unwrap_or_default();
+            let full =
+                self.bytes().saturating_add(more) > bounds.bytes || self.files.len() > MAX_FILES;
             if age <= bounds.keep && !full {
-                break;
+                return Ok(());
             }
-            match fs::remove_file(self.path(first.number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            match fs::remove_file(self.path(file.number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.about(file.number, &error));
+                }
                 _ => {}
             }
-            self.files.pop_front();
-            if self.files.is_empty() {
+            if place + 1 == self.files.len() {
                 self.open = None;
             }
+            self.files.remove(place);
         }
-        Ok(())
     }
 
-    fn begin(&mut self, now: SystemTime) -> io::Result<Open> {
+    fn begin(&mut self, now: SystemTime) -> io::Result<File> {
         let number = self.next;
-        self.next = self.next.saturating_add(1);
-        let header = format::header();
+        self.next += 1;
         let mut options = fs::OpenOptions::new();
-        let path = self.path(number);
-        let mut file = options
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let options = options.append(true).create_new(true).mode(0o600);
+        let file = options.open(self.path(number));
+        let file = file.map_err(|error| self.about(number, &error))?;
         self.files.push_back(Segment {
             number,
-            bytes: header.len() as u64,
+            bytes: 0,
             written: now,
         });
-        file.write_all(&header)?;
-        Ok(Open {
-            file,
-            begun: now,
-            sequence: 0,
-            names: HashMap::new(),
-        })
+        Ok(file)
+    }
+
+    /// An error, with the file that it is about.
+    fn about(&self, number: u64, error: &io::Error) -> io::Error {
+        let path = self.path(number);
+        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
     }
 
     fn path(&self, number: u64) -> PathBuf {
-        self.folder.join(format!("{}-{number:08}", self.name))
+        self.folder.join(file_name(self.name, number))
     }
 
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
+        let bytes = self.files.iter().map(|file| file.bytes);
+        bytes.fold(0, u64::saturating_add)
     }
 }
 
 impl Open {
+    /// One of which there is no file yet.
+    fn new(now: SystemTime) -> Self {
+        Self {
+            file: None,
+            begun: now,
+            sequence: 0,
+            names: HashMap::new(),
+        }
+    }
+
+    /// The records of so many of the items as take so many bytes, after the header of a new file.
+    fn records<'a>(
+        &mut self,
+        items: &mut impl Iterator<Item = (&'a str, &'a [u8])>,
+        most: u64,
+    ) -> Vec<u8> {
+        let mut bytes = match &self.file {
+            Some(_) => Vec::new(),
+            None => format::header(),
+        };
+        let mut payload = Vec::new();
+        while (bytes.len() + payload.len() + MAX_ITEM) as u64 <= most
+            && let Some((name, item)) = items.next()
+        {
+            if name.len() + item.len() > MAX_ITEM {
+                continue;
+            }
+            self.push(&mut payload, name, item);
+            if payload.len() > RECORD {
+                self.record(&mut bytes, &mut payload);
+            }
+        }
+        self.record(&mut bytes, &mut payload);
+        bytes
+    }
+
     /// Adds an item to a payload: its number, its name if that is new, and itself.
     fn push(&mut self, payload: &mut Vec<u8>, name: &str, item: &[u8]) {
         let known = self.names.get(name).copied();
@@ -249,13 +318,21 @@ fn push(payload: &mut Vec<u8>, bytes: &[u8]) {
     payload.extend(&bytes[..length.into()]);
 }
 
+fn file_name(name: &str, number: u64) -> String {
+    format!("{name}-{number:08}")
+}
+
 /// The file of a folder, if it is one of this kind.
 fn segment(entry: &fs::DirEntry, name: &str) -> Option<Segment> {
     let file = entry.file_name();
     let number = file.to_str()?.strip_prefix(name)?.strip_prefix('-')?;
+    let number = number.parse().ok().filter(|number| *number < MAX_NUMBER)?;
     let metadata = entry.metadata().ok()?;
+    // What is named in another way, or no file, is nobody's of ours.
+    let ours = file.to_str() == Some(&file_name(name, number)) && metadata.is_file();
+    ours.then_some(())?;
     Some(Segment {
-        number: number.parse().ok()?,
+        number,
         bytes: metadata.len(),
         written: metadata.modified().ok()?,
     })

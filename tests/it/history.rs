@@ -7,9 +7,10 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use hotspare::evaluate::History;
+use hotspare::evaluate::{History, Saved};
 use hotspare::model::{HistoryTerms, Span, Target};
-use hotspare::store::Segments;
+use hotspare::readiness::rank::{Batch, PastBatch};
+use hotspare::store::{Bounds, Segments};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -67,9 +68,9 @@ fn has(steps: &[Value], step: &Value) -> bool {
     })
 }
 
-/// The runs of the same step in the files of the daemon.
-fn saved(folder: &Path, step: &Value) -> Option<u64> {
-    let target = Target {
+/// What names the target that answers.
+fn here() -> Target {
+    Target {
         probe: "web".into(),
         kind: "tcp",
         source_region: "here".into(),
@@ -77,15 +78,19 @@ fn saved(folder: &Path, step: &Value) -> Option<u64> {
         name: "here".into(),
         address: "".into(),
         labels: BTreeMap::new(),
-    };
+    }
+}
+
+/// The runs of the same step in the files of the daemon.
+fn saved(folder: &Path, step: &Value) -> Option<u64> {
     let now = SystemTime::now();
     let terms = HistoryTerms {
         step: Duration::from_secs(10),
         ..HistoryTerms::default()
     };
-    let history = History::new("here".into(), vec![target], &terms);
+    let history = History::new("here".into(), vec![here()], &terms);
     let restore = history.restore(now);
-    Segments::new(folder, "history-steps").read(|identity, bytes| {
+    Segments::new(folder, "history-steps").read(terms.size, |identity, bytes| {
         restore.step(identity, bytes);
     });
     let told = history.samples("web", "here", Span::default(), now);
@@ -125,11 +130,10 @@ fn the_past_is_told_and_outlives_a_crash_and_a_reload() {
     let detail = failure["detail"].as_str().expect("text");
     assert!(detail.contains("refused"), "{detail}");
     assert!((10..=20).contains(&list(&bad, "failures").len()), "{bad}");
-    let steps = list(&bad, "steps");
-    assert!(
-        steps.iter().all(|step| step["runs"] == step["failures"]),
-        "{bad}"
-    );
+    for step in list(&bad, "steps") {
+        let told = number(step, "failures") + number(step, "unknown");
+        assert_eq!(number(step, "runs"), told, "{bad}");
+    }
     check_of_the_matrix(&told(&daemon, "/api/v1/matrix"));
     check_of_bad_questions(&daemon);
 
@@ -208,14 +212,16 @@ fn check_of_one_that_answers(told: &Value) {
     assert!(recent.len() <= 60);
     let times = recent.iter().map(|run| number(run, "timestamp_seconds"));
     assert!(times.is_sorted());
-    for run in recent {
+    // A host that is busy holds some runs up.
+    let stalled = |run: &Value| run["reason"] == "stalled";
+    for run in recent.iter().filter(|run| !stalled(run)) {
         assert_eq!(
             (&run["outcome"], &run["reason"]),
             (&"success".into(), &Value::Null)
         );
         assert!(number(run, "duration_seconds") > 0.0);
     }
-    assert!(list(told, "failures").is_empty());
+    assert!(list(told, "failures").iter().all(stalled), "{told}");
 }
 
 fn check_of_the_matrix(told: &Value) {
@@ -285,4 +291,66 @@ fn damaged_files_cost_what_was_in_them_and_nothing_else() {
         number(&list(&told, "steps")[0], "failures") >= 1.0,
         "{told}"
     );
+}
+
+/// Writes 27 hours of batches of five minutes as a daemon would have: of one millisecond, and in the last
+/// three hours of 50.
+fn prepare(folder: &Path) {
+    let now = SystemTime::now();
+    let length = Duration::from_mins(5);
+    let since = now.duration_since(SystemTime::UNIX_EPOCH);
+    let number = since.expect("after 1970").as_secs() / length.as_secs();
+    let number = u32::try_from(number).expect("not so far from 1970");
+    let batches = (1..=27 * 12).rev().map(|ago| {
+        let batch = Batch {
+            slot: number - ago,
+            micros: if ago <= 36 { 50_000 } else { 1_000 },
+            runs: 300,
+            failed: 0,
+        };
+        Saved::batch(&here(), &PastBatch { length, batch })
+    });
+    let batches: Vec<_> = batches.collect();
+    let items = batches.iter().map(|of| (&*of.identity, &*of.bytes));
+    let bounds = Bounds {
+        bytes: 1 << 20,
+        keep: Duration::from_hours(48),
+    };
+    let mut segments = Segments::new(folder, "history-batches");
+    segments.write(items, now, bounds).expect("written");
+}
+
+/// No batch of five minutes is over within a test: a daemon is started over those of another.
+#[test]
+fn a_rule_knows_after_a_crash_what_a_target_was_like_before() {
+    let state = tempfile::tempdir().expect("a folder");
+    prepare(state.path());
+    let (_open, up, down) = ports();
+    let config = |rule: &str, history: &str| {
+        let file = file(state.path(), history, "1s", (up, down));
+        format!("{file}rules: [{{ name: {rule}, severity: info, when: {{ shift: {{}} }} }}]\n")
+    };
+    let fires = |daemon: &Daemon, rule: &str| {
+        let told = told(daemon, "/api/v1/alerts");
+        let mut alerts = list(&told, "alerts").iter();
+        alerts.any(|alert| {
+            alert["rule"] == rule && alert["state"] == "firing" && alert["value"] == 50.0
+        })
+    };
+    // A rule of another name each time: what fires is not what the state knew.
+    for rule in ["First", "Second"] {
+        let mut daemon = Daemon::start(&config(rule, "{}"));
+        wait_for(|| fires(&daemon, rule), |fires| *fires);
+        daemon.process().signal(Signal::KILL);
+        daemon.process().wait();
+    }
+    // Who keeps nothing compares with nothing of before, and has no files.
+    let daemon = Daemon::start(&config("Third", "{ keep: 0s, step: 10s }"));
+    wait_for(|| files(state.path()), Vec::is_empty);
+    let runs = || {
+        let series = daemon.series();
+        series.sum("hotspare_probe_attempts_total", &[r#"target="here""#])
+    };
+    wait_for(runs, |runs| *runs >= 3.0);
+    assert!(!fires(&daemon, "Third"));
 }

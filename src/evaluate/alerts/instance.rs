@@ -1,10 +1,11 @@
 //! One rule's alert about one thing.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::{Ruled, Scope, View};
-use crate::model::{Alert, AlertState, Fingerprint, Sample, timestamp_seconds};
+use crate::model::{Alert, AlertState, Fingerprint, Sample, TargetKey, timestamp_seconds};
+use crate::readiness::rank::PastBatch;
 use crate::rule::{
     About, Change, Machine, OfDaemon, OfGroup, OfStandby, OfTarget, Reading, Timer, Timing, Values,
     Watched,
@@ -172,6 +173,25 @@ impl Instance {
         if let Condition::Target(_, condition) = &mut self.condition {
             condition.observe(sample);
         }
+    }
+
+    pub(super) fn remember(&mut self, past: &[PastBatch]) -> usize {
+        match &mut self.condition {
+            Condition::Target(_, condition) => condition.remember(past),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn gathered(
+        &mut self,
+        scope: &Scope,
+        now: (Instant, SystemTime),
+    ) -> Option<(TargetKey, PastBatch)> {
+        let Condition::Target(place, condition) = &mut self.condition else {
+            return None;
+        };
+        let gathered = condition.gathered(now)?;
+        Some((scope.targets[*place as usize].0, gathered))
     }
 
     /// Looks. Where the clocks cannot be trusted, nothing can be said but of the daemon itself.

@@ -186,16 +186,18 @@ fn what_is_saved_is_restored_to_the_same_targets() {
     }
     let failure = failed((START + 995) * 1_000, Reason::Refused, "no");
     observe(&one, "web", "c", &failure);
-    let (steps, failures) = one.unsaved(at(1_000), false);
+    let Unsaved {
+        steps, failures, ..
+    } = one.unsaved(at(1_000), false);
     assert_eq!((steps.len(), failures.len()), (2, 1));
-    let (rest, none) = one.unsaved(at(1_000), true);
-    assert_eq!((rest.len(), none.len()), (2, 0));
+    let rest = one.unsaved(at(1_000), true);
+    assert_eq!((rest.steps.len(), rest.failures.len()), (2, 0));
 
     let mut others = targets();
     others.retain(|target| &*target.probe == "web");
     let two = History::new("a".into(), others, &HistoryTerms::default());
     let restore = two.restore(at(1_010));
-    let restored = steps.iter().chain(&rest);
+    let restored = steps.iter().chain(&rest.steps);
     let restored = restored.filter(|saved| restore.step(&saved.identity, &saved.bytes));
     assert_eq!(restored.count(), 2, "the other probe is not there");
     assert!(restore.failure(&failures[0].identity, &failures[0].bytes));
@@ -245,4 +247,38 @@ fn targets_beyond_the_room_have_no_past_but_a_last_run() {
             .is_empty()
     );
     assert!(history.last("web", "b-599").is_some());
+}
+
+#[test]
+fn batches_are_restored_to_the_target_that_they_are_of() {
+    let history = history();
+    let restore = history.restore(at(0));
+    let past = |slot: u32| PastBatch {
+        length: Duration::from_mins(5),
+        batch: crate::readiness::rank::Batch {
+            slot,
+            micros: 1,
+            runs: 20,
+            failed: 0,
+        },
+    };
+    let here = target("web", "http", "c", "c");
+    for slot in [8, 7] {
+        let saved = Saved::batch(&here, &past(slot));
+        assert!(restore.batch(&saved.identity, &saved.bytes));
+        assert!(!restore.batch(&saved.identity, b"nonsense"));
+        assert!(!restore.batch("nonsense", &saved.bytes));
+        assert!(!restore.batch(&identity(&here), &saved.bytes), "no length");
+    }
+    let other = Saved::batch(&target("web", "tcp", "c", "c"), &past(7));
+    assert!(
+        !restore.batch(&other.identity, &other.bytes),
+        "of another kind"
+    );
+    let index = history.index();
+    let entry = index.find("web", "c").expect("there");
+    assert_eq!(entry.restored(), [8, 7].map(past));
+    assert_eq!(entry.restored(), []);
+    // They are on disk already.
+    assert_eq!(history.unsaved(at(0), true).batches, []);
 }

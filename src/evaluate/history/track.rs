@@ -2,11 +2,13 @@
 
 use std::time::SystemTime;
 
+use super::batches::Gathered;
 use super::frame::Frame;
 use super::records::{Copied, Records};
 use super::run::{self, Run};
 use super::step::Step;
 use crate::model::Sample;
+use crate::readiness::rank::PastBatch;
 
 /// Failures of a target that are saved at once, at most: it may fail ten times a second.
 const SAVED_FAILURES: usize = 4;
@@ -24,13 +26,16 @@ pub(super) struct Track {
     /// Of the steps and failures, the last ones that are not saved.
     unsaved_steps: usize,
     unsaved_failures: usize,
+    /// What rules gathered of it.
+    pub(super) gathered: Gathered,
 }
 
-/// What there is to save, as bytes.
+/// What there is to save, mostly as bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Unsaved {
     pub(super) steps: Vec<Vec<u8>>,
     pub(super) failures: Vec<Vec<u8>>,
+    pub(super) batches: Vec<PastBatch>,
 }
 
 /// All of it as it was at a moment.
@@ -131,6 +136,7 @@ impl Track {
         Unsaved {
             steps: last(&self.long_steps, std::mem::take(&mut self.unsaved_steps)),
             failures: last(&self.failures, std::mem::take(&mut self.unsaved_failures)),
+            batches: self.gathered.unsaved(),
         }
     }
 
@@ -233,7 +239,7 @@ impl Track {
 /// Whether a step is neither too old nor still to come.
 fn is_kept(step: &Step, now: u64, frame: &Frame) -> bool {
     let of = u64::from(step.length);
-    step.end() + frame.keep > now && step.start <= now + of
+    step.end().saturating_add(frame.keep) > now && step.start <= now.saturating_add(of)
 }
 
 #[cfg(test)]

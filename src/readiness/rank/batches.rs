@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::Sample;
 use crate::model::ranking::Quantile;
@@ -47,6 +47,8 @@ fn quantile_of(quantile: Quantile, micros: &mut [u32]) -> u32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
     origin: Instant,
+    /// The number of the batch that begins there.
+    first: u32,
     length: Duration,
     batches: u32,
     quantile: Quantile,
@@ -63,9 +65,26 @@ impl Grid {
         let fit = u32::try_from(WINDOW.as_secs() / length.as_secs()).unwrap_or(u32::MAX);
         Self {
             origin,
+            first: 0,
             length,
             batches: fit.max(FEWEST_BATCHES),
             quantile,
+        }
+    }
+
+    /// The grid for one candidate alone, with a run at `at`, which is `today` on the wall clock. Its
+    /// batches are numbered from 1970 on, so that those of another life of the daemon have their places
+    /// beside them; each begins with a run, so that not those of all targets end together.
+    pub fn dated(at: Instant, today: SystemTime, quantile: Quantile, interval: Duration) -> Self {
+        let grid = Self::new(at, quantile, interval);
+        let since = since_1970(today);
+        let length = grid.length.as_nanos();
+        let runs = (since % length) / interval.as_nanos().max(1);
+        let before = u32::try_from(runs).unwrap_or(0);
+        Self {
+            origin: at.checked_sub(interval * before).unwrap_or(at),
+            first: u32::try_from(since / length).unwrap_or(0),
+            ..grid
         }
     }
 
@@ -83,6 +102,7 @@ impl Grid {
     pub fn benchmark(origin: Instant, duration: Duration) -> Self {
         Self {
             origin,
+            first: 0,
             length: (duration / BENCHMARK_BATCHES).max(Duration::from_millis(1)),
             batches: BENCHMARK_BATCHES,
             quantile: Quantile::Median,
@@ -97,8 +117,13 @@ impl Grid {
 
     /// Whether batches are alike on both, wherever they begin.
     pub fn is_as(&self, other: &Self) -> bool {
-        let origin = self.origin;
-        *self == Self { origin, ..*other }
+        let Self { origin, first, .. } = *self;
+        *self
+            == Self {
+                origin,
+                first,
+                ..*other
+            }
     }
 
     /// The length of a batch.
@@ -126,30 +151,59 @@ impl Grid {
         self.batches * PLANNED_RUNS
     }
 
-    /// The batch that `at` falls into, counted from the grid's origin.
+    /// The batch that `at` falls into.
     pub fn slot(&self, at: Instant) -> u32 {
         let since = at.saturating_duration_since(self.origin);
-        u32::try_from(since.as_nanos() / self.length.as_nanos()).unwrap_or(u32::MAX)
+        let since = u32::try_from(since.as_nanos() / self.length.as_nanos());
+        self.first.saturating_add(since.unwrap_or(u32::MAX))
     }
+
+    /// The number that a batch of a [dated](Self::dated) grid has by the wall clock as it is now. It is
+    /// another one where that clock was set since the grid was made. `None`: it was set to before 1970.
+    pub fn number(&self, slot: u32, (now, today): (Instant, SystemTime)) -> Option<u32> {
+        let nanos = |nanos: u128| i128::try_from(nanos).unwrap_or(i128::MAX);
+        let length = nanos(self.length.as_nanos());
+        let since = now.saturating_duration_since(self.origin).as_nanos();
+        let ours = i128::from(self.first) * length + nanos(since);
+        let ahead = nanos(since_1970(today)).saturating_sub(ours);
+        let ahead = ahead.saturating_add(length / 2).div_euclid(length);
+        u32::try_from(i128::from(slot) + ahead).ok()
+    }
+}
+
+fn since_1970(today: SystemTime) -> u128 {
+    let since = today.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos())
 }
 
 /// What is left of the runs of one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// Which batch of the grid it is.
-    pub(super) slot: u32,
-    /// The quantile in microseconds; [`FAILED`] for none.
-    pub(super) micros: u32,
+    pub slot: u32,
+    /// The quantile in microseconds; [`Batch::FAILED`] for none.
+    pub micros: u32,
     /// Runs that ended in it.
-    pub(super) runs: u32,
+    pub runs: u32,
     /// Those that failed.
-    pub(super) failed: u32,
+    pub failed: u32,
 }
 
-/// Stands for the time of a run that failed: longer than any.
-const FAILED: u32 = u32::MAX;
+/// A batch for another life of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastBatch {
+    /// How long it is.
+    pub length: Duration,
+    /// The batch, on a [dated](Grid::dated) grid.
+    pub batch: Batch,
+}
+
+const FAILED: u32 = Batch::FAILED;
 
 impl Batch {
+    /// Stands for the time of a run that failed: longer than any.
+    pub const FAILED: u32 = u32::MAX;
+
     /// The quantile in seconds; infinite where too many runs failed for one.
     pub fn seconds(&self) -> f64 {
         match self.micros {
@@ -180,8 +234,28 @@ impl Batches {
         Self {
             grid,
             over: VecDeque::new(),
-            current: Current::new(0),
+            current: Current::new(grid.first),
         }
+    }
+
+    /// Takes the batches of an earlier life, in the order in which they were written, in the place of
+    /// what there is. Those that are too old are left out, and those that are still to come: the clock
+    /// was ahead then.
+    pub fn remember(&mut self, mut past: Vec<Batch>) {
+        let current = self.current.slot;
+        let oldest = current.saturating_sub(self.grid.batches);
+        past.retain(|batch| (oldest..current).contains(&batch.slot));
+        // Where the clock was set back there are two of a number. The later one is of the clock that
+        // went on.
+        past.reverse();
+        past.sort_by_key(|batch| batch.slot);
+        past.dedup_by_key(|batch| batch.slot);
+        self.over = past.into();
+    }
+
+    /// The last batch that is over and counts.
+    pub fn last(&self) -> Option<&Batch> {
+        self.over.back()
     }
 
     /// Takes a run, or each packet of it. A fault of our own is no run.

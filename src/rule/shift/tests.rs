@@ -7,7 +7,7 @@
 
 use fastrand::Rng;
 
-use super::super::test_samples::{PACE, at, failed, ok, read};
+use super::super::test_samples::{EPOCH, PACE, at, failed, ok, read};
 use super::*;
 use crate::model::Reason;
 
@@ -307,5 +307,94 @@ fn the_first_run_begins_the_batches_and_not_the_first_look() {
     assert_eq!(condition.read(at(0)).holds, None);
     condition.observe(&ok(7, 80));
     let (grid, _) = condition.batches.as_ref().expect("a run");
-    assert_eq!((grid.slot(at(306)), grid.slot(at(307))), (0, 1));
+    assert_eq!(grid.slot(at(306)) + 1, grid.slot(at(307)));
+}
+
+fn wall(second: u32) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs_f64(EPOCH) + Duration::from_secs(second.into())
+}
+
+/// Feeds runs of these milliseconds for so long; what is to be known in the next life.
+fn gather(condition: &mut Shift, from: u32, seconds: u32, millis: f64) -> Vec<PastBatch> {
+    let mut gathered = Vec::new();
+    for second in (from..from + seconds).step_by(10) {
+        condition.observe(&took(second, millis));
+        condition.read(at(second));
+        gathered.extend(condition.gathered((at(second), wall(second))));
+    }
+    gathered
+}
+
+#[test]
+fn what_was_gathered_is_known_in_the_next_life() {
+    const HOURLY: &str = r#"{"over": "1h"}"#;
+    let mut one = condition(HOURLY);
+    let mut past = gather(&mut one, 5, DAY + HOUR, 80.0);
+    past.extend(gather(&mut one, 5 + DAY + HOUR, HOUR, 120.0));
+    assert_eq!(past.len(), 26 * 12 - 1, "but for the one that goes on");
+    // Ten minutes later, by a monotonic clock that began anew.
+    let now = DAY + 2 * HOUR + 700;
+    let mut two = condition(HOURLY);
+    assert_eq!(two.remember(&past), past.len());
+    assert_eq!(two.read(at(0)).holds, None, "before the first run");
+    let run = Sample {
+        ended: at(3),
+        ..took(now, 120.0)
+    };
+    two.observe(&run);
+    one.observe(&took(now, 120.0));
+    let reading = two.read(at(3));
+    assert_eq!(reading.holds, Some(true));
+    assert_eq!(reading.value, Some(1.5));
+    assert_eq!(reading, one.read(at(now)));
+    assert_eq!(two.gathered((at(3), wall(now))), None, "it was kept before");
+    // What is gathered from now on goes on from there.
+    let slots = |past: &[PastBatch]| past.iter().map(|past| past.batch.slot).max();
+    let last = slots(&past);
+    for second in (13..700).step_by(10) {
+        two.observe(&Sample {
+            ended: at(second),
+            ..took(now + second - 3, 120.0)
+        });
+        two.read(at(second));
+        past.extend(two.gathered((at(second), wall(now + second - 3))));
+    }
+    assert_eq!(slots(&past), last.map(|last| last + 5));
+}
+
+#[test]
+fn batches_of_another_length_are_of_no_use() {
+    let mut one = condition(r#"{"over": "1h"}"#);
+    let past = gather(&mut one, 0, 3 * HOUR, 80.0);
+    let slow = Pace {
+        interval: Duration::from_mins(1),
+        ..PACE
+    };
+    let mut two = Shift::new(&read("{}"), slow);
+    assert_eq!(two.remember(&past), 0);
+    // But `over`, `than` and `by` may be others: a batch is a batch.
+    let mut three = condition(r#"{"over": "90m", "than": "7d", "by": 2}"#);
+    assert_eq!(three.remember(&past), past.len());
+    three.observe(&took(3 * HOUR, 80.0));
+    assert_eq!(three.read(at(3 * HOUR)).holds, Some(false));
+}
+
+#[test]
+fn the_longest_past_is_as_long_as_is_said() {
+    for text in [r#"{"than": "7d", "over": "1d"}"#, r#"{"than": "7d"}"#] {
+        // The slowest that such settings are good for.
+        for minutes in [1, 7, 17] {
+            let pace = Pace {
+                interval: Duration::from_mins(minutes),
+                ..PACE
+            };
+            let settings: Settings = read(text);
+            if !settings.problems_at(pace).is_empty() {
+                continue;
+            }
+            let condition = Shift::new(&settings, pace);
+            let past = length(pace) * (condition.recent + condition.before);
+            assert!(past <= LONGEST_PAST, "{text}, each {minutes} min");
+        }
+    }
 }

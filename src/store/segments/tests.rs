@@ -13,8 +13,10 @@ fn at(hours: u64) -> SystemTime {
 
 fn all(folder: &Path) -> (Vec<(String, Vec<u8>)>, Found) {
     let mut all = Vec::new();
-    let found =
-        Segments::new(folder, NAME).read(|name, item| all.push((name.to_owned(), item.to_owned())));
+    let segments = Segments::new(folder, NAME);
+    let found = segments.read(BOUNDS.bytes, |name, item| {
+        all.push((name.to_owned(), item.to_owned()));
+    });
     (all, found)
 }
 
@@ -65,7 +67,7 @@ fn what_was_written_is_read_in_its_order_over_several_lives() {
             damaged: 0
         }
     );
-    let others = Segments::new(folder.path(), "history").read(|_, _| ());
+    let others = Segments::new(folder.path(), "history").read(BOUNDS.bytes, |_, _| ());
     assert_eq!(others, Found::default(), "files of another kind");
 }
 
@@ -104,13 +106,87 @@ fn there_never_are_more_bytes_than_may_be() {
     let (read, _) = all(folder.path());
     assert!(read.len() > 70, "{}", read.len());
     assert_eq!(read.last().expect("the last").0, "299");
-    // More at once than may be is not written, and the next is.
-    let large = vec![0; 10_000];
-    let items: Vec<_> = (0..11).map(|_| ("a", &*large)).collect();
-    let items = items.into_iter();
-    assert!(segments.write(items, at(0), BOUNDS).is_err());
+}
+
+#[test]
+fn more_at_once_than_there_may_be_pushes_out_no_more_than_its_part() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut segments = Segments::new(folder.path(), NAME);
+    for n in 0..4 {
+        write(&mut segments, &[("a", &[n; 10_000])], 0);
+    }
+    let large = vec![9; 10_000];
+    let items: Vec<_> = (0..100).map(|_| ("large", &*large)).collect();
+    let lost = segments.write(items, at(0), BOUNDS).expect_err("too much");
+    assert!(lost.to_string().contains("room"), "{lost}");
     write(&mut segments, &[("b", b"1")], 0);
-    assert_eq!(all(folder.path()).0, owned(&[("b", b"1")]));
+    let (read, _) = all(folder.path());
+    let count = |of: &str| read.iter().filter(|(name, _)| name == of).count();
+    assert_eq!((count("a"), count("large"), count("b")), (4, 4, 1));
+}
+
+#[test]
+fn a_file_that_is_none_of_ours_is_not_touched_and_changes_no_number() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name);
+    let foreign = [
+        "history-x-18446744073709551615",
+        "history-x-7",
+        "history-x-+0000007",
+        "history-x-00000007.bak",
+    ];
+    for name in foreign {
+        fs::write(path(name), b"not ours").expect("written");
+    }
+    fs::create_dir(path("history-x-00000009")).expect("made");
+    for n in 0..3 {
+        let mut segments = Segments::new(folder.path(), NAME);
+        write(&mut segments, &[("a", &[n])], 0);
+    }
+    assert_eq!(all(folder.path()).1.items, 3);
+    assert_eq!(all(folder.path()).1.damaged, 0);
+    for name in foreign {
+        assert!(path(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_is_longer_than_all_may_be_is_not_read_and_goes_before_any_other() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut segments = Segments::new(folder.path(), NAME);
+    write(&mut segments, &[("a", b"1")], 0);
+    // It was written while there was room for it, or by nobody of ours.
+    let larger = Bounds {
+        bytes: 1 << 20,
+        ..BOUNDS
+    };
+    let items = (0..20).map(|_| ("large", &[0; 10_000][..]));
+    let mut segments = Segments::new(folder.path(), NAME);
+    segments.write(items, at(0), larger).expect("written");
+    let long = folder.path().join("history-x-00000002");
+    assert!(long.exists());
+    let (read, found) = all(folder.path());
+    assert_eq!((read, found.damaged), (owned(&[("a", b"1")]), 1));
+    let mut segments = Segments::new(folder.path(), NAME);
+    write(&mut segments, &[("b", b"2")], 0);
+    assert!(!long.exists());
+    assert_eq!(all(folder.path()).0, owned(&[("a", b"1"), ("b", b"2")]));
+}
+
+#[test]
+fn an_error_says_which_file_it_is_about() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut segments = Segments::new(folder.path(), NAME);
+    fs::remove_dir(folder.path()).expect("empty");
+    let items = [("a", &b"1"[..])];
+    let error = segments.write(items, at(0), BOUNDS).expect_err("no folder");
+    assert!(
+        error.to_string().contains("history-x-00000001: "),
+        "{error}"
+    );
+    fs::create_dir(folder.path()).expect("made");
+    write(&mut segments, &[("a", b"2")], 0);
+    assert_eq!(all(folder.path()).0, owned(&[("a", b"2")]));
 }
 
 #[test]
@@ -143,15 +219,6 @@ fn damage_costs_what_it_hit() {
         }
     );
     fs::write(path, b"nonsense").expect("written");
-    assert_eq!(
-        all(folder.path()).1,
-        Found {
-            items: 0,
-            damaged: 1
-        }
-    );
-    fs::remove_file(path).expect("removed");
-    fs::create_dir(path).expect("made");
     assert_eq!(
         all(folder.path()).1,
         Found {

@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use hotspare::store::{MemoryOnly, Store, Written};
+use hotspare::store::{Bounds, MemoryOnly, Segments, Store, Written};
 
 use super::{BATCH, Tick, open};
 use crate::process::PATIENCE;
@@ -89,6 +89,7 @@ fn the_job() {
         "put some" => assert_eq!(put(folder, SOME), 0),
         "put some with a fault" => assert_eq!(put(folder, SOME), 1),
         "full disk" => full_disk(folder),
+        "history on a full disk" => history_on_a_full_disk(folder),
         "read-only disk" => read_only_disk(folder),
         _ => panic!("no such job: {job}"),
     }
@@ -178,6 +179,36 @@ fn full_disk(folder: &Path) {
     store.close();
     writer.join().expect("no panic");
     super::assert_kept(folder, last + 2);
+}
+
+/// Writes history to a disk that is full for a night.
+fn history_on_a_full_disk(folder: &Path) {
+    let bounds = Bounds {
+        bytes: 128 << 10,
+        keep: Duration::from_hours(48),
+    };
+    let mut segments = Segments::new(folder, "history-x");
+    let mut write = |name: &str| {
+        let item = (name, &[7; 9_000][..]);
+        segments.write([item], SystemTime::now(), bounds)
+    };
+    write("before").expect("there is room");
+    fill(folder);
+    for minute in 0..700 {
+        assert!(write("lost").is_err(), "{minute}");
+    }
+    make_room(folder);
+    write("after").expect("there is room");
+    let files = std::fs::read_dir(folder).expect("readable").count();
+    assert!(files <= 2, "{files} files");
+    let mut names = Vec::new();
+    let again = Segments::new(folder, "history-x");
+    let found = again.read(bounds.bytes, |name, item| {
+        assert_eq!(item.len(), 9_000);
+        names.push(name.to_owned());
+    });
+    assert_eq!(names, ["before", "after"]);
+    assert_eq!(found.damaged, 0);
 }
 
 /// Begins on a disk that cannot be written to, until it can.

@@ -36,6 +36,11 @@ fn a_full_disk_leaves_the_state_in_memory_until_there_is_room() {
 }
 
 #[test]
+fn a_full_disk_costs_what_would_be_written_of_the_history_and_nothing_that_was() {
+    on_a_disk_of_its_own("history on a full disk");
+}
+
+#[test]
 fn a_read_only_disk_leaves_the_state_in_memory_until_it_can_be_written_to() {
     on_a_disk_of_its_own("read-only disk");
 }

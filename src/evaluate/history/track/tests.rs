@@ -111,6 +111,17 @@ fn what_was_saved_is_there_again_but_for_what_is_too_old_or_to_come() {
 }
 
 #[test]
+fn a_step_at_the_end_of_time_is_none_of_the_time_that_is_kept() {
+    let mut bytes = vec![0, 1];
+    super::super::varint::put(&mut bytes, u64::MAX);
+    bytes.push(1);
+    let step = Step::take(&mut bytes.iter().copied()).expect("a step");
+    assert_eq!(step.start, u64::MAX);
+    let mut track = Track::default();
+    assert!(!track.restore_step(&bytes, START, &frame()));
+}
+
+#[test]
 fn a_clock_that_is_set_back_a_little_stays_in_the_step_and_otherwise_begins_another() {
     let mut track = Track::default();
     for seconds in [600, 590, 545] {

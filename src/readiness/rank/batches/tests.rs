@@ -213,3 +213,89 @@ fn the_median_of_opposite_infinities_is_nothing_to_choose() {
     assert_eq!(median(&mut [infinite, infinite]), Some(infinite));
     assert_eq!(median(&mut [infinite, -infinite]), Some(0.0));
 }
+
+/// The beginning of a batch of five minutes.
+fn noon() -> SystemTime {
+    SystemTime::UNIX_EPOCH + SECOND * 1_800_000_000
+}
+
+fn dated(at: Instant, today: SystemTime) -> Grid {
+    Grid::dated(at, today, Quantile::Median, SECOND * 7)
+}
+
+#[test]
+fn the_same_minutes_have_the_same_number_in_every_life() {
+    let at = Instant::now();
+    let number = 6_000_000;
+    for into in [0, 3, 299] {
+        let grid = dated(at, noon() + SECOND * into);
+        assert_eq!(grid.slot(at), number, "{into}");
+        let next = at + SECOND * (300 - into) + SECOND * 6;
+        assert_eq!(grid.slot(next), number + 1, "{into}");
+        assert_eq!(grid.slot(at + MINUTE * 60 * 24), number + 288, "{into}");
+    }
+    // A batch begins with a run.
+    let grid = dated(at, noon() + SECOND * 24);
+    assert_eq!(grid.slot(at + SECOND * (299 - 21)), number);
+    assert_eq!(grid.slot(at + SECOND * (300 - 21)), number + 1);
+    assert!(grid.is_as(&dated(at + SECOND, noon() + MINUTE)));
+    // Before 1970, and so far off that there is no number.
+    let nowhere = [
+        SystemTime::UNIX_EPOCH - MINUTE,
+        noon() + Duration::from_secs(1 << 41),
+    ];
+    for today in nowhere {
+        assert_eq!(dated(at, today).slot(at), 0);
+    }
+}
+
+#[test]
+fn a_batch_has_the_number_of_the_clock_that_went_on() {
+    let at = Instant::now();
+    let grid = dated(at, noon() + SECOND * 10);
+    let later = at + MINUTE * 60;
+    let slot = grid.slot(at) + 11;
+    for (set, number) in [
+        (0, slot),
+        (60, slot),
+        (-60, slot),
+        (3_600, slot + 12),
+        (-3_600, slot - 12),
+        (365 * 86_400, slot + 365 * 288),
+    ] {
+        let today = noon() + SECOND * 10 + MINUTE * 60;
+        let today = match u32::try_from(set) {
+            Ok(ahead) => today + SECOND * ahead,
+            Err(_) => today - Duration::from_secs(i64::from(set).unsigned_abs()),
+        };
+        assert_eq!(grid.number(slot, (later, today)), Some(number), "{set} s");
+    }
+    let before = grid.number(slot, (later, SystemTime::UNIX_EPOCH));
+    assert_eq!(before, None);
+}
+
+#[test]
+fn batches_of_earlier_lives_are_in_their_places() {
+    let at = Instant::now();
+    let grid = dated(at, noon()).keeping(10);
+    let mut batches = Batches::new(grid);
+    let batch = |slot: u32, micros: u32| Batch {
+        slot: 6_000_000 + slot - 20,
+        micros,
+        runs: 30,
+        failed: 0,
+    };
+    // Too old, in between, twice since the clock was set back, and still to come.
+    let past = [9, 10, 14, 15, 16, 15, 20, 21, 400].map(|slot| batch(slot, 1));
+    let mut past = Vec::from(past);
+    past[5].micros = 2;
+    batches.remember(past);
+    let expected = [(10, 1), (14, 1), (15, 2), (16, 1)].map(|(slot, micros)| batch(slot, micros));
+    assert_eq!(batches.window(at).batches, expected);
+    assert_eq!(batches.last(), Some(&batch(16, 1)));
+    // They go on, and go when they are old.
+    runs(&mut batches, at, at + MINUTE * 5, SECOND * 7, Some(MS));
+    let slots: Vec<_> = batches.window(at + MINUTE * 25).batches;
+    let slots: Vec<_> = slots.iter().map(|of| of.slot - 5_999_980).collect();
+    assert_eq!(slots, [15, 16, 20]);
+}
