@@ -15,6 +15,10 @@ pub(super) const HEAD: usize = 16;
 /// looks like a record.
 pub(super) const MAX_PAYLOAD: usize = 1 << 20;
 
+/// Bytes that are checksummed in search of good records, in all: a second or less. Garbage may look
+/// like the head of a record at every byte, and a start is not to take hours.
+const MAX_SEARCHED: usize = 1 << 30;
+
 /// No journal comes near it, and adding to it does not overflow.
 const MAX_SEQUENCE: u64 = 1 << 62;
 
@@ -72,13 +76,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents<'_>, Newer> {
         contents.lost = header.len().min(bytes.len());
     }
     let mut at = header.len();
+    let mut searched = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
         let last = contents.sequence;
         let next = last + 1..=first_or(last, last + 1);
-        let (skipped, record) = if let Some(record) = record(rest, &next) {
+        let (skipped, record) = if let Some(record) = record(rest, &next).filter(Record::is_good) {
             (0, record)
-        } else if let Some(found) = search(rest, last) {
+        } else if let Some(found) = search(rest, last, &mut searched) {
             contents.damaged = true;
             found
         } else {
@@ -106,8 +111,16 @@ impl Contents<'_> {
 }
 
 struct Record<'a> {
+    length: u32,
     sequence: u64,
+    checksum: u32,
     payload: &'a [u8],
+}
+
+impl Record<'_> {
+    fn is_good(&self) -> bool {
+        checksum(self.length, self.sequence, self.payload) == self.checksum
+    }
 }
 
 /// The length and the sequence number that the head of a record tells.
@@ -117,7 +130,7 @@ fn head(bytes: &[u8]) -> Option<(u32, u64)> {
     Some((u32::from_le_bytes(length), u64::from_le_bytes(sequence)))
 }
 
-/// The record at the start of the bytes, if it is whole, good and has one of these numbers.
+/// The record at the start of the bytes, good or not, if it is whole and has one of these numbers.
 fn record<'a>(bytes: &'a [u8], numbers: &RangeInclusive<u64>) -> Option<Record<'a>> {
     let (length, sequence) = head(bytes)?;
     let size = usize::try_from(length).ok()?;
@@ -125,17 +138,25 @@ fn record<'a>(bytes: &'a [u8], numbers: &RangeInclusive<u64>) -> Option<Record<'
         return None;
     }
     let payload = bytes.get(HEAD..HEAD + size)?;
-    let expected = bytes.get(12..HEAD)?.try_into().ok()?;
-    let good = checksum(length, sequence, payload) == u32::from_le_bytes(expected);
-    good.then_some(Record { sequence, payload })
+    let checksum = bytes.get(12..HEAD)?.try_into().ok()?;
+    Some(Record {
+        length,
+        sequence,
+        checksum: u32::from_le_bytes(checksum),
+        payload,
+    })
 }
 
 /// The next good record, and how far away it is. Its number cannot be further on than there is room
-/// for records, which leaves next to nothing to compute checksums of.
-fn search(bytes: &[u8], last: u64) -> Option<(usize, Record<'_>)> {
+/// for records, which mostly leaves next to nothing to compute checksums of; and no more than there may be.
+fn search<'a>(bytes: &'a [u8], last: u64, searched: &mut usize) -> Option<(usize, Record<'a>)> {
     let room = (bytes.len() / HEAD) as u64;
     let numbers = last + 1..=first_or(last, last + room);
-    (0..bytes.len()).find_map(|at| Some((at, record(&bytes[at..], &numbers)?)))
+    (0..bytes.len()).find_map(|at| {
+        let record = record(&bytes[at..], &numbers)?;
+        *searched += record.payload.len();
+        (*searched <= MAX_SEARCHED && record.is_good()).then_some((at, record))
+    })
 }
 
 /// The highest number that a record may have: any, if it is the first.

@@ -173,3 +173,24 @@ proptest! {
         prop_assert!(contents.payloads.is_empty() && contents.damaged);
     }
 }
+
+#[test]
+fn garbage_that_looks_like_records_everywhere_is_not_searched_for_hours() {
+    // Each of these is a length, and two of them are a number: terabytes to compute checksums of.
+    let (journal, ends) = journal();
+    let garbage = 0x000f_ffff_u32.to_le_bytes().repeat(2 << 20);
+    let good = &journal[ends[0]..];
+    let bytes = [&header()[..], &garbage, good].concat();
+    let contents = read(&bytes).expect("known");
+    assert_eq!(texts(&contents), [""; 0]);
+    assert_eq!(
+        (contents.damaged, contents.lost),
+        (true, garbage.len() + good.len())
+    );
+    // Where there is less of it, what comes after it is found.
+    let garbage = &garbage[..400];
+    let bytes = [&header()[..], garbage, good].concat();
+    let contents = read(&bytes).expect("known");
+    assert_eq!(texts(&contents), PAYLOADS);
+    assert_eq!((contents.damaged, contents.lost), (true, garbage.len()));
+}
