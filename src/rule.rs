@@ -95,6 +95,20 @@ pub struct Health {
     pub runs_without_resources: u64,
 }
 
+#[cfg(test)]
+impl Health {
+    /// Of a daemon to which nothing has happened.
+    pub(crate) const HEALTHY: Self = Self {
+        durable: true,
+        tilts: 0,
+        samples_dropped: 0,
+        notifications_dropped: 0,
+        oldest_notification_timestamp_seconds: None,
+        log_lines_dropped: 0,
+        runs_without_resources: 0,
+    };
+}
+
 /// A condition on the runs of one target.
 ///
 /// There may be tens of thousands: its memory is bounded, and [`OfTarget::read`] is called for each

@@ -85,18 +85,9 @@ impl Life {
             Arc::new(own),
             Arc::new(Progress::new(1)),
         );
-        let healthy = || Health {
-            durable: true,
-            tilts: 0,
-            samples_dropped: 0,
-            notifications_dropped: 0,
-            oldest_notification_timestamp_seconds: None,
-            log_lines_dropped: 0,
-            runs_without_resources: 0,
-        };
         let evaluation = evaluation.with_history(Arc::clone(history));
         Self {
-            evaluation: evaluation.with_alerts(alerts, Box::new(healthy)),
+            evaluation: evaluation.with_alerts(alerts, Box::new(|| Health::HEALTHY)),
             book,
             began,
         }

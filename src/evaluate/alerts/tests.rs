@@ -90,16 +90,6 @@ fn ruleset(rules: Vec<PlannedRule>, names: &[&str], watchdog: &[Arc<str>]) -> Ru
     }
 }
 
-const HEALTHY: Health = Health {
-    durable: true,
-    tilts: 0,
-    samples_dropped: 0,
-    notifications_dropped: 0,
-    oldest_notification_timestamp_seconds: None,
-    log_lines_dropped: 0,
-    runs_without_resources: 0,
-};
-
 /// A daemon with these rules that is restarted now and then.
 struct Daemon {
     store: Store,
@@ -163,7 +153,7 @@ impl Daemon {
             tilted,
             reports: &[],
             past: &[],
-            health: &HEALTHY,
+            health: &Health::HEALTHY,
         });
     }
 

@@ -403,16 +403,7 @@ fn evaluation(design: &Design, keys: &Keys) -> Evaluation {
         Arc::new(own),
         Arc::new(progress),
     );
-    let healthy = || Health {
-        durable: true,
-        tilts: 0,
-        samples_dropped: 0,
-        notifications_dropped: 0,
-        oldest_notification_timestamp_seconds: None,
-        log_lines_dropped: 0,
-        runs_without_resources: 0,
-    };
-    evaluation.with_alerts(alerts, Box::new(healthy))
+    evaluation.with_alerts(alerts, Box::new(|| Health::HEALTHY))
 }
 
 fn next(design: &Design, keys: &Keys) -> (Succession, oneshot::Receiver<()>) {
