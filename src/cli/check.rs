@@ -12,7 +12,7 @@ use clap::Args;
 use super::daemons::{finish, to_json};
 use super::terminal::{Ink, Tone};
 use super::waiting::waiting;
-use super::written::{Format, Written};
+use super::written::{Format, Written, say};
 use super::{ConfigArguments, Refused};
 use crate::app::WebConfig;
 use crate::config::host::{self, Lack, Patience};
@@ -87,8 +87,7 @@ pub(super) fn check(arguments: &Arguments, ink: Ink) -> ExitCode {
 fn refuse(problems: &[Problems], format: Format) -> ExitCode {
     match format {
         Format::Json => match to_json(&json::problems(problems)) {
-            // A closed pipe is no failure of another kind.
-            Ok(text) => drop(io::stdout().write_all(text.as_bytes())),
+            Ok(text) => say(&text),
             Err(failed) => return failed.tell(),
         },
         Format::Text => {

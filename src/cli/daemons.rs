@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -17,7 +16,7 @@ use super::ask::{Client, Daemon, Trust};
 use super::local;
 use super::terminal::printable;
 use super::waiting::waiting;
-use super::written::{Format, Written};
+use super::written::{Format, Written, say};
 use crate::files::Files;
 
 /// Whom to ask.
@@ -169,7 +168,7 @@ impl Failed {
             Self::Usage(why) => super::misused(why),
             Self::Daemon(why) => super::fail(why),
             Self::Told(text) => {
-                let _ = std::io::stdout().write_all(text.as_bytes());
+                say(text);
                 ExitCode::FAILURE
             }
         }
@@ -193,8 +192,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> 
 pub(super) fn finish(came: Result<String, Failed>) -> ExitCode {
     match came {
         Ok(text) => {
-            // A closed pipe (`hotspare … | head`) is no failure.
-            let _ = std::io::stdout().write_all(text.as_bytes());
+            say(&text);
             ExitCode::SUCCESS
         }
         Err(failed) => failed.tell(),

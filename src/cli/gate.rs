@@ -18,7 +18,7 @@ use self::verdict::{Decision, Question, Verdict, decide};
 use super::ask::{Client, Daemon};
 use super::daemons::{Daemons, ask};
 use super::terminal::Ink;
-use super::written::{Format, Written};
+use super::written::{Format, Written, say};
 use crate::model::duration;
 
 /// From one answer to the next question.
@@ -78,8 +78,7 @@ pub(super) fn gate(arguments: &Arguments, ink: Ink) -> ExitCode {
         Format::Text => report::text(&question, &daemons, &answers, &decision, ink),
         Format::Json => report::json(&question, &daemons, &answers, &decision),
     };
-    // The exit code is the answer, also where nobody reads the other one.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    say(&text);
     decision.verdict.exit_code()
 }
 

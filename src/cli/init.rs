@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use self::answers::{Answers, At, Database, Kind};
+use super::written::say;
 use super::{fail, misused};
 use crate::config::{self, Overrides, Shared};
 
@@ -87,7 +88,7 @@ pub(super) fn init(arguments: &Arguments) -> ExitCode {
         return match checked(&std::env::temp_dir().join("hotspare.yaml"), &text) {
             Ok(beside) => {
                 let _ = fs::remove_file(beside);
-                let _ = io::stdout().write_all(text.as_bytes());
+                say(&text);
                 ExitCode::SUCCESS
             }
             Err(code) => code,

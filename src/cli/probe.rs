@@ -9,7 +9,6 @@ mod facts;
 mod json;
 mod report;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::daemons::to_json;
 use super::terminal::Ink;
 use super::waiting::waiting;
-use super::written::{Format, Written};
+use super::written::{Format, Written, say};
 use super::{ConfigArguments, fail, misused};
 use crate::config::{Plan, PlannedTarget};
 use crate::model::{Sample, duration};
@@ -202,9 +201,4 @@ fn code(samples: &[Sample]) -> ExitCode {
         Some(false) => ExitCode::FAILURE,
         Some(true) => ExitCode::from(UNKNOWN),
     }
-}
-
-/// A closed pipe (`hotspare probe … | head`) is no failure.
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }

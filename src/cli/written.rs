@@ -1,5 +1,7 @@
 //! How an answer is written: for people, or for programs.
 
+use std::io::Write as _;
+
 use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
@@ -27,4 +29,10 @@ impl Written {
     pub(super) const fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format }
     }
+}
+
+/// Writes an answer to standard output. A closed pipe (`hotspare … | head`) is no failure: the exit code says
+/// what came of it, also where nobody reads the rest.
+pub(super) fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
