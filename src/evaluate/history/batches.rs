@@ -1,4 +1,4 @@
-//! Batches of runs, which rules compare with later ones, as bytes: ten for each.
+//! Batches of runs, which rules compare with later ones, as bytes: some nine for each.
 //!
 //! Steps know durations to within a sixteenth only, and a rule that is sure of a difference needs them
 //! as they were.
